@@ -1,0 +1,1 @@
+"""What the gateway calls: one class per actor, a peer's quirks as data."""

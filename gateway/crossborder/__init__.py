@@ -1,0 +1,1 @@
+"""Communities, fan-out, initiating and responding gateways (XCA, XCA-I, XCPD)."""

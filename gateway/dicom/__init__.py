@@ -1,0 +1,1 @@
+"""DICOM key-object manifests <-> model, DICOMweb formats."""

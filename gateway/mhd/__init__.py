@@ -1,0 +1,1 @@
+"""The FHIR side's use cases, one module per transaction of IHE MHD."""

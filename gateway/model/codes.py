@@ -1,0 +1,115 @@
+"""Every URN, scheme UUID, canonical URL and code value that the gateway compares or writes, once.
+
+Sources: ITI TF-3 4.2.5 (scheme UUIDs), 4.2.2 (associations), 4.2.4 (errors), ITI TF-2 3.18 (queries),
+IHE MHD 4.2.4 (canonical URLs).
+"""
+
+from typing import Final
+
+# --- XML namespaces -------------------------------------------------------------------------------------
+NS_RIM: Final = "urn:oasis:names:tc:ebxml-regrep:xsd:rim:3.0"
+NS_RS: Final = "urn:oasis:names:tc:ebxml-regrep:xsd:rs:3.0"
+NS_LCM: Final = "urn:oasis:names:tc:ebxml-regrep:xsd:lcm:3.0"
+NS_QUERY: Final = "urn:oasis:names:tc:ebxml-regrep:xsd:query:3.0"
+NS_XDS: Final = "urn:ihe:iti:xds-b:2007"
+NS_XDSI: Final = "urn:ihe:rad:xdsi-b:2009"
+NS_SOAP12: Final = "http://www.w3.org/2003/05/soap-envelope"
+NS_WSA: Final = "http://www.w3.org/2005/08/addressing"
+NS_XOP: Final = "http://www.w3.org/2004/08/xop/include"
+NS_WSSE: Final = (
+    "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-secext-1.0.xsd"  # noqa: S105
+)
+
+# --- object types ---------------------------------------------------------------------------------------
+STABLE_DOCUMENT: Final = "urn:uuid:7edca82f-054d-47f2-a032-9b2a5b5186c1"
+ON_DEMAND_DOCUMENT: Final = "urn:uuid:34268e47-fdf5-41a6-ba33-82133c465248"
+OBJECT_TYPE_PREFIX: Final = "urn:oasis:names:tc:ebxml-regrep:ObjectType:RegistryObject:"
+
+# --- DocumentEntry schemes ------------------------------------------------------------------------------
+DE_AUTHOR: Final = "urn:uuid:93606bcf-9494-43ec-9b4e-a7748d1a838d"
+DE_CLASS: Final = "urn:uuid:41a5887f-8865-4c09-adf7-e362475b143a"
+DE_CONFIDENTIALITY: Final = "urn:uuid:f4f85eac-e6cb-4883-b524-f2705394840f"
+DE_EVENT: Final = "urn:uuid:2c6b8cb7-8b2a-4051-b291-b1ae6a575ef4"
+DE_FORMAT: Final = "urn:uuid:a09d5840-386c-46f2-b5ad-9c3699a4309d"
+DE_FACILITY: Final = "urn:uuid:f33fb8ac-18af-42cc-ae0e-ed0b0bdb91e1"
+DE_PRACTICE_SETTING: Final = "urn:uuid:cccf5598-8b07-4b77-a05e-ae952c785ead"
+DE_TYPE: Final = "urn:uuid:f0306f51-975f-434e-a61c-c59651d33983"
+DE_LIMITED: Final = "urn:uuid:ab9b591b-83ab-4d03-8f5d-f93b1fb92e85"
+DE_PATIENT_ID: Final = "urn:uuid:58a6f841-87b3-4a3e-92fd-a8ffeff98427"
+DE_UNIQUE_ID: Final = "urn:uuid:2e82c1f6-a085-4c72-9da3-8640a32e42ab"
+
+# --- SubmissionSet schemes ------------------------------------------------------------------------------
+SS_NODE: Final = "urn:uuid:a54d6aa5-d40d-43f9-88c5-b4633d873bdd"
+SS_AUTHOR: Final = "urn:uuid:a7058bb9-b4e4-4307-ba5b-e3f0ab85e12d"
+SS_CONTENT_TYPE: Final = "urn:uuid:aa543740-bdda-424e-8c96-df4873be8500"
+SS_LIMITED: Final = "urn:uuid:5003a9db-8d8d-49e6-bf0c-990e34ac7707"
+SS_PATIENT_ID: Final = "urn:uuid:6b5aea1a-874d-4603-a4bc-96a0a7b38446"
+SS_UNIQUE_ID: Final = "urn:uuid:96fdda7c-d067-4183-912e-bf5ee74998a8"
+SS_SOURCE_ID: Final = "urn:uuid:554ac39e-e3fe-47fe-b233-965d2a147832"
+
+# --- Folder schemes -------------------------------------------------------------------------------------
+FOLDER_NODE: Final = "urn:uuid:d9d542f3-6cc4-48b6-8870-ea235fbc94c2"
+FOLDER_LIMITED: Final = "urn:uuid:2c144a76-29a9-4b7c-af54-b25409fe7d03"
+FOLDER_CODE_LIST: Final = "urn:uuid:1ba97051-7806-41a8-a48b-8fce7af683c5"
+FOLDER_PATIENT_ID: Final = "urn:uuid:f64ffdf0-4b97-4e06-b79f-a52b38ec2f8a"
+FOLDER_UNIQUE_ID: Final = "urn:uuid:75df8f67-9973-4fbe-a900-df66cefecc5a"
+
+ASSOCIATION_DOCUMENTATION: Final = "urn:uuid:abd807a3-4432-4053-87b4-fd82c643d1f3"
+
+# --- associations ---------------------------------------------------------------------------------------
+HAS_MEMBER: Final = "urn:oasis:names:tc:ebxml-regrep:AssociationType:HasMember"
+ASSOC_2007: Final = "urn:ihe:iti:2007:AssociationType:"
+RPLC: Final = ASSOC_2007 + "RPLC"
+XFRM: Final = ASSOC_2007 + "XFRM"
+APND: Final = ASSOC_2007 + "APND"
+XFRM_RPLC: Final = ASSOC_2007 + "XFRM_RPLC"
+SIGNS: Final = ASSOC_2007 + "signs"
+ASSOC_2010: Final = "urn:ihe:iti:2010:AssociationType:"
+IS_SNAPSHOT_OF: Final = ASSOC_2010 + "IsSnapshotOf"
+UPDATE_AVAILABILITY_STATUS: Final = ASSOC_2010 + "UpdateAvailabilityStatus"
+SUBMIT_ASSOCIATION: Final = ASSOC_2010 + "SubmitAssociation"
+REPLACEMENTS: Final = frozenset({RPLC, XFRM_RPLC})
+DOCUMENT_RELATIONS: Final = frozenset({RPLC, XFRM, APND, XFRM_RPLC, SIGNS, IS_SNAPSHOT_OF})
+
+# --- status ---------------------------------------------------------------------------------------------
+STATUS_APPROVED: Final = "urn:oasis:names:tc:ebxml-regrep:StatusType:Approved"
+STATUS_DEPRECATED: Final = "urn:oasis:names:tc:ebxml-regrep:StatusType:Deprecated"
+RESPONSE_SUCCESS: Final = "urn:oasis:names:tc:ebxml-regrep:ResponseStatusType:Success"
+RESPONSE_FAILURE: Final = "urn:oasis:names:tc:ebxml-regrep:ResponseStatusType:Failure"
+RESPONSE_PARTIAL: Final = "urn:ihe:iti:2007:ResponseStatusType:PartialSuccess"
+SEVERITY_ERROR: Final = "urn:oasis:names:tc:ebxml-regrep:ErrorSeverityType:Error"
+SEVERITY_WARNING: Final = "urn:oasis:names:tc:ebxml-regrep:ErrorSeverityType:Warning"
+
+# --- reference id types (CXi.5) -------------------------------------------------------------------------
+REFERENCE_UNIQUE_ID: Final = "urn:ihe:iti:xds:2013:uniqueId"
+REFERENCE_ACCESSION: Final = "urn:ihe:iti:xds:2013:accession"
+REFERENCE_ORDER: Final = "urn:ihe:iti:xds:2013:order"
+REFERENCE_REFERRAL: Final = "urn:ihe:iti:xds:2013:referral"
+REFERENCE_ENCOUNTER: Final = "urn:ihe:iti:xds:2015:encounterId"
+REFERENCE_STUDY: Final = "urn:ihe:iti:xds:2016:studyInstanceUID"
+REFERENCE_WORKFLOW: Final = "urn:ihe:iti:xdw:2013:workflowInstanceId"
+
+REFERENCE_ID_LIST_SLOT: Final = "urn:ihe:iti:xds:2013:referenceIdList"
+
+# --- delayed assembly (ITI TF-3 4.1.3) ------------------------------------------------------------------
+EMPTY_SHA1: Final = "da39a3ee5e6b4b0d3255bfef95601890afd80709"
+
+# --- FHIR and MHD ---------------------------------------------------------------------------------------
+URI_SYSTEM: Final = "urn:ietf:rfc:3986"
+DICOM_UID_SYSTEM: Final = "urn:dicom:uid"
+MHD: Final = "https://profiles.ihe.net/ITI/MHD/"
+MHD_STRUCTURE: Final = MHD + "StructureDefinition/"
+MHD_IDENTIFIER_TYPE: Final = MHD + "CodeSystem/IHE.MHD.MHDIdentifierType"
+MHD_LIST_TYPES: Final = MHD + "CodeSystem/MHDlistTypes"
+MHD_IMPLEMENTATION_GUIDE: Final = MHD + "ImplementationGuide/ihe.iti.mhd"
+PROFILE_MINIMAL_BUNDLE: Final = MHD_STRUCTURE + "IHE.MHD.Minimal.ProvideBundle"
+PROFILE_COMPREHENSIVE_BUNDLE: Final = MHD_STRUCTURE + "IHE.MHD.Comprehensive.ProvideBundle"
+PROFILE_UNCONTAINED_BUNDLE: Final = MHD_STRUCTURE + "IHE.MHD.UnContained.Comprehensive.ProvideBundle"
+PROFILE_COMPREHENSIVE_DOCUMENT: Final = MHD_STRUCTURE + "IHE.MHD.Comprehensive.DocumentReference"
+PROFILE_COMPREHENSIVE_SUBMISSION_SET: Final = MHD_STRUCTURE + "IHE.MHD.Comprehensive.SubmissionSet"
+PROFILE_COMPREHENSIVE_FOLDER: Final = MHD_STRUCTURE + "IHE.MHD.Comprehensive.Folder"
+EXT_HOME_COMMUNITY: Final = MHD_STRUCTURE + "ihe-HomeCommunityId"
+EXT_DESIGNATION_TYPE: Final = MHD_STRUCTURE + "ihe-designationType"
+EXT_SOURCE_ID: Final = MHD_STRUCTURE + "ihe-sourceId"
+EXT_INTENDED_RECIPIENT: Final = MHD_STRUCTURE + "ihe-intendedRecipient"
+EXT_AUTHOR_ORG: Final = MHD_STRUCTURE + "ihe-authorOrg"

@@ -1,0 +1,1 @@
+"""Opaque retrieval URLs; tokens and assertions."""
