@@ -4,7 +4,7 @@ Sources: IHE ITI TF-3 section 4 (metadata), ITI TF-2 3.18 (stored queries). Each
 from these values in its own package; no wire format is visible here.
 """
 
-from gateway.model.errors import RegistryError, RegistryResponse, ResponseStatus, Severity
+from gateway.model.errors import RegistryError, RegistryFailure, RegistryResponse, ResponseStatus, Severity
 from gateway.model.metadata import (
     Association,
     Author,
@@ -43,6 +43,7 @@ __all__ = [
     "QueryResult",
     "ReferenceId",
     "RegistryError",
+    "RegistryFailure",
     "RegistryResponse",
     "ResponseStatus",
     "Severity",

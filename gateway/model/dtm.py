@@ -43,7 +43,9 @@ def dtm_end(value: str) -> datetime:
     start = dtm_start(value)
     match len(value):
         case 4:
-            return start.replace(year=start.year + 1) if start.year < 9999 else datetime.max.replace(tzinfo=UTC)
+            return (
+                start.replace(year=start.year + 1) if start.year < 9999 else datetime.max.replace(tzinfo=UTC)
+            )
         case 6:
             return (start.replace(day=28) + timedelta(days=4)).replace(day=1)
         case 8:

@@ -91,7 +91,9 @@ class PeerFault(PeerError):
     def __init__(
         self, peer: str, transaction: str, code: str, subcodes: tuple[str, ...] = (), reason: str = ""
     ) -> None:
-        super().__init__(peer, transaction, f"SOAP fault {code}{''.join(f'/{s}' for s in subcodes)}: {reason}")
+        super().__init__(
+            peer, transaction, f"SOAP fault {code}{''.join(f'/{s}' for s in subcodes)}: {reason}"
+        )
         self.code = code
         self.subcodes = subcodes
         self.reason = reason

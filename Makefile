@@ -1,0 +1,50 @@
+# Everything runs in an own environment in .venv; Python 3.11 or newer is all that has to be there.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help install demo demo-check test lint types check bench lock clean
+.DEFAULT_GOAL := help
+
+help: ## Show what can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+$(READY): pyproject.toml requirements/dev.lock
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; say which with PYTHON=...") if sys.version_info < (3, 11) else None'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.lock
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+install: $(READY) ## Make the environment from the locked dependencies
+
+demo: $(READY) ## Run affinity domain, Redis and gateway on this machine with sample content
+	@$(BIN)/gateway demo
+
+demo-check: $(READY) ## Walk through publish, find and retrieve as an outside client
+	@$(BIN)/gateway demo --check
+
+test: $(READY) ## Run all tests
+	@$(BIN)/python -m pytest -n auto
+
+lint: $(READY) ## Style and import directions
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/lint-imports
+
+types: $(READY) ## Strict type check
+	@$(BIN)/mypy
+
+check: lint types test ## All of the above
+
+bench: $(READY) ## Measure, as ratios within one run
+	@$(BIN)/python -m bench
+
+lock: ## Lock the dependencies again, with hashes
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv
+	@$(BIN)/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-header --no-annotate pyproject.toml -o requirements/runtime.lock
+	@$(BIN)/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-header --no-annotate --extra dev pyproject.toml -o requirements/dev.lock
+
+clean: ## Remove what was made
+	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache state

@@ -1,0 +1,263 @@
+"""The settings: one typed tree from a YAML file, the environment and a secrets directory.
+
+Order of precedence: environment (`GATEWAY_REGISTRY__URL=...`), secrets directory (one file per key), the
+YAML file named by `--config` or `GATEWAY_CONFIG`, defaults. A wrong or unknown key stops the start with a
+message that names it.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    YamlConfigSettingsSource,
+)
+
+from gateway.fhir.terminology import is_oid
+
+CONFIG_VARIABLE = "GATEWAY_CONFIG"
+SECRETS_VARIABLE = "GATEWAY_SECRETS_DIR"
+
+
+class SettingsError(Exception):
+    """The settings cannot be used; the text has one line per key."""
+
+
+def _oid(value: str) -> str:
+    bare = value[8:] if value[:8].lower() == "urn:oid:" else value
+    if not is_oid(bare):
+        raise ValueError("must be an OID such as 2.999.1")
+    return bare
+
+
+def _http_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("must be an http:// or https:// URL")
+    return value.rstrip("/")
+
+
+def _home(value: str) -> str:
+    return f"urn:oid:{_oid(value)}"
+
+
+Oid = Annotated[str, AfterValidator(_oid)]
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+HomeCommunityId = Annotated[str, AfterValidator(_home)]
+Seconds = Annotated[float, Field(gt=0, le=86_400 * 365)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ServerSettings(_Section):
+    """The listener of the FHIR side."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    base_url: HttpUrl | None = None
+    """What clients call, for example https://ncp.example/fhir; by default built from host and port."""
+    max_bundle_bytes: Count = 256 * 1024 * 1024
+    """Largest ITI-65 request body; it is held in memory once, with its documents decoded."""
+    max_publish_bytes_in_flight: Count = 1024 * 1024 * 1024
+    """Bodies of ITI-65 requests handled at the same time, added up; more are told to come back (503)."""
+    shutdown_timeout: Seconds = 30.0
+
+
+class PeerSettings(_Section):
+    """How to speak to one SOAP peer. Times in seconds."""
+
+    url: HttpUrl
+    connect_timeout: Seconds = 5.0
+    read_timeout: Seconds = 60.0
+    total_timeout: Seconds = 120.0
+    max_in_flight: Count = 32
+    max_waiting: Annotated[int, Field(ge=0)] = 256
+    max_answer_bytes: Count = 64 * 1024 * 1024
+    max_attempts: Count = 3
+    circuit_threshold: Count = 8
+    circuit_reset: Seconds = 10.0
+
+
+class RepositorySettings(PeerSettings):
+    """A document repository and the repositoryUniqueId that leads to it."""
+
+    unique_id: Oid
+    max_documents_per_request: Count = 10
+
+
+class RedisSettings(_Section):
+    """Where correlation state lives. Without url, sentinels and cluster an own server is started."""
+
+    url: str | None = None
+    sentinels: tuple[str, ...] = ()
+    master_name: str = "mymaster"
+    cluster: tuple[str, ...] = ()
+    username: str | None = None
+    password: str | None = Field(default=None, repr=False)
+    connect_timeout: Seconds = 0.5
+    operation_timeout: Seconds = 1.0
+    key_prefix: str = "gw:"
+    embedded_max_memory_mib: Count = 256
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if sum(map(bool, (self.url, self.sentinels, self.cluster))) > 1:
+            raise ValueError("set only one of url, sentinels and cluster")
+        return self
+
+    @property
+    def embedded(self) -> bool:
+        """True where the gateway starts its own server."""
+        return not (self.url or self.sentinels or self.cluster)
+
+
+class LifetimeSettings(_Section):
+    """How long correlation state is kept, in seconds."""
+
+    snapshot: Seconds = 900.0
+    idempotency: Seconds = 86_400.0
+    publish_lock: Seconds = 30.0
+    lookup: Seconds = 3_600.0
+
+
+class TerminologySettings(_Section):
+    """Code systems and assigning authorities: FHIR URI -> OID, in front of the built-in table."""
+
+    code_systems: dict[str, str] = Field(default_factory=dict)
+    assigning_authorities: dict[str, Oid] = Field(default_factory=dict)
+
+
+class SearchSettings(_Section):
+    """ITI-67."""
+
+    default_count: Count = 100
+    max_count: Count = 1000
+    max_results: Count = 5000
+    status_required: bool = False
+    """True: a search without status is refused (400), as IHE MHD asks of consumers; False: current only."""
+
+
+class RetrieveSettings(_Section):
+    """ITI-68."""
+
+    deprecated: Literal["serve", "gone"] = "serve"
+    """A superseded document stays retrievable as in XDS (`serve`), or is answered 410 (`gone`)."""
+
+
+class SecuritySettings(_Section):
+    """Keys of opaque URLs and stored state: 32 bytes each, hex or base64."""
+
+    keys: tuple[str, ...] = Field(default=(), repr=False)
+    """The first key writes, all keys read. Without keys one is made in the state directory; replicas
+    must share their keys."""
+
+
+class LogSettings(_Section):
+    """Logs go to standard error, one JSON object per line."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Settings(BaseSettings):
+    """The whole tree."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="GATEWAY_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        nested_model_default_partial_update=True,
+    )
+
+    state_dir: Path = Path("state")
+    home_community_id: HomeCommunityId | None = None
+    """The own community; documents of other communities need routes that this release does not have."""
+    server: ServerSettings = ServerSettings()
+    registry: PeerSettings
+    repositories: Annotated[tuple[RepositorySettings, ...], Field(min_length=1)]
+    publish_to: Oid | None = None
+    """repositoryUniqueId that takes submissions; the first of `repositories` by default."""
+    redis: RedisSettings = RedisSettings()
+    lifetimes: LifetimeSettings = LifetimeSettings()
+    terminology: TerminologySettings = TerminologySettings()
+    search: SearchSettings = SearchSettings()
+    retrieve: RetrieveSettings = RetrieveSettings()
+    security: SecuritySettings = SecuritySettings()
+    log: LogSettings = LogSettings()
+
+    @model_validator(mode="after")
+    def _routes(self) -> Self:
+        ids = [r.unique_id for r in self.repositories]
+        if len(set(ids)) != len(ids):
+            raise ValueError("repositories: each unique_id may appear once")
+        if self.publish_to is not None and self.publish_to not in ids:
+            raise ValueError("publish_to must be the unique_id of one of the repositories")
+        return self
+
+    @property
+    def publish_repository(self) -> RepositorySettings:
+        """The repository that ITI-65 submits to."""
+        wanted = self.publish_to or self.repositories[0].unique_id
+        return next(r for r in self.repositories if r.unique_id == wanted)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Environment over secrets over the file."""
+        sources = (init_settings, env_settings, file_secret_settings)
+        path = os.environ.get(CONFIG_VARIABLE)
+        if path:
+            return (*sources, YamlConfigSettingsSource(settings_cls, yaml_file=path))
+        return sources
+
+
+def _lines(error: ValidationError) -> str:
+    lines = []
+    problems = error.errors(include_url=False, include_input=False, include_context=False)
+    places = [problem["loc"] for problem in problems]
+    for problem in problems:
+        place = problem["loc"]
+        # a list whose items are wrong is also reported as empty: only the items help
+        if any(len(other) > len(place) and other[: len(place)] == place for other in places):
+            continue
+        key = ".".join(str(part) for part in place) or "settings"
+        message = problem["msg"].removeprefix("Value error, ")
+        if problem["type"] == "missing":
+            message = "is not set"
+        elif problem["type"] == "extra_forbidden":
+            message = "is not a setting"
+        lines.append(f"{key}: {message}")
+    return "\n".join(lines)
+
+
+def load_settings(config: Path | None = None, overrides: Mapping[str, Any] | None = None) -> Settings:
+    """Read the settings. Raises SettingsError whose text names each wrong key."""
+    if config is not None:
+        os.environ[CONFIG_VARIABLE] = str(config)
+    path = os.environ.get(CONFIG_VARIABLE)
+    if path and not Path(path).is_file():
+        raise SettingsError(f"{path}: no such settings file")
+    secrets = os.environ.get(SECRETS_VARIABLE)
+    try:
+        make: Any = Settings  # the underscore arguments of BaseSettings are unknown to type checkers
+        settings: Settings = make(_secrets_dir=secrets, **(overrides or {}))
+    except ValidationError as error:
+        raise SettingsError(_lines(error)) from None
+    except ValueError as error:
+        raise SettingsError(f"{path or 'settings'}: {error}") from None
+    return settings

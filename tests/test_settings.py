@@ -1,0 +1,81 @@
+"""A wrong setting stops the start with a line that names the key."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from gateway.settings import SettingsError, load_settings
+
+ROOT = Path(__file__).parents[1]
+REPOSITORY = {"url": "http://127.0.0.1:1/xds/repository", "unique_id": "2.999.10.1"}
+MINIMAL = {"registry": {"url": "http://127.0.0.1:1/xds/registry"}, "repositories": [REPOSITORY]}
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch):
+    for name in [name for name in os.environ if name.startswith("GATEWAY_")]:
+        monkeypatch.delenv(name)
+
+
+def test_the_example_settings_load(monkeypatch):
+    monkeypatch.setenv("GATEWAY_CONFIG", str(ROOT / "config" / "gateway.example.yaml"))
+    settings = load_settings()
+    assert settings.publish_repository.url == "https://repository.example/xds/repository"
+    assert settings.terminology.assigning_authorities == {
+        "https://ids.example/national-patient": "2.999.30.1"
+    }
+
+
+def test_the_environment_wins_over_the_file(monkeypatch):
+    monkeypatch.setenv("GATEWAY_CONFIG", str(ROOT / "config" / "gateway.example.yaml"))
+    monkeypatch.setenv("GATEWAY_REGISTRY__URL", "http://127.0.0.1:9/registry")
+    settings = load_settings()
+    assert settings.registry.url == "http://127.0.0.1:9/registry"
+    assert settings.registry.read_timeout == 30
+
+
+def test_a_secret_comes_from_its_file(monkeypatch, tmp_path):
+    (tmp_path / "GATEWAY_PUBLISH_TO").write_text("2.999.10.1")
+    monkeypatch.setenv("GATEWAY_SECRETS_DIR", str(tmp_path))
+    assert load_settings(overrides=MINIMAL).publish_to == "2.999.10.1"
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({"registry": {"url": "ftp://x"}}, "registry.url: must be an http:// or https:// URL"),
+        ({"registry": {}}, "registry.url: is not set"),
+        ({"repositories": [{**REPOSITORY, "unique_id": "abc"}]}, "repositories.0.unique_id: must be an OID"),
+        ({"repositories": [REPOSITORY, REPOSITORY]}, "repositories: each unique_id may appear once"),
+        ({"repositories": []}, "repositories: "),
+        ({"publish_to": "2.999.77"}, "publish_to must be the unique_id of one of the repositories"),
+        ({"home_community_id": "here"}, "home_community_id: must be an OID"),
+        (
+            {"redis": {"url": "redis://a", "cluster": ["b:1"]}},
+            "redis: set only one of url, sentinels and cluster",
+        ),
+        ({"bogus": 1}, "bogus: is not a setting"),
+        ({"search": {"max_count": 0}}, "search.max_count: "),
+    ],
+)
+def test_a_wrong_value_is_named(change, line):
+    with pytest.raises(SettingsError) as caught:
+        load_settings(overrides={**MINIMAL, **change})
+    assert line in str(caught.value)
+
+
+def test_a_missing_file_is_named():
+    with pytest.raises(SettingsError, match=r"/nowhere\.yaml: no such settings file"):
+        load_settings(Path("/nowhere.yaml"))
+
+
+def test_secrets_do_not_show_when_settings_are_printed():
+    settings = load_settings(
+        overrides={
+            **MINIMAL,
+            "redis": {"url": "redis://a", "password": "hush-1"},
+            "security": {"keys": ["hush-2"]},
+        }
+    )
+    assert "hush" not in repr(settings)
