@@ -1,0 +1,146 @@
+"""Provide Document Bundle (ITI-65) carried out as Provide and Register Document Set-b (ITI-41).
+
+A publish is idempotent. Ids are derived from the content of the Bundle, so a repeat makes the same
+submission; the correlation store makes clients that repeat at once wait for each other, and where it is
+away, or the outcome of an earlier attempt is unknown, the registry is asked whether the submission is
+there (IHE MHD 4.2.4 3.65.4.1.3; ITI TF-2 3.41).
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import orjson
+import structlog
+
+from gateway.clients.registry import DocumentRegistry
+from gateway.clients.repository import DocumentRepository, OutgoingDocument
+from gateway.correlation.idempotency import Done, Fresh, IdempotencyStore, InProgress
+from gateway.fhir.issues import Issue, OutcomeError, fail
+from gateway.fhir.outcome import issues_of_warnings
+from gateway.fhir.provide_bundle import ProvideBundle, ProvideContext, read_provide_bundle
+from gateway.fhir.provide_response import write_provide_response
+from gateway.model import RegistryError, RegistryFailure
+from gateway.model.errors import PeerError
+from gateway.model.query import ANY_DOCUMENT, GetSubmissionSetAndContents
+
+_READ_IN_THREAD = 1 << 20
+"""Bodies above this are parsed, decoded and hashed outside the event loop."""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class PublishLifetimes:
+    """Seconds that an answer is kept for repeats, and that a lock outlives a dead holder."""
+
+    answer: float
+    lock: float
+    wait: float
+
+
+class Publisher:
+    """The use case of ITI-65."""
+
+    def __init__(
+        self,
+        registry: DocumentRegistry,
+        repository: DocumentRepository,
+        idempotency: IdempotencyStore,
+        context: ProvideContext,
+        lifetimes: PublishLifetimes,
+    ) -> None:
+        self._registry = registry
+        self._repository = repository
+        self._idempotency = idempotency
+        self._context = context
+        self._lifetimes = lifetimes
+
+    async def publish(self, raw: bytes) -> bytes:
+        """Store the Bundle and return the transaction-response as JSON.
+
+        Raises OutcomeError for a Bundle that breaks a rule, RegistryFailure and PeerError for what the
+        domain behind says; nothing is stored then, or the error says that the outcome is unknown.
+        """
+        if len(raw) > _READ_IN_THREAD:
+            bundle = await asyncio.to_thread(read_provide_bundle, raw, self._context)
+        else:
+            bundle = read_provide_bundle(raw, self._context)
+        begun = await self._idempotency.begin(bundle.digest, self._lifetimes.lock)
+        if isinstance(begun, InProgress):
+            waited = await self._idempotency.wait(bundle.digest, self._lifetimes.wait)
+            begun = waited or await self._idempotency.begin(bundle.digest, self._lifetimes.lock)
+        if isinstance(begun, Done):
+            return begun.response
+        if isinstance(begun, InProgress):
+            raise fail(
+                503,
+                "transient",
+                "The same Bundle is being stored by another request; send it again to get its answer.",
+            )
+        return await self._store(bundle, begun)
+
+    async def _store(self, bundle: ProvideBundle, claim: Fresh) -> bytes:
+        try:
+            async with self._idempotency.renewing(claim, self._lifetimes.lock):
+                warnings = await self._submit(bundle)
+        except BaseException:
+            await self._idempotency.abandon(claim)
+            raise
+        answer = orjson.dumps(write_provide_response(bundle, self._context, issues_of_warnings(warnings)))
+        await self._idempotency.finish(claim, answer, self._lifetimes.answer)
+        return answer
+
+    async def _submit(self, bundle: ProvideBundle) -> Sequence[RegistryError]:
+        documents = [OutgoingDocument(d.entry_uuid, d.mime_type, d.content) for d in bundle.documents]
+        try:
+            response = await self._repository.provide_and_register(bundle.submission, documents)
+        except RegistryFailure:
+            # the failure may only say that an earlier attempt was stored after all
+            if await self._is_stored(bundle):
+                return ()
+            raise
+        except PeerError as error:
+            if error.outcome_known:
+                raise
+            return await self._after_unknown_outcome(bundle, error)
+        return response.errors
+
+    async def _after_unknown_outcome(self, bundle: ProvideBundle, error: PeerError) -> Sequence[RegistryError]:
+        log.warning("publish.outcome_unknown", peer=error.peer, transaction=error.transaction)
+        try:
+            stored = await self._is_stored(bundle)
+        except (PeerError, RegistryFailure):
+            raise error from None
+        if stored:
+            return ()
+        raise error
+
+    async def _is_stored(self, bundle: ProvideBundle) -> bool:
+        """True where the registry holds this very submission: its SubmissionSet and all its entries."""
+        submission = bundle.submission
+        found = await self._registry.query(
+            GetSubmissionSetAndContents(
+                entry_uuid=submission.submission_set.entry_uuid, document_type=ANY_DOCUMENT
+            )
+        )
+        if not any(s.unique_id == submission.submission_set.unique_id for s in found.submission_sets):
+            return False
+        held = {entry.entry_uuid: entry.hash for entry in found.entries}
+        return all(
+            entry.entry_uuid in held and held[entry.entry_uuid] in (None, entry.hash)
+            for entry in submission.entries
+        )
+
+
+def unknown_outcome_issue(error: PeerError) -> Issue:
+    """What a client can do after an attempt whose outcome is not known."""
+    return Issue(
+        "information",
+        "incomplete",
+        f"{error.peer} did not say whether it stored the documents. Send the same Bundle again: "
+        "nothing is stored twice.",
+    )
+
+
+__all__ = ["OutcomeError", "PublishLifetimes", "Publisher", "unknown_outcome_issue"]
