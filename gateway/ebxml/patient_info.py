@@ -1,0 +1,70 @@
+"""sourcePatientInfo: HL7 v2 PID fields as slot values `PID-3|...` (ITI TF-3 4.2.3.2.23)."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
+
+from gateway.ebxml import hl7
+from gateway.ebxml.names import LONG_NAME
+from gateway.model import Cx, Person, SourcePatientInfo
+from gateway.model.metadata import Address
+
+_T = TypeVar("_T")
+
+
+def read_patient_info(lines: Iterable[str]) -> SourcePatientInfo | None:
+    """PID lines, repetitions joined with `~` or one a line. None where there is no line."""
+    ids: list[Cx] = []
+    names: list[Person] = []
+    addresses: list[Address] = []
+    birth_date: str | None = None
+    gender: str | None = None
+    other: list[str] = []
+    for line in lines:
+        field, bar, content = line.partition("|")
+        repetitions = [part for part in content.split("~") if part.strip("^&")]
+        match field.strip().upper() if bar else "":
+            case "PID-3":
+                ids.extend(hl7.read_cx(part) for part in repetitions)
+            case "PID-5":
+                names.extend(hl7.read_xpn(part) for part in repetitions)
+            case "PID-7" if birth_date is None:
+                birth_date = content.partition("^")[0].strip() or None
+            case "PID-8" if gender is None:
+                gender = content.partition("^")[0].strip().upper() or None
+            case "PID-11":
+                addresses.extend(hl7.read_xad(part) for part in repetitions)
+            case _:
+                other.append(line)
+    info = SourcePatientInfo(
+        ids=tuple(ids),
+        names=tuple(names),
+        birth_date=birth_date,
+        gender=gender,
+        addresses=tuple(addresses),
+        other=tuple(other),
+    )
+    return None if info == SourcePatientInfo() else info
+
+
+def write_patient_info(info: SourcePatientInfo) -> list[str]:
+    """PID lines in field order; repetitions share a line as long as 256 characters hold them."""
+    lines = _lines("PID-3", info.ids, hl7.write_cx)
+    lines += _lines("PID-5", info.names, hl7.write_xpn)
+    if info.birth_date:
+        lines.append(f"PID-7|{info.birth_date}")
+    if info.gender:
+        lines.append(f"PID-8|{info.gender}")
+    lines += _lines("PID-11", info.addresses, hl7.write_xad)
+    lines += info.other
+    return lines
+
+
+def _lines(field: str, values: Sequence[_T], write: Callable[[_T], str]) -> list[str]:
+    lines: list[str] = []
+    for value in values:
+        text = write(value)
+        if lines and len(lines[-1]) + 1 + len(text) <= LONG_NAME:
+            lines[-1] += "~" + text
+        else:
+            lines.append(f"{field}|{text}")
+    return lines

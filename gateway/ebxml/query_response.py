@@ -1,0 +1,148 @@
+"""query:AdhocQueryResponse <-> QueryResult (ITI-18, ITI-38; ITI TF-2 3.18.4.1.3).
+
+The reader is on the path of every search: it works in steps, so that an answer of a thousand entries
+does not hold up other requests.
+"""
+
+from collections.abc import Iterator
+
+from lxml.etree import Element, SubElement, _Element
+
+from gateway.ebxml.association import read_association, write_association
+from gateway.ebxml.document_entry import read_document_entry, write_document_entry
+from gateway.ebxml.errors import MetadataError
+from gateway.ebxml.names import (
+    ADHOC_QUERY_RESPONSE,
+    ASSOCIATION,
+    EXTRINSIC_OBJECT,
+    OBJECT_REF,
+    REGISTRY_OBJECT_LIST,
+    REGISTRY_PACKAGE,
+    REGISTRY_RESPONSE,
+)
+from gateway.ebxml.object_reader import read_home, read_uuid
+from gateway.ebxml.registry_package import (
+    package_labels,
+    package_node,
+    read_folder,
+    read_submission_set,
+    write_folder,
+    write_submission_set,
+)
+from gateway.ebxml.responses import read_errors, read_response_status, write_errors
+from gateway.model import (
+    Association,
+    DocumentEntry,
+    Folder,
+    ObjectRef,
+    QueryResult,
+    RegistryError,
+    Severity,
+    SubmissionSet,
+    codes,
+)
+
+
+class QueryResponseReader:
+    """Reads an answer object by object.
+
+    An object without what identifies it (a DocumentEntry without uniqueId) is left out, and the result
+    says so in a warning.
+    """
+
+    def __init__(self, element: _Element) -> None:
+        if element.tag not in (ADHOC_QUERY_RESPONSE, REGISTRY_RESPONSE):
+            raise MetadataError("XDSRegistryError", "the answer is not an AdhocQueryResponse")
+        self._element = element
+        object_list = element.find(REGISTRY_OBJECT_LIST)
+        self._labels = {} if object_list is None else package_labels(object_list)
+        self._objects: Iterator[_Element] = iter(()) if object_list is None else iter(object_list)
+        self._position = 0
+        self._warnings: list[RegistryError] = []
+        self._entries: list[DocumentEntry] = []
+        self._submission_sets: list[SubmissionSet] = []
+        self._folders: list[Folder] = []
+        self._associations: list[Association] = []
+        self._object_refs: list[ObjectRef] = []
+
+    def read_some(self, n: int) -> bool:
+        """Read the next `n` objects. True when the whole answer is read."""
+        for _ in range(n):
+            element = next(self._objects, None)
+            if element is None:
+                return True
+            self._position += 1
+            try:
+                self._read(element)
+            except MetadataError as error:
+                self._warnings.append(
+                    RegistryError(
+                        code=error.code,
+                        context=f"object {self._position} of the answer is left out: {error.context}",
+                        severity=Severity.WARNING,
+                    )
+                )
+        return False
+
+    def _read(self, element: _Element) -> None:
+        tag = element.tag
+        if tag == EXTRINSIC_OBJECT:
+            self._entries.append(read_document_entry(element))
+        elif tag == ASSOCIATION:
+            self._associations.append(read_association(element))
+        elif tag == OBJECT_REF:
+            self._object_refs.append(ObjectRef(read_uuid(element.get("id")), read_home(element)))
+        elif tag == REGISTRY_PACKAGE:
+            node = package_node(element, self._labels)
+            if node == codes.SS_NODE:
+                self._submission_sets.append(read_submission_set(element))
+            elif node == codes.FOLDER_NODE:
+                self._folders.append(read_folder(element))
+            else:
+                raise MetadataError(
+                    "XDSRegistryMetadataError", "a RegistryPackage is neither SubmissionSet nor Folder"
+                )
+
+    def result(self) -> QueryResult:
+        """What has been read so far."""
+        errors = read_errors(self._element)
+        return QueryResult(
+            status=read_response_status(self._element.get("status"), errors, empty=self._position == 0),
+            errors=errors + tuple(self._warnings),
+            entries=tuple(self._entries),
+            submission_sets=tuple(self._submission_sets),
+            folders=tuple(self._folders),
+            associations=tuple(self._associations),
+            object_refs=tuple(self._object_refs),
+        )
+
+
+_ALL = 1 << 30
+
+
+def read_query_response(element: _Element) -> QueryResult:
+    """Read an answer at once. Raises MetadataError where the element is not an answer to a query."""
+    reader = QueryResponseReader(element)
+    reader.read_some(_ALL)
+    return reader.result()
+
+
+def write_query_response(result: QueryResult) -> _Element:
+    """query:AdhocQueryResponse: SubmissionSets, entries, Folders, Associations, then references."""
+    element = Element(
+        ADHOC_QUERY_RESPONSE,
+        {"status": result.status.value},
+        nsmap={"query": codes.NS_QUERY, "rs": codes.NS_RS, "rim": codes.NS_RIM},
+    )
+    write_errors(element, result.errors)
+    object_list = SubElement(element, REGISTRY_OBJECT_LIST)
+    object_list.extend(write_submission_set(value) for value in result.submission_sets)
+    object_list.extend(write_document_entry(value) for value in result.entries)
+    object_list.extend(write_folder(value) for value in result.folders)
+    object_list.extend(write_association(value) for value in result.associations)
+    for reference in result.object_refs:
+        attributes = {"id": reference.id}
+        if reference.home_community_id:
+            attributes["home"] = reference.home_community_id
+        SubElement(object_list, OBJECT_REF, attributes)
+    return element
