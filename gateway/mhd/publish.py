@@ -16,7 +16,7 @@ import structlog
 from gateway.clients.registry import DocumentRegistry
 from gateway.clients.repository import DocumentRepository, OutgoingDocument
 from gateway.correlation.idempotency import Done, Fresh, IdempotencyStore, InProgress
-from gateway.fhir.issues import Issue, OutcomeError, fail
+from gateway.fhir.issues import fail
 from gateway.fhir.outcome import issues_of_warnings
 from gateway.fhir.provide_bundle import ProvideBundle, ProvideContext, read_provide_bundle
 from gateway.fhir.provide_response import write_provide_response
@@ -55,6 +55,7 @@ class Publisher:
         self._idempotency = idempotency
         self._context = context
         self._lifetimes = lifetimes
+        self._running: set[asyncio.Task[bytes]] = set()
 
     async def publish(self, raw: bytes) -> bytes:
         """Store the Bundle and return the transaction-response as JSON.
@@ -78,7 +79,15 @@ class Publisher:
                 "transient",
                 "The same Bundle is being stored by another request; send it again to get its answer.",
             )
-        return await self._store(bundle, begun)
+        # a client that goes away must not leave a submission half sent, nor its outcome unrecorded
+        task = asyncio.create_task(self._store(bundle, begun))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return await asyncio.shield(task)
+
+    async def drain(self) -> None:
+        """Wait until the submissions that are under way are answered and recorded."""
+        await asyncio.gather(*self._running, return_exceptions=True)
 
     async def _store(self, bundle: ProvideBundle, claim: Fresh) -> bytes:
         try:
@@ -132,15 +141,3 @@ class Publisher:
             for entry in submission.entries
         )
 
-
-def unknown_outcome_issue(error: PeerError) -> Issue:
-    """What a client can do after an attempt whose outcome is not known."""
-    return Issue(
-        "information",
-        "incomplete",
-        f"{error.peer} did not say whether it stored the documents. Send the same Bundle again: "
-        "nothing is stored twice.",
-    )
-
-
-__all__ = ["OutcomeError", "PublishLifetimes", "Publisher", "unknown_outcome_issue"]

@@ -1,0 +1,267 @@
+"""Wiring: settings in, a running gateway out."""
+
+import asyncio
+import gc
+import signal
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+import structlog
+from aiohttp import web
+
+from gateway.clients.registry import DocumentRegistry
+from gateway.clients.repository import DocumentRepository
+from gateway.correlation.connection import RedisOptions, connect
+from gateway.correlation.embedded import EmbeddedRedis, EmbeddedRedisError
+from gateway.correlation.idempotency import IdempotencyStore
+from gateway.correlation.snapshots import SnapshotStore
+from gateway.correlation.store import CorrelationStore
+from gateway.fhir.capability import write_capability_statement
+from gateway.fhir.document_reference import WriteContext
+from gateway.fhir.document_search import SearchContext
+from gateway.fhir.provide_bundle import ProvideContext
+from gateway.fhir.terminology import Terminology
+from gateway.health import Health
+from gateway.mhd.admission import Admission
+from gateway.mhd.find import Finder, FindLimits
+from gateway.mhd.middleware import access_log, outcomes
+from gateway.mhd.publish import Publisher, PublishLifetimes
+from gateway.mhd.read import Reader
+from gateway.mhd.references import PatientReferences, document_urls
+from gateway.mhd.retrieve import Retriever
+from gateway.mhd.routes import MhdRoutes, UseCases
+from gateway.security.document_urls import DocumentTokens, PageTokens
+from gateway.security.patient_ids import PatientIds
+from gateway.security.sealing import KeyRing, KeyRingError
+from gateway.settings import PeerSettings, Settings
+from gateway.soap.client import Peer, SoapClient
+from gateway.soap.contract import load_contract
+from gateway.telemetry.logs import configure
+
+BASE_PATH = "/fhir"
+_WILDCARDS = frozenset({"0.0.0.0", "::", ""})
+
+log = structlog.get_logger()
+
+
+class StartError(Exception):
+    """The gateway cannot start; the text is one line for the operator."""
+
+
+def peer_of(name: str, settings: PeerSettings) -> Peer:
+    """The SOAP client's view of a peer in the settings."""
+    return Peer(
+        name=name,
+        url=settings.url,
+        connect_timeout=settings.connect_timeout,
+        read_timeout=settings.read_timeout,
+        total_timeout=settings.total_timeout,
+        max_in_flight=settings.max_in_flight,
+        max_waiting=settings.max_waiting,
+        max_answer_bytes=settings.max_answer_bytes,
+        max_attempts=settings.max_attempts,
+        circuit_threshold=settings.circuit_threshold,
+        circuit_reset=settings.circuit_reset,
+    )
+
+
+def key_ring(settings: Settings) -> KeyRing:
+    """The keys of the settings, or those of the state directory. Raises StartError."""
+    try:
+        if settings.security.keys:
+            return KeyRing.parse(settings.security.keys)
+        settings.state_dir.mkdir(parents=True, exist_ok=True)
+        return KeyRing.load_or_create(settings.state_dir / "keys")
+    except KeyRingError as error:
+        raise StartError(f"security.keys: {error}") from None
+    except OSError as error:
+        raise StartError(f"state_dir: {settings.state_dir}: {error.strerror}") from None
+
+
+def redis_options(settings: Settings) -> RedisOptions:
+    """Where an outside Redis is."""
+    redis = settings.redis
+    return RedisOptions(
+        url=redis.url,
+        sentinels=redis.sentinels,
+        master_name=redis.master_name,
+        cluster=redis.cluster,
+        username=redis.username,
+        password=redis.password,
+        connect_timeout=redis.connect_timeout,
+        operation_timeout=redis.operation_timeout,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What lives as long as the gateway runs."""
+
+    soap: SoapClient
+    store: CorrelationStore
+    ring: KeyRing
+
+
+def terminology(settings: Settings) -> Terminology:
+    """Code systems and assigning authorities of the settings, over the built-in table."""
+    return Terminology(settings.terminology.code_systems, settings.terminology.assigning_authorities)
+
+
+def use_cases(settings: Settings, parts: Parts, base_url: str) -> UseCases:
+    """Build the use cases over their clients."""
+    contract = load_contract()
+    terms = terminology(settings)
+    tokens, patient_ids = DocumentTokens(parts.ring), PatientIds(parts.ring)
+    references = PatientReferences(patient_ids, terms, base_url)
+    registry = DocumentRegistry(parts.soap, peer_of("registry", settings.registry))
+    repositories = {
+        r.unique_id: DocumentRepository(
+            parts.soap, contract, peer_of(f"repository {r.unique_id}", r), r.unique_id
+        )
+        for r in settings.repositories
+    }
+    document_url = document_urls(tokens, base_url)
+    write_context = WriteContext(
+        terminology=terms,
+        base_url=base_url,
+        document_url=document_url,
+        patient_reference=references.of,
+    )
+    publish_to = repositories[settings.publish_repository.unique_id]
+    return UseCases(
+        publisher=Publisher(
+            registry,
+            publish_to,
+            IdempotencyStore(parts.store),
+            ProvideContext(
+                terminology=terms,
+                base_url=base_url,
+                patient_of=references.resolve,
+                patient_reference=references.of,
+                document_url=document_url,
+                repository_unique_id=publish_to.unique_id,
+            ),
+            PublishLifetimes(
+                answer=settings.lifetimes.idempotency,
+                lock=settings.lifetimes.publish_lock,
+                wait=settings.lifetimes.publish_lock,
+            ),
+        ),
+        finder=Finder(
+            registry,
+            SnapshotStore(parts.store),
+            PageTokens(parts.ring),
+            SearchContext(
+                terminology=terms,
+                base_url=base_url,
+                patient_of=references.resolve,
+                default_count=settings.search.default_count,
+                max_count=settings.search.max_count,
+                status_required=settings.search.status_required,
+            ),
+            write_context,
+            FindLimits(settings.search.max_results, settings.lifetimes.snapshot),
+        ),
+        retriever=Retriever(registry, repositories, tokens, settings.retrieve.deprecated),
+        reader=Reader(registry, patient_ids, write_context),
+        capability_statement=lambda: write_capability_statement(base_url),
+    )
+
+
+def _listen(settings: Settings) -> socket.socket:
+    host, port = settings.server.host, settings.server.port
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family, backlog=1024)
+    except OSError as error:
+        raise StartError(f"server.host, server.port: {host}:{port}: {error.strerror or error}") from None
+
+
+def _base_url(settings: Settings, listener: socket.socket) -> str:
+    if settings.server.base_url is not None:
+        return settings.server.base_url
+    host, port = settings.server.host, listener.getsockname()[1]
+    if host in _WILDCARDS:
+        raise StartError(
+            f"server.base_url: is not set, and server.host {host} does not say what clients call; "
+            "set it, for example to https://ncp.example/fhir"
+        )
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}{BASE_PATH}"
+
+
+@asynccontextmanager
+async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
+    """Keys, Redis (an own one where none is set) and the SOAP client. Raises StartError."""
+    ring = key_ring(settings)
+    contract = load_contract()
+    async with AsyncExitStack() as stack:
+        options = redis_options(settings)
+        if settings.redis.embedded:
+            try:
+                embedded = await stack.enter_async_context(
+                    EmbeddedRedis(settings.state_dir / "redis", settings.redis.embedded_max_memory_mib)
+                )
+            except EmbeddedRedisError as error:
+                raise StartError(f"redis: {error}") from None
+            options = embedded.options
+        store = await stack.enter_async_context(
+            CorrelationStore(connect(options), ring, settings.redis.key_prefix)
+        )
+        soap = await stack.enter_async_context(SoapClient(contract))
+        yield Parts(soap, store, ring)
+
+
+def create_app(settings: Settings, parts: Parts, base_url: str) -> tuple[web.Application, Health]:
+    """The aiohttp application over parts that are open, and its health."""
+    cases = use_cases(settings, parts, base_url)
+    health = Health(parts.store, parts.soap)
+    admission = Admission(settings.server.max_bundle_bytes, settings.server.max_publish_bytes_in_flight)
+    app = web.Application(middlewares=[access_log, outcomes])
+    app.add_routes(MhdRoutes(cases, admission).table(BASE_PATH))
+    app.add_routes(health.table())
+    app.on_shutdown.append(lambda _: cases.publisher.drain())
+    return app, health
+
+
+async def serve(settings: Settings) -> None:
+    """Run until SIGTERM or SIGINT; what is in flight is finished first. Raises StartError."""
+    configure(settings.log.level)
+    with _listen(settings) as listener:
+        base_url = _base_url(settings, listener)
+        async with open_parts(settings) as parts:
+            app, health = create_app(settings, parts, base_url)
+            # handler_cancellation: a client that has gone stops the peer's answer too
+            runner = web.AppRunner(
+                app,
+                access_log=None,
+                handler_cancellation=True,
+                shutdown_timeout=settings.server.shutdown_timeout,
+            )
+            await runner.setup()
+            await web.SockSite(runner, listener).start()
+            _tune_collector()
+            stop = _stop_event()
+            print(f"ready {base_url}", flush=True)
+            log.info("gateway.ready", base_url=base_url)
+            await stop.wait()
+            health.draining = True
+            log.info("gateway.stopping")
+            await runner.cleanup()
+
+
+def _tune_collector() -> None:
+    # a page of 100 entries allocates some 10,000 objects: with the default thresholds the collector
+    # takes a quarter of the time
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+
+
+def _stop_event() -> asyncio.Event:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    return stop

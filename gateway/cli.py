@@ -1,0 +1,107 @@
+"""The command line: `gateway serve | demo | doctor | affinity`."""
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gateway.settings import Settings, SettingsError, load_settings
+
+app = typer.Typer(
+    help="Gateway between FHIR (IHE MHD) and XDS.b.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", "-c", help="YAML settings file; GATEWAY_CONFIG names it too.")
+]
+
+
+def _settings(config: Path | None) -> Settings:
+    try:
+        return load_settings(config)
+    except SettingsError as error:
+        for line in str(error).splitlines():
+            typer.echo(f"settings: {line}", err=True)
+        raise typer.Exit(2) from None
+
+
+@app.command()
+def serve(config: ConfigOption = None) -> None:
+    """Run the gateway until SIGTERM or Ctrl-C."""
+    settings = _settings(config)
+    from gateway.app import StartError
+    from gateway.app import serve as run
+
+    try:
+        asyncio.run(run(settings))
+    except StartError as error:
+        typer.echo(f"gateway: {error}", err=True)
+        raise typer.Exit(1) from None
+
+
+@app.command()
+def doctor(config: ConfigOption = None) -> None:
+    """Check settings, keys, Redis and every peer; one line each, exit 1 if one fails."""
+    settings = _settings(config)
+    from gateway.doctor import examine
+
+    raise typer.Exit(asyncio.run(examine(settings, typer.echo)))
+
+
+@app.command()
+def demo(
+    check: Annotated[
+        bool, typer.Option("--check", help="Walk through all of it as an outside client and exit.")
+    ] = False,
+    port: Annotated[
+        int | None, typer.Option(help="Port of the gateway; 8080, or a free one where that is taken.")
+    ] = None,
+    state_dir: Annotated[Path, typer.Option(help="Where the demo keeps its state.")] = Path("state/demo"),
+) -> None:
+    """Run affinity domain, Redis and gateway on this machine with sample content."""
+    from gateway.demo.run import run_demo
+
+    raise typer.Exit(run_demo(port=port, state_dir=state_dir, check=check))
+
+
+@app.command()
+def affinity(
+    state_dir: Annotated[Path, typer.Option(help="Where documents and metadata are kept.")],
+    host: Annotated[str, typer.Option()] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0 takes a free port.")] = 8081,
+    repository_unique_id: Annotated[str, typer.Option(help="OID of the repository.")] = "2.999.10.1",
+    home_community_id: Annotated[
+        str | None, typer.Option(help="urn:oid:... put on what the registry returns.")
+    ] = None,
+) -> None:
+    """Run the embedded affinity domain: registry and repository, reached by SOAP."""
+    from gateway.affinity.app import serve as run
+    from gateway.affinity.options import AffinityOptions
+
+    options = AffinityOptions(
+        state_dir=state_dir,
+        repository_unique_id=repository_unique_id,
+        home_community_id=home_community_id,
+    )
+    try:
+        asyncio.run(run(options, host, port))
+    except OSError as error:
+        typer.echo(f"affinity: {error.strerror or error}", err=True)
+        raise typer.Exit(1) from None
+
+
+def main() -> None:
+    """Entry point of the `gateway` command."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,110 @@
+"""`gateway doctor`: is everything in place that the settings name?
+
+Peers are asked with harmless requests: the registry for a document that cannot exist, each repository for
+the same, and both for their WSDL, which need not exist but must fit the transactions where it does.
+"""
+
+import asyncio
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+
+import aiohttp
+
+from gateway.app import StartError, open_parts, peer_of
+from gateway.clients.registry import DocumentRegistry
+from gateway.clients.repository import DocumentRepository
+from gateway.model import DocumentRequest, RegistryFailure
+from gateway.model.errors import PeerError
+from gateway.model.query import GetDocuments
+from gateway.settings import PeerSettings, Settings
+from gateway.soap.client import SoapClient
+from gateway.soap.contract import check_peer_wsdl, load_contract
+
+_MAX_WSDL_BYTES = 4 * 1024 * 1024
+_NOT_THERE = frozenset({"XDSDocumentUniqueIdError", "XDSMissingDocument"})
+
+
+class _Findings:
+    def __init__(self, echo: Callable[[str], None]) -> None:
+        self._echo = echo
+        self.failed = False
+
+    def ok(self, what: str, text: str) -> None:
+        self._echo(f"ok    {what}: {text}")
+
+    def bad(self, what: str, text: str) -> None:
+        self.failed = True
+        self._echo(f"FAIL  {what}: {text}")
+
+
+async def examine(settings: Settings, echo: Callable[[str], None]) -> int:
+    """Print one line per check; 0 when all are well, else 1."""
+    findings = _Findings(echo)
+    findings.ok("settings", "complete")
+    findings.ok("contract", f"{', '.join(load_contract().transactions)}")
+    try:
+        async with open_parts(settings) as parts:
+            findings.ok("keys", "from the settings" if settings.security.keys else str(settings.state_dir))
+            where = "own server" if settings.redis.embedded else "as set"
+            if await parts.store.ping():
+                findings.ok("redis", where)
+            else:
+                findings.bad("redis", f"{where}: no answer; the gateway runs, without snapshots")
+            await _examine_peers(settings, parts.soap, findings)
+    except StartError as error:
+        findings.bad("start", str(error))
+    return 1 if findings.failed else 0
+
+
+async def _examine_peers(settings: Settings, soap: SoapClient, findings: _Findings) -> None:
+    registry = DocumentRegistry(soap, peer_of("registry", settings.registry))
+    await _try("registry", "ITI-18", findings, lambda: _ask_registry(registry))
+    await _check_wsdl("registry", settings.registry, findings)
+    for each in settings.repositories:
+        name = f"repository {each.unique_id}"
+        repository = DocumentRepository(soap, load_contract(), peer_of(name, each), each.unique_id)
+        await _try(name, "ITI-43", findings, lambda r=repository: _ask_repository(r))  # type: ignore[misc]
+        await _check_wsdl(name, each, findings)
+
+
+async def _ask_registry(registry: DocumentRegistry) -> None:
+    await registry.query(GetDocuments(entry_uuids=(uuid.uuid4().urn,)))
+
+
+async def _ask_repository(repository: DocumentRepository) -> None:
+    request = DocumentRequest(repository.unique_id, f"2.25.{uuid.uuid4().int}")
+    try:
+        async with repository.retrieve(request):
+            pass
+    except RegistryFailure as failure:
+        if not any(error.code in _NOT_THERE for error in failure.errors):
+            raise
+
+
+async def _try(name: str, transaction: str, findings: _Findings, ask: Callable[[], Awaitable[None]]) -> None:
+    started = time.perf_counter()
+    try:
+        await ask()
+    except PeerError as error:
+        findings.bad(name, str(error))
+    except RegistryFailure as failure:
+        findings.bad(name, f"{transaction} answered {', '.join(e.code for e in failure.errors)}")
+    else:
+        findings.ok(name, f"{transaction} answered in {(time.perf_counter() - started) * 1000:.0f} ms")
+
+
+async def _check_wsdl(name: str, peer: PeerSettings, findings: _Findings) -> None:
+    timeout = aiohttp.ClientTimeout(total=peer.read_timeout, connect=peer.connect_timeout)
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=timeout) as session,
+            session.get(f"{peer.url}?wsdl", allow_redirects=False) as answer,
+        ):
+            document = await answer.content.read(_MAX_WSDL_BYTES) if answer.status == 200 else b""
+    except (aiohttp.ClientError, TimeoutError):
+        return  # the transaction above has said that already
+    if b"definitions" not in document:
+        return
+    for problem in await asyncio.to_thread(check_peer_wsdl, document):
+        findings.bad(name, f"its WSDL: {problem}")

@@ -1,0 +1,83 @@
+"""Request headers of a document retrieval: Accept, If-None-Match, Range (RFC 9110 12.5.1, 13.1.2, 14)."""
+
+import re
+from dataclasses import dataclass
+
+_RANGE = re.compile(r"bytes\s*=\s*(\d*)\s*-\s*(\d*)\s*", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class ByteRange:
+    """A satisfiable range: first and last byte, both included."""
+
+    first: int
+    last: int
+
+    @property
+    def length(self) -> int:
+        """Bytes in the range."""
+        return self.last - self.first + 1
+
+
+class UnsatisfiableRange(ValueError):
+    """The range starts behind the end of the document (416)."""
+
+
+def accepts(accept: str | None, media_type: str) -> bool:
+    """True where an Accept header allows the media type; no header allows everything."""
+    if accept is None or not accept.strip():
+        return True
+    main, _, sub = media_type.lower().partition("/")
+    best: tuple[int, float] | None = None
+    for item in accept.lower().split(","):
+        name, *parameters = (part.strip() for part in item.split(";"))
+        specificity = {f"{main}/{sub}": 3, f"{main}/*": 2, "*/*": 1, "*": 1}.get(name, 0)
+        if specificity and (best is None or specificity > best[0]):
+            best = (specificity, _quality(parameters))
+    return best is not None and best[1] > 0
+
+
+def _quality(parameters: list[str]) -> float:
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name.strip() == "q":
+            try:
+                return float(value)
+            except ValueError:
+                return 0.0
+    return 1.0
+
+
+def none_match(header: str | None, etag: str | None) -> bool:
+    """True where If-None-Match names the document's ETag (weak comparison), so that it need not be sent."""
+    if header is None or etag is None:
+        return False
+    if header.strip() == "*":
+        return True
+    return etag in {tag.strip().removeprefix("W/") for tag in header.split(",")}
+
+
+def parse_range(
+    header: str | None, if_range: str | None, size: int | None, etag: str | None
+) -> ByteRange | None:
+    """The one range to send, or None for the whole document.
+
+    Several ranges, units other than bytes, an unknown size and an If-Range that does not hold mean the whole
+    document, as RFC 9110 allows. Raises UnsatisfiableRange.
+    """
+    if header is None or size is None or (if_range is not None and if_range.strip() != etag):
+        return None
+    found = _RANGE.fullmatch(header.strip())
+    if found is None or not any(found.groups()):
+        return None
+    first, last = found.groups()
+    if not first:
+        length = min(int(last), size)
+        if length == 0:
+            raise UnsatisfiableRange
+        return ByteRange(size - length, size - 1)
+    if last and int(last) < int(first):
+        return None
+    if int(first) >= size:
+        raise UnsatisfiableRange
+    return ByteRange(int(first), min(int(last), size - 1) if last else size - 1)

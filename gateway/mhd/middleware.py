@@ -1,0 +1,98 @@
+"""What every FHIR request has in common: one log line, and an OperationOutcome for every error."""
+
+import time
+
+import orjson
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from gateway.fhir.issues import Issue, OutcomeError, fail
+from gateway.fhir.outcome import outcome_of_failure, outcome_of_peer_error, write_outcome
+from gateway.mhd.retrieve import AlteredDocument
+from gateway.mhd.routes import FHIR_JSON
+from gateway.model.errors import PeerError, RegistryFailure
+from gateway.telemetry.logs import where
+
+log = structlog.get_logger()
+
+_HTTP_ISSUES = {400: "structure", 404: "not-found", 405: "not-supported", 413: "too-long"}
+
+
+@web.middleware
+async def outcomes(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turn errors into OperationOutcomes; texts of unexpected errors stay out of answer and log."""
+    try:
+        return await handler(request)
+    except OutcomeError as error:
+        return _write(error)
+    except RegistryFailure as failure:
+        log.warning(
+            "peer.failure",
+            peer=failure.peer,
+            transaction=failure.transaction,
+            codes=[e.code for e in failure.errors],
+        )
+        return _write(outcome_of_failure(failure))
+    except PeerError as error:
+        log.warning(
+            "peer.error", peer=error.peer, transaction=error.transaction, error=type(error).__name__
+        )
+        return _write(outcome_of_peer_error(error))
+    except AlteredDocument as error:
+        log.error("retrieve.altered", reason=str(error))
+        return _write(
+            fail(502, "exception", f"The repository's document is not the registered one: {error}.")
+        )
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        return _write(_of_http(request, error))
+    except Exception as error:
+        log.error("request.unexpected", route=_route(request), **where(error))
+        return _write(fail(500, "exception", "The server failed on this request; its log says where."))
+
+
+@web.middleware
+async def access_log(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """One line per request: method, route, status and milliseconds; never the query, ids or addresses."""
+    started = time.perf_counter()
+    status = 499
+    try:
+        response = await handler(request)
+        status = response.status
+        return response
+    finally:
+        log.info(
+            "request",
+            method=request.method,
+            route=_route(request),
+            status=status,
+            ms=round((time.perf_counter() - started) * 1000, 1),
+        )
+
+
+def _route(request: web.Request) -> str:
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else "unknown"
+
+
+def _of_http(request: web.Request, error: web.HTTPException) -> OutcomeError:
+    code = _HTTP_ISSUES.get(error.status, "processing")
+    if error.status == 404:
+        text = "Nothing is served at this path; GET [base]/metadata says what is."
+    elif error.status == 405:
+        text = f"{request.method} is not supported here; Allow says what is."
+    else:
+        text = error.reason
+    headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
+    return OutcomeError(error.status, (Issue("error", code, text),), headers)
+
+
+def _write(error: OutcomeError) -> web.Response:
+    return web.Response(
+        status=error.status,
+        body=orjson.dumps(write_outcome(error.issues)),
+        content_type=FHIR_JSON,
+        headers=error.headers,
+    )

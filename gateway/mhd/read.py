@@ -1,0 +1,70 @@
+"""Reads by id of what ITI-65 stored besides documents, so that every Location of its answer resolves."""
+
+import orjson
+
+from gateway.clients.registry import DocumentRegistry
+from gateway.fhir.document_reference import WriteContext
+from gateway.fhir.issues import fail
+from gateway.fhir.lists import write_folder_list, write_submission_set_list
+from gateway.model.codes import HAS_MEMBER
+from gateway.model.metadata import Association, Cx
+from gateway.model.query import ANY_DOCUMENT, GetFolderAndContents, GetSubmissionSetAndContents
+from gateway.security.patient_ids import NotOurs, PatientIds
+
+
+class Reader:
+    """Reads of List and Patient."""
+
+    def __init__(self, registry: DocumentRegistry, patients: PatientIds, context: WriteContext) -> None:
+        self._registry = registry
+        self._patients = patients
+        self._context = context
+
+    async def read_list(self, logical_id: str) -> bytes:
+        """A SubmissionSet or Folder as List, with its members. Raises OutcomeError 404."""
+        entry_uuid = f"urn:uuid:{logical_id.lower()}"
+        found = await self._registry.query(
+            GetSubmissionSetAndContents(entry_uuid=entry_uuid, document_type=ANY_DOCUMENT)
+        )
+        for submission_set in found.submission_sets:
+            if submission_set.entry_uuid == entry_uuid:
+                kinds = {e.entry_uuid: "DocumentReference" for e in found.entries}
+                kinds |= {f.entry_uuid: "List" for f in found.folders}
+                members = _members(entry_uuid, found.associations, kinds)
+                return orjson.dumps(write_submission_set_list(submission_set, members, self._context))
+        found = await self._registry.query(
+            GetFolderAndContents(entry_uuid=entry_uuid, document_type=ANY_DOCUMENT)
+        )
+        for folder in found.folders:
+            if folder.entry_uuid == entry_uuid:
+                kinds = {e.entry_uuid: "DocumentReference" for e in found.entries}
+                members = _members(entry_uuid, found.associations, kinds)
+                return orjson.dumps(write_folder_list(folder, members, self._context))
+        raise fail(404, "not-found", "No List with this id.", expression="List")
+
+    def read_patient(self, logical_id: str) -> bytes:
+        """The identifier that a Patient id of this server stands for. Raises OutcomeError 404."""
+        try:
+            patient = self._patients.read(logical_id)
+        except NotOurs:
+            raise fail(404, "not-found", "No Patient with this id.", expression="Patient") from None
+        return orjson.dumps(self._patient(logical_id, patient))
+
+    def _patient(self, logical_id: str, patient: Cx) -> dict[str, object]:
+        system = self._context.terminology.authorities.uri(patient.authority)
+        return {
+            "resourceType": "Patient",
+            "id": logical_id,
+            "identifier": [{"system": system, "value": patient.id}],
+        }
+
+
+def _members(
+    owner: str, associations: tuple[Association, ...], kinds: dict[str, str]
+) -> tuple[tuple[str, str], ...]:
+    """Resource type and id of each member, in the order of the registry."""
+    return tuple(
+        (kinds[a.target], a.target.removeprefix("urn:uuid:"))
+        for a in associations
+        if a.type == HAS_MEMBER and a.source == owner and a.target in kinds
+    )

@@ -1,0 +1,44 @@
+"""Own URLs of patients and documents: written into answers, read back from requests."""
+
+from collections.abc import Callable
+
+from gateway.fhir.terminology import Terminology
+from gateway.model import Cx, DocumentEntry
+from gateway.security.document_urls import DocumentKey, DocumentTokens
+from gateway.security.patient_ids import NotOurs, PatientIds
+
+
+class PatientReferences:
+    """References to patients of the affinity domain.
+
+    A Patient id is the sealed patientId, so it is the same on every replica and needs no table. Where it
+    would not fit a FHIR id, the reference has the identifier alone.
+    """
+
+    def __init__(self, ids: PatientIds, terminology: Terminology, base_url: str) -> None:
+        self._ids = ids
+        self._terminology = terminology
+        self._base_url = base_url
+
+    def of(self, patient: Cx) -> dict[str, object]:
+        """The Reference of a patient."""
+        system = self._terminology.authorities.uri(patient.authority)
+        reference: dict[str, object] = {"identifier": {"system": system, "value": patient.id}}
+        logical_id = self._ids.write(patient)
+        if logical_id is not None:
+            reference = {"reference": f"Patient/{logical_id}", **reference}
+        return reference
+
+    def resolve(self, reference: str) -> Cx | None:
+        """The patient that `Patient/<id>` names, relative or below the own base; None where it is not ours."""
+        logical_id = reference.removeprefix(f"{self._base_url}/").removeprefix("Patient/")
+        try:
+            return self._ids.read(logical_id)
+        except NotOurs:
+            return None
+
+
+def document_urls(tokens: DocumentTokens, base_url: str) -> Callable[[DocumentEntry], str]:
+    """A function that writes the ITI-68 URL of a DocumentEntry."""
+    prefix = f"{base_url}/content/"
+    return lambda entry: prefix + tokens.write(DocumentKey.of(entry))

@@ -1,0 +1,245 @@
+"""Retrieve Document (ITI-68) carried out as Retrieve Document Set (ITI-43).
+
+The document flows from the repository's answer to the client in constant memory. Size and SHA-1 of the
+metadata are checked on the way with the last chunk held back, so that a client never takes an altered
+document for a complete one (IHE MHD 4.2.4 2:3.68; ITI TF-2 3.43).
+"""
+
+import hashlib
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+from gateway.clients.registry import DocumentRegistry
+from gateway.clients.repository import DocumentRepository
+from gateway.fhir.issues import OutcomeError, fail
+from gateway.mhd.conditions import ByteRange, UnsatisfiableRange, accepts, none_match, parse_range
+from gateway.model import AvailabilityStatus, DocumentEntry, DocumentRequest, RegistryFailure
+from gateway.model.codes import EMPTY_SHA1
+from gateway.model.errors import PeerError
+from gateway.model.query import GetDocuments
+from gateway.security.document_urls import DocumentKey, DocumentTokens, NotOurs
+
+_NO_SUCH_DOCUMENT = frozenset({"XDSDocumentUniqueIdError", "XDSMissingDocument"})
+_DEFAULT_TYPE = "application/octet-stream"
+
+
+class AlteredDocument(Exception):
+    """The repository's bytes are not those that the registry describes; the text says in what."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """Request headers that decide what is answered."""
+
+    accept: str | None = None
+    if_none_match: str | None = None
+    if_range: str | None = None
+    range: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieval:
+    """An answer ready to be written: `size` of the whole document where known, and the bytes to send.
+
+    Iterating `chunks` raises PeerError or AlteredDocument when the document cannot be completed.
+    """
+
+    status: int
+    media_type: str
+    etag: str | None
+    size: int | None
+    range: ByteRange | None
+    chunks: AsyncIterator[bytes] | None
+
+    @property
+    def length(self) -> int | None:
+        """Bytes to send, None where unknown."""
+        return self.range.length if self.range else self.size
+
+
+class Retriever:
+    """The use case of ITI-68."""
+
+    def __init__(
+        self,
+        registry: DocumentRegistry,
+        repositories: Mapping[str, DocumentRepository],
+        tokens: DocumentTokens,
+        deprecated: Literal["serve", "gone"],
+    ) -> None:
+        self._registry = registry
+        self._repositories = repositories
+        self._tokens = tokens
+        self._deprecated = deprecated
+
+    async def describe(self, token: str, conditions: Conditions) -> Retrieval:
+        """Answer a HEAD request from the registry, without moving the document."""
+        key = self._key(token)
+        self._negotiate(key, conditions)
+        await self._check_registered(key)
+        status = 304 if none_match(conditions.if_none_match, _etag(key)) else 200
+        return Retrieval(status, key.mime_type or _DEFAULT_TYPE, _etag(key), _size(key), None, None)
+
+    @asynccontextmanager
+    async def retrieve(self, token: str, conditions: Conditions) -> AsyncIterator[Retrieval]:
+        """Open the document. Leaving the context ends the repository's answer.
+
+        Raises OutcomeError 404, 406, 410 and 416, RegistryFailure and PeerError.
+        """
+        key = self._key(token)
+        self._negotiate(key, conditions)
+        etag = _etag(key)
+        if none_match(conditions.if_none_match, etag):
+            await self._check_registered(key)
+            yield Retrieval(304, key.mime_type or _DEFAULT_TYPE, etag, _size(key), None, None)
+            return
+        if self._deprecated == "gone":
+            await self._check_registered(key)
+        wanted = self._range(key, conditions)
+        repository, request = self._route(key)
+        try:
+            async with repository.retrieve(request) as document:
+                chunks = _checked(document.chunks, key)
+                first = await anext(chunks, b"")
+                media_type = key.mime_type or document.header.mime_type or _DEFAULT_TYPE
+                whole = _chain(first, chunks)
+                yield Retrieval(
+                    206 if wanted else 200,
+                    media_type,
+                    etag,
+                    _size(key),
+                    wanted,
+                    _cut(whole, wanted) if wanted else whole,
+                )
+        except RegistryFailure as failure:
+            if any(error.code in _NO_SUCH_DOCUMENT for error in failure.errors):
+                await self._explain_missing(key)
+            raise
+
+    def _key(self, token: str) -> DocumentKey:
+        try:
+            return self._tokens.read(token)
+        except NotOurs:
+            raise fail(
+                404,
+                "not-found",
+                "No document at this URL. Search again and use attachment.url as it is given.",
+            ) from None
+
+    def _negotiate(self, key: DocumentKey, conditions: Conditions) -> None:
+        if key.mime_type and not accepts(conditions.accept, key.mime_type):
+            raise fail(
+                406,
+                "not-supported",
+                f"The document is {key.mime_type}; the Accept header allows it not. "
+                "Ask for that type or for */*.",
+            )
+
+    def _range(self, key: DocumentKey, conditions: Conditions) -> ByteRange | None:
+        size = _size(key)
+        try:
+            return parse_range(conditions.range, conditions.if_range, size, _etag(key))
+        except UnsatisfiableRange:
+            problem = fail(416, "value", f"The range starts behind the end: the document has {size} bytes.")
+            raise OutcomeError(416, problem.issues, {"Content-Range": f"bytes */{size}"}) from None
+
+    def _route(self, key: DocumentKey) -> tuple[DocumentRepository, DocumentRequest]:
+        unique_id = key.repository_unique_id
+        if unique_id is None and len(self._repositories) == 1:
+            # some registries leave it out; with one repository there is no doubt
+            unique_id = next(iter(self._repositories))
+        found = self._repositories.get(unique_id or "")
+        if found is None or unique_id is None:
+            raise fail(
+                404,
+                "not-found",
+                f"Repository {unique_id or '(not named by the registry)'} is not one that this gateway "
+                "reaches; an operator can add it to the setting repositories.",
+                details_code="XDSUnknownRepositoryId",
+            )
+        return found, DocumentRequest(unique_id, key.document_unique_id, key.home_community_id)
+
+    async def _explain_missing(self, key: DocumentKey) -> None:
+        """The repository holds no such document: 410 where the registry says that it was superseded."""
+        try:
+            entry = await self._check_registered(key)
+        except (PeerError, RegistryFailure):
+            return
+        if entry.status is AvailabilityStatus.DEPRECATED:
+            raise _superseded()
+
+    async def _check_registered(self, key: DocumentKey) -> DocumentEntry:
+        """The registry's entry of the document. Raises OutcomeError 404 or 410."""
+        found = await self._registry.query(GetDocuments(entry_uuids=(key.entry_uuid,)))
+        entry = next(iter(found.entries), None)
+        if entry is None:
+            raise fail(
+                404,
+                "not-found",
+                "The document is not registered any more.",
+                details_code="XDSDocumentUniqueIdError",
+            )
+        if self._deprecated == "gone" and entry.status is AvailabilityStatus.DEPRECATED:
+            raise _superseded()
+        return entry
+
+
+def _superseded() -> OutcomeError:
+    return fail(410, "deleted", "The document was superseded. Search for the one that replaces it.")
+
+
+def _delayed(key: DocumentKey) -> bool:
+    """Delayed Assembly: size and hash stand for a document that is only made when it is asked for."""
+    return key.size == 0 and key.hash == EMPTY_SHA1
+
+
+def _size(key: DocumentKey) -> int | None:
+    return None if _delayed(key) else key.size
+
+
+def _etag(key: DocumentKey) -> str | None:
+    return f'"{key.hash}"' if key.hash and not _delayed(key) else None
+
+
+async def _checked(chunks: AsyncIterator[bytes], key: DocumentKey) -> AsyncIterator[bytes]:
+    """Pass the chunks on, the last one only when size and SHA-1 of the whole agree with the metadata."""
+    size, expected = _size(key), None if _delayed(key) else key.hash
+    digest = hashlib.sha1(usedforsecurity=False) if expected else None
+    seen = 0
+    held = b""
+    async for chunk in chunks:
+        seen += len(chunk)
+        if size is not None and seen > size:
+            raise AlteredDocument(f"longer than the {size} bytes of the metadata")
+        if digest is not None:
+            digest.update(chunk)
+        if held:
+            yield held
+        held = chunk
+    if size is not None and seen != size:
+        raise AlteredDocument(f"{seen} bytes instead of the {size} of the metadata")
+    if digest is not None and digest.hexdigest() != expected:
+        raise AlteredDocument("its SHA-1 is not that of the metadata")
+    if held:
+        yield held
+
+
+async def _chain(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    if first:
+        yield first
+    async for chunk in rest:
+        yield chunk
+
+
+async def _cut(chunks: AsyncIterator[bytes], wanted: ByteRange) -> AsyncIterator[bytes]:
+    position = 0
+    async for chunk in chunks:
+        start = max(wanted.first - position, 0)
+        end = min(wanted.last + 1 - position, len(chunk))
+        if start < end:
+            yield chunk[start:end]
+        position += len(chunk)
+        if position > wanted.last:
+            return

@@ -1,0 +1,199 @@
+"""The FHIR endpoints of IHE MHD: each handler parses, calls one use case and writes the answer."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import parse_qsl
+
+import structlog
+from aiohttp import web
+
+from gateway.fhir.issues import fail
+from gateway.mhd.admission import Admission
+from gateway.mhd.find import Finder
+from gateway.mhd.publish import Publisher
+from gateway.mhd.read import Reader
+from gateway.mhd.retrieve import Conditions, Retrieval, Retriever
+from gateway.model.errors import PeerError
+from gateway.telemetry.logs import where
+
+FHIR_JSON = "application/fhir+json"
+_JSON_TYPES = frozenset({FHIR_JSON, "application/json", "text/json", "json"})
+_XML_TYPES = frozenset({"application/fhir+xml", "application/xml", "text/xml", "xml"})
+_FORM = "application/x-www-form-urlencoded"
+_MAX_FORM_BYTES = 256 * 1024
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class UseCases:
+    """What the routes call."""
+
+    publisher: Publisher
+    finder: Finder
+    retriever: Retriever
+    reader: Reader
+    capability_statement: Callable[[], bytes]
+
+
+class MhdRoutes:
+    """The routes below the FHIR base path (`/fhir`)."""
+
+    def __init__(self, use_cases: UseCases, admission: Admission) -> None:
+        self._use = use_cases
+        self._admission = admission
+
+    def table(self, base_path: str) -> list[web.RouteDef]:
+        """Routes for an aiohttp application."""
+        return [
+            web.get(f"{base_path}/metadata", self.metadata),
+            web.post(base_path or "/", self.provide_bundle),
+            web.post(f"{base_path}/", self.provide_bundle),
+            web.get(f"{base_path}/DocumentReference", self.search),
+            web.post(f"{base_path}/DocumentReference/_search", self.search),
+            web.get(f"{base_path}/DocumentReference/{{id}}", self.read_document_reference),
+            web.get(f"{base_path}/List/{{id}}", self.read_list),
+            web.get(f"{base_path}/Patient/{{id}}", self.read_patient),
+            web.get(f"{base_path}/content/{{token}}", self.retrieve, allow_head=False),
+            web.head(f"{base_path}/content/{{token}}", self.describe),
+        ]
+
+    async def metadata(self, request: web.Request) -> web.Response:
+        """CapabilityStatement."""
+        _require_json(request)
+        return _json(self._use.capability_statement())
+
+    async def provide_bundle(self, request: web.Request) -> web.Response:
+        """ITI-65."""
+        _require_json(request)
+        if request.content_type not in _JSON_TYPES:
+            raise fail(
+                415,
+                "not-supported",
+                f"Content-Type {request.content_type} is not supported; send {FHIR_JSON}.",
+            )
+        async with self._admission.read(request.content.iter_any(), request.content_length) as body:
+            return _json(await self._use.publisher.publish(body))
+
+    async def search(self, request: web.Request) -> web.Response:
+        """ITI-67, with GET and with POST `_search`."""
+        parameters = parse_qsl(request.query_string, keep_blank_values=True)
+        if request.method == "POST":
+            parameters += await _form(request)
+        _require_json(request, dict(parameters).get("_format"))
+        page = next((value for name, value in parameters if name == "_page"), None)
+        if page is not None:
+            return _json(await self._use.finder.page(page))
+        strict = "handling=strict" in request.headers.get("Prefer", "").replace(" ", "").lower()
+        return _json(await self._use.finder.search(parameters, strict=strict))
+
+    async def read_document_reference(self, request: web.Request) -> web.Response:
+        """Read of one DocumentReference."""
+        _require_json(request)
+        return _json(await self._use.finder.read(request.match_info["id"]))
+
+    async def read_list(self, request: web.Request) -> web.Response:
+        """Read of one SubmissionSet or Folder."""
+        _require_json(request)
+        return _json(await self._use.reader.read_list(request.match_info["id"]))
+
+    async def read_patient(self, request: web.Request) -> web.Response:
+        """Read of the Patient that stands for an identifier."""
+        _require_json(request)
+        return _json(self._use.reader.read_patient(request.match_info["id"]))
+
+    async def describe(self, request: web.Request) -> web.Response:
+        """HEAD of a document."""
+        found = await self._use.retriever.describe(request.match_info["token"], _conditions(request))
+        response = web.Response(status=found.status, headers=_document_headers(found))
+        if found.status == 200 and found.size is not None:
+            response.content_length = found.size
+        return response
+
+    async def retrieve(self, request: web.Request) -> web.StreamResponse:
+        """ITI-68."""
+        async with self._use.retriever.retrieve(request.match_info["token"], _conditions(request)) as found:
+            if found.chunks is None:
+                return web.Response(status=found.status, headers=_document_headers(found))
+            response = web.StreamResponse(status=found.status, headers=_document_headers(found))
+            if found.length is not None:
+                response.content_length = found.length
+            await response.prepare(request)
+            try:
+                async for chunk in found.chunks:
+                    await response.write(chunk)
+                await response.write_eof()
+            except ConnectionResetError:
+                log.info("retrieve.client_gone")
+            except Exception as error:
+                _cut_off(request, error)
+            return response
+
+
+def _cut_off(request: web.Request, error: Exception) -> None:
+    """End the connection in the middle: the status is sent already, so only this tells the client."""
+    details = where(error)
+    if isinstance(error, PeerError):
+        details |= {"peer": error.peer, "transaction": error.transaction}
+    log.error("retrieve.cut_off", **details)
+    if request.transport is not None:
+        request.transport.close()
+
+
+def _conditions(request: web.Request) -> Conditions:
+    headers = request.headers
+    return Conditions(
+        accept=headers.get("Accept"),
+        if_none_match=headers.get("If-None-Match"),
+        if_range=headers.get("If-Range"),
+        range=headers.get("Range"),
+    )
+
+
+def _document_headers(found: Retrieval) -> dict[str, str]:
+    headers = {
+        "Content-Type": found.media_type,
+        "Cache-Control": "private, no-cache",
+        "X-Content-Type-Options": "nosniff",
+    }
+    if found.etag is not None:
+        headers["ETag"] = found.etag
+    if found.size is not None:
+        headers["Accept-Ranges"] = "bytes"
+    if found.range is not None:
+        headers["Content-Range"] = f"bytes {found.range.first}-{found.range.last}/{found.size}"
+    return headers
+
+
+async def _form(request: web.Request) -> list[tuple[str, str]]:
+    if request.content_type != _FORM:
+        if not request.can_read_body:
+            return []
+        raise fail(415, "not-supported", f"A POST _search takes {_FORM}.")
+    body = bytearray()
+    async for chunk in request.content.iter_any():
+        body += chunk
+        if len(body) > _MAX_FORM_BYTES:
+            raise fail(413, "too-long", f"The form has more than {_MAX_FORM_BYTES} bytes.")
+    try:
+        return parse_qsl(body.decode(), keep_blank_values=True)
+    except UnicodeDecodeError:
+        raise fail(400, "structure", "The form is not UTF-8.") from None
+
+
+def _require_json(request: web.Request, form_format: str | None = None) -> None:
+    """This release writes JSON; a client that takes only XML gets 406."""
+    wanted = form_format or request.query.get("_format")
+    if wanted is not None:
+        name = wanted.partition(";")[0].strip().replace(" ", "+").lower()
+        if name not in _JSON_TYPES:
+            raise fail(406, "not-supported", f"The format {name} is not supported; use {FHIR_JSON}.")
+        return
+    accept = request.headers.get("Accept", "")
+    names = {item.partition(";")[0].strip().lower() for item in accept.split(",") if item.strip()}
+    if names and not names & (_JSON_TYPES | {"*/*", "application/*", "*"}) and names & _XML_TYPES:
+        raise fail(406, "not-supported", f"Only {FHIR_JSON} is supported; the Accept header allows it not.")
+
+
+def _json(body: bytes) -> web.Response:
+    return web.Response(body=body, content_type=FHIR_JSON)

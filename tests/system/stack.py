@@ -1,0 +1,201 @@
+"""Starts affinity domain and gateway, in this process or as processes that can be killed."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+
+from gateway.affinity.app import create_app as create_affinity
+from gateway.affinity.options import AffinityOptions
+from gateway.app import create_app, open_parts
+from gateway.settings import Settings
+
+REPOSITORY = "2.999.10.1"
+
+
+@dataclass
+class Stack:
+    """A running gateway and how to speak to it."""
+
+    base_url: str
+    session: aiohttp.ClientSession
+    settings: Settings
+    soap_calls: Counter[str] = field(default_factory=Counter)
+    """Requests that reached the affinity domain, by path."""
+    interfere: Any = None
+    """When set: an aiohttp handler that answers in place of the affinity domain, or None to let it."""
+
+    async def publish(self, bundle: dict[str, Any] | bytes) -> tuple[int, dict[str, Any]]:
+        """POST a Bundle; status and body."""
+        body = {"data": bundle} if isinstance(bundle, bytes) else {"json": bundle}
+        async with self.session.post(
+            self.base_url, headers={"Content-Type": "application/fhir+json"}, **body
+        ) as answer:
+            return answer.status, await answer.json(content_type=None)
+
+    async def get(self, url: str, **parameters: Any) -> tuple[int, dict[str, Any]]:
+        """GET a URL or a path below the base; status and body."""
+        full = url if "://" in url else f"{self.base_url}/{url}"
+        async with self.session.get(full, params=list(_pairs(parameters))) as answer:
+            return answer.status, await answer.json(content_type=None)
+
+    async def find(self, **parameters: Any) -> list[dict[str, Any]]:
+        """Resources that an ITI-67 search matches; underscores in names stand for dots."""
+        named = {name.replace("__", ".").rstrip("_"): value for name, value in parameters.items()}
+        status, bundle = await self.get("DocumentReference", **named)
+        assert status == 200, bundle
+        return [e["resource"] for e in bundle.get("entry", ()) if e["search"]["mode"] == "match"]
+
+    async def download(self, reference: dict[str, Any], **headers: str) -> tuple[int, Any, bytes]:
+        """ITI-68 of a DocumentReference: status, headers, body."""
+        url = reference["content"][0]["attachment"]["url"]
+        async with self.session.get(url, headers=headers) as answer:
+            return answer.status, answer.headers, await answer.read()
+
+
+def _pairs(parameters: dict[str, Any]) -> list[tuple[str, str]]:
+    pairs = []
+    for name, value in parameters.items():
+        pairs += [(name, str(v)) for v in (value if isinstance(value, list) else [value])]
+    return pairs
+
+
+@asynccontextmanager
+async def _site(app: web.Application) -> AsyncIterator[str]:
+    runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1)
+    await runner.setup()
+    listener = socket.create_server(("127.0.0.1", 0))
+    await web.SockSite(runner, listener).start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        await runner.cleanup()
+        listener.close()
+
+
+@asynccontextmanager
+async def running_stack(folder: Path, **overrides: Any) -> AsyncIterator[Stack]:
+    """Affinity domain and gateway in this process; state below `folder`."""
+    calls: Counter[str] = Counter()
+    holder: list[Stack] = []
+
+    @web.middleware
+    async def observe(request: web.Request, handler: Any) -> web.StreamResponse:
+        if request.path.startswith("/xds/"):
+            calls[request.path] += 1
+            if holder and holder[0].interfere is not None:
+                answer = await holder[0].interfere(request)
+                if answer is not None:
+                    return answer
+        return await handler(request)
+
+    affinity = create_affinity(
+        AffinityOptions(state_dir=folder / "affinity", repository_unique_id=REPOSITORY)
+    )
+    affinity.middlewares.insert(0, observe)
+    listener = socket.create_server(("127.0.0.1", 0))
+    base_url = f"http://127.0.0.1:{listener.getsockname()[1]}/fhir"
+    async with _site(affinity) as domain, aiohttp.ClientSession() as session:
+        values: dict[str, Any] = {
+            "state_dir": folder / "gateway",
+            "registry": {"url": f"{domain}/xds/registry"},
+            "repositories": [{"unique_id": REPOSITORY, "url": f"{domain}/xds/repository"}],
+            **overrides,
+        }
+        settings = Settings(**values)
+        async with open_parts(settings) as parts:
+            app, _ = create_app(settings, parts, base_url)
+            runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1)
+            await runner.setup()
+            await web.SockSite(runner, listener).start()
+            stack = Stack(base_url, session, settings, calls)
+            holder.append(stack)
+            try:
+                yield stack
+            finally:
+                await runner.cleanup()
+                listener.close()
+
+
+class Service:
+    """`gateway <arguments>` as a process that can be killed and started again on the same port."""
+
+    def __init__(self, arguments: list[str], environment: dict[str, str], log: Path) -> None:
+        self._arguments = arguments
+        self._environment = os.environ | environment
+        self._log = log
+        self.process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> str:
+        """Start and return the URL of its ready line."""
+        with self._log.open("ab") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "gateway.cli",
+                *self._arguments,
+                env=self._environment,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=log,
+            )
+        assert self.process.stdout is not None
+        line = (await asyncio.wait_for(self.process.stdout.readline(), 60)).decode().split()
+        assert line[:1] == ["ready"], self._log.read_text()[-2000:]
+        return line[1]
+
+    @property
+    def pid(self) -> int:
+        """Process id of the running service."""
+        assert self.process is not None
+        return self.process.pid
+
+    async def kill(self, number: int = signal.SIGKILL) -> None:
+        """Send a signal and wait for the end."""
+        if self.process is not None and self.process.returncode is None:
+            with suppress(ProcessLookupError):
+                self.process.send_signal(number)
+            await self.process.wait()
+
+
+def free_port() -> int:
+    """A port that was free just now."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def children_of(pid: int) -> list[int]:
+    """Direct children of a process, from /proc."""
+    found: list[int] = []
+    for task in Path(f"/proc/{pid}/task").glob("*"):
+        with suppress(OSError):
+            found += map(int, (task / "children").read_text().split())
+    return found
+
+
+def affinity_service(folder: Path, port: int) -> Service:
+    """The embedded affinity domain as a process."""
+    arguments = ["affinity", "--port", str(port), "--state-dir", str(folder / "affinity")]
+    return Service([*arguments, "--repository-unique-id", REPOSITORY], {}, folder / "affinity.log")
+
+
+def gateway_service(folder: Path, port: int, affinity_port: int) -> Service:
+    """The gateway as a process, with an own Redis."""
+    domain = f"http://127.0.0.1:{affinity_port}/xds"
+    environment = {
+        "GATEWAY_STATE_DIR": str(folder / "gateway"),
+        "GATEWAY_SERVER__PORT": str(port),
+        "GATEWAY_REGISTRY__URL": f"{domain}/registry",
+        "GATEWAY_REPOSITORIES": f'[{{"unique_id": "{REPOSITORY}", "url": "{domain}/repository"}}]',
+        "GATEWAY_LOG__LEVEL": "warning",
+    }
+    return Service(["serve"], environment, folder / "gateway.log")
