@@ -95,6 +95,8 @@ EMPTY_SHA1: Final = "da39a3ee5e6b4b0d3255bfef95601890afd80709"
 # --- FHIR and MHD ---------------------------------------------------------------------------------------
 URI_SYSTEM: Final = "urn:ietf:rfc:3986"
 DICOM_UID_SYSTEM: Final = "urn:dicom:uid"
+DICOM_CODE_SYSTEM: Final = "http://dicom.nema.org/resources/ontology/DCM"
+V2_IDENTIFIER_TYPE: Final = "http://terminology.hl7.org/CodeSystem/v2-0203"
 MHD: Final = "https://profiles.ihe.net/ITI/MHD/"
 MHD_STRUCTURE: Final = MHD + "StructureDefinition/"
 MHD_IDENTIFIER_TYPE: Final = MHD + "CodeSystem/IHE.MHD.MHDIdentifierType"
@@ -103,11 +105,31 @@ MHD_IMPLEMENTATION_GUIDE: Final = MHD + "ImplementationGuide/ihe.iti.mhd"
 PROFILE_MINIMAL_BUNDLE: Final = MHD_STRUCTURE + "IHE.MHD.Minimal.ProvideBundle"
 PROFILE_COMPREHENSIVE_BUNDLE: Final = MHD_STRUCTURE + "IHE.MHD.Comprehensive.ProvideBundle"
 PROFILE_UNCONTAINED_BUNDLE: Final = MHD_STRUCTURE + "IHE.MHD.UnContained.Comprehensive.ProvideBundle"
+PROFILE_MINIMAL_DOCUMENT: Final = MHD_STRUCTURE + "IHE.MHD.Minimal.DocumentReference"
 PROFILE_COMPREHENSIVE_DOCUMENT: Final = MHD_STRUCTURE + "IHE.MHD.Comprehensive.DocumentReference"
+PROFILE_MINIMAL_SUBMISSION_SET: Final = MHD_STRUCTURE + "IHE.MHD.Minimal.SubmissionSet"
+PROFILE_MINIMAL_FOLDER: Final = MHD_STRUCTURE + "IHE.MHD.Minimal.Folder"
 PROFILE_COMPREHENSIVE_SUBMISSION_SET: Final = MHD_STRUCTURE + "IHE.MHD.Comprehensive.SubmissionSet"
 PROFILE_COMPREHENSIVE_FOLDER: Final = MHD_STRUCTURE + "IHE.MHD.Comprehensive.Folder"
+LEGACY_COMPREHENSIVE_BUNDLES: Final = frozenset(
+    {
+        "http://ihe.net/fhir/StructureDefinition/IHE_MHD_Provide_Comprehensive_DocumentBundle",
+        "http://ihe.net/fhir/StructureDefinition/IHE.MHD.ProvideDocumentBundle.Comprehensive",
+        MHD_STRUCTURE + "IHE.MHD.ProvideDocumentBundle.Comprehensive",
+        MHD_STRUCTURE + "IHE.MHD.Comprehensive.ProvideDocumentBundle",
+    }
+)
+"""What IHE MHD before 4.2 called the Comprehensive bundle profile."""
 EXT_HOME_COMMUNITY: Final = MHD_STRUCTURE + "ihe-HomeCommunityId"
 EXT_DESIGNATION_TYPE: Final = MHD_STRUCTURE + "ihe-designationType"
 EXT_SOURCE_ID: Final = MHD_STRUCTURE + "ihe-sourceId"
 EXT_INTENDED_RECIPIENT: Final = MHD_STRUCTURE + "ihe-intendedRecipient"
 EXT_AUTHOR_ORG: Final = MHD_STRUCTURE + "ihe-authorOrg"
+
+# --- FHIR search, outcomes and capability statement ------------------------------------------------------
+XDS_ERROR_SYSTEM: Final = "https://profiles.ihe.net/ITI/TF/Volume3/ch-4.2.html#4.2.4"
+"""System of XDS error codes in issue.details: the section that defines them, since IHE names no system."""
+FHIR_SEARCH_PARAMETER: Final = "http://hl7.org/fhir/SearchParameter/"
+MHD_SEARCH_PARAMETER: Final = MHD + "SearchParameter/"
+MHD_CAPABILITY_STATEMENT: Final = MHD + "CapabilityStatement/"
+DOCUMENT_REFERENCE_STATUS_SYSTEM: Final = "http://hl7.org/fhir/document-reference-status"

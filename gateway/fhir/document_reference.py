@@ -1,0 +1,260 @@
+"""DocumentEntry -> DocumentReference R4 (IHE MHD 4.2.4 3.67.4.2 and its mapping to XDS).
+
+This is the hot path of ITI-67: plain JSON values written by orjson, with the parts that recur on a page
+(codes, persons) kept ready as fragments.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final
+
+import orjson
+
+from gateway.fhir.datatypes import (
+    Json,
+    coding_fragment,
+    concept_fragment,
+    fhir_code,
+    write_date_time,
+    write_entry_uuid,
+    write_hash,
+    write_reference_id,
+    write_unique_id,
+)
+from gateway.fhir.issues import Issue
+from gateway.fhir.people import author_fragments, practitioner_fragment, source_patient_fragment
+from gateway.fhir.terminology import Terminology
+from gateway.model import codes
+from gateway.model.metadata import Association, AvailabilityStatus, Code, Cx, DocumentEntry, ReferenceId
+
+MAX_UNSIGNED_INT: Final = 2**31 - 1
+"""FHIR R4 unsignedInt: no attachment.size above it."""
+
+_SOURCE_PATIENT: Final = "sourcePatient"
+_AUTHENTICATOR: Final = "authenticator"
+_RELATION_CODES: Final[dict[str, tuple[str, ...]]] = {
+    codes.RPLC: ("replaces",),
+    codes.XFRM: ("transforms",),
+    codes.APND: ("appends",),
+    codes.SIGNS: ("signs",),
+    # FHIR has no code for both at once, so both are written
+    codes.XFRM_RPLC: ("replaces", "transforms"),
+    codes.IS_SNAPSHOT_OF: ("transforms",),
+    # ConceptMap AssociationTypeVsRelatesTo of IHE MHD 4.2.4 lists it under this URN
+    codes.ASSOC_2007 + "IsSnapshotOf": ("transforms",),
+}
+
+
+def _ignore(issue: Issue) -> None:
+    """Default of `WriteContext.warn`."""
+
+
+@dataclass(frozen=True, slots=True)
+class WriteContext:
+    """What writing a resource needs beyond its metadata.
+
+    `base_url` is the FHIR base without trailing slash. `document_url` gives the absolute ITI-68 URL of an
+    entry, `patient_reference` the Reference of a patient; `warn` is told what FHIR cannot carry.
+    """
+
+    terminology: Terminology
+    base_url: str
+    document_url: Callable[[DocumentEntry], str]
+    patient_reference: Callable[[Cx], Json]
+    warn: Callable[[Issue], None] = _ignore
+
+
+def logical_id(entry_uuid: str) -> str:
+    """FHIR id of a registry object: its entryUUID without the URN prefix."""
+    return entry_uuid.removeprefix("urn:uuid:")
+
+
+def write_document_reference(
+    entry: DocumentEntry, context: WriteContext, relations: Sequence[Association] = ()
+) -> Json:
+    """DocumentReference as JSON values. Of `relations`, those with this entry as source become relatesTo."""
+    resource: Json = orjson.loads(document_reference_json(entry, context, relations))
+    return resource
+
+
+def document_reference_json(
+    entry: DocumentEntry, context: WriteContext, relations: Iterable[Association] = ()
+) -> bytes:
+    """DocumentReference as JSON text; see `write_document_reference`."""
+    terminology = context.terminology
+    uuid = entry.entry_uuid
+    master = write_unique_id(entry.unique_id)
+    contained: list[Any] = []
+    resource: Json = {"resourceType": "DocumentReference", "id": logical_id(uuid)}
+    profile = _profile(entry)
+    if profile is not None:
+        resource["meta"] = profile
+    resource["contained"] = contained
+    if entry.home_community_id:
+        resource["extension"] = [home_community_extension(entry.home_community_id)]
+    resource["masterIdentifier"] = master
+    resource["identifier"] = [master, write_entry_uuid(uuid)]
+    resource["status"] = "current" if entry.status is AvailabilityStatus.APPROVED else "superseded"
+    if entry.type_code is not None:
+        resource["type"] = concept_fragment(entry.type_code, terminology)
+    if entry.class_code is not None:
+        resource["category"] = [concept_fragment(entry.class_code, terminology)]
+    if entry.patient_id is not None:
+        resource["subject"] = context.patient_reference(entry.patient_id)
+    _write_people(entry, terminology, resource, contained)
+    relates_to = write_relations(uuid, relations)
+    if relates_to:
+        resource["relatesTo"] = relates_to
+    if entry.comments:
+        resource["description"] = entry.comments
+    if entry.confidentiality:
+        resource["securityLabel"] = _concepts(entry.confidentiality, terminology)
+    resource["content"] = [_write_content(entry, context)]
+    clinical = _write_context(entry, terminology, contained)
+    if clinical:
+        resource["context"] = clinical
+    if not contained:
+        del resource["contained"]
+    return orjson.dumps(resource)
+
+
+_COMPREHENSIVE: Final = orjson.Fragment(orjson.dumps({"profile": [codes.PROFILE_COMPREHENSIVE_DOCUMENT]}))
+_MINIMAL: Final = orjson.Fragment(orjson.dumps({"profile": [codes.PROFILE_MINIMAL_DOCUMENT]}))
+
+
+def _profile(entry: DocumentEntry) -> orjson.Fragment | None:
+    """The profile that the resource keeps: an entry of a registry may lack what Comprehensive requires."""
+    if not entry.mime_type:
+        return None
+    if entry.limited_metadata:
+        return _MINIMAL
+    complete = (
+        entry.type_code is not None
+        and entry.class_code is not None
+        and entry.format_code is not None
+        and entry.facility_type is not None
+        and entry.practice_setting is not None
+        and entry.confidentiality
+        and entry.patient_id is not None
+        and entry.language
+        and entry.creation_time
+        and entry.source_patient_id is not None
+    )
+    return _COMPREHENSIVE if complete else None
+
+
+@lru_cache(maxsize=64)
+def home_community_extension(home_community_id: str) -> Json:
+    """Extension ihe-HomeCommunityId."""
+    bare = home_community_id.removeprefix("urn:oid:")
+    return {"url": codes.EXT_HOME_COMMUNITY, "valueOid": f"urn:oid:{bare}"}
+
+
+def _concepts(values: Iterable[Code], terminology: Terminology) -> list[orjson.Fragment]:
+    return [concept_fragment(value, terminology) for value in values]
+
+
+def _write_people(
+    entry: DocumentEntry, terminology: Terminology, resource: Json, contained: list[Any]
+) -> None:
+    references: list[Json] = []
+    for number, author in enumerate(entry.authors):
+        written = author_fragments(author, f"author{number}", terminology)
+        contained.extend(written.resources)
+        references.extend({"reference": f"#{name}"} for name in written.ids)
+    if references:
+        resource["author"] = references
+    if entry.legal_authenticator is not None:
+        contained.append(practitioner_fragment(entry.legal_authenticator, _AUTHENTICATOR, terminology))
+        resource["authenticator"] = {"reference": f"#{_AUTHENTICATOR}"}
+
+
+def write_relations(entry_uuid: str, relations: Iterable[Association]) -> list[Json]:
+    """relatesTo of the entry that is the source of the associations; a deprecated one no longer counts."""
+    return [
+        {"code": code, "target": {"reference": f"DocumentReference/{logical_id(relation.target)}"}}
+        for relation in relations
+        if relation.source == entry_uuid and relation.status is AvailabilityStatus.APPROVED
+        for code in _RELATION_CODES.get(relation.type, ())
+    ]
+
+
+def _write_content(entry: DocumentEntry, context: WriteContext) -> Json:
+    attachment: Json = {}
+    mime_type = fhir_code(entry.mime_type)
+    if mime_type:
+        attachment["contentType"] = mime_type
+    language = fhir_code(entry.language)
+    if language:
+        attachment["language"] = language
+    attachment["url"] = context.document_url(entry)
+    if not entry.on_demand:
+        if entry.size is not None:
+            if entry.size <= MAX_UNSIGNED_INT:
+                attachment["size"] = entry.size
+            else:
+                _warn_size(entry, context)
+        if entry.hash:
+            value = write_hash(entry.hash)
+            if value:
+                attachment["hash"] = value
+    if entry.title:
+        attachment["title"] = entry.title
+    creation = write_date_time(entry.creation_time)
+    if creation:
+        attachment["creation"] = creation
+    content: Json = {"attachment": attachment}
+    if entry.format_code is not None:
+        content["format"] = coding_fragment(entry.format_code, context.terminology)
+    return content
+
+
+def _warn_size(entry: DocumentEntry, context: WriteContext) -> None:
+    context.warn(
+        Issue(
+            "warning",
+            "incomplete",
+            "The document is larger than attachment.size can say; the size is left out.",
+            f"DocumentReference.where(id='{logical_id(entry.entry_uuid)}').content.attachment.size",
+        )
+    )
+
+
+def _write_context(entry: DocumentEntry, terminology: Terminology, contained: list[Any]) -> Json:
+    clinical: Json = {}
+    if entry.reference_ids:
+        _write_reference_ids(entry.reference_ids, terminology, clinical)
+    if entry.event_codes:
+        clinical["event"] = _concepts(entry.event_codes, terminology)
+    period: Json = {}
+    start, stop = write_date_time(entry.service_start_time), write_date_time(entry.service_stop_time)
+    if start:
+        period["start"] = start
+    if stop:
+        period["end"] = stop
+    if period:
+        clinical["period"] = period
+    if entry.facility_type is not None:
+        clinical["facilityType"] = concept_fragment(entry.facility_type, terminology)
+    if entry.practice_setting is not None:
+        clinical["practiceSetting"] = concept_fragment(entry.practice_setting, terminology)
+    patient = source_patient_fragment(
+        entry.source_patient_id, entry.source_patient_info, _SOURCE_PATIENT, terminology
+    )
+    if patient is not None:
+        contained.append(patient)
+        clinical["sourcePatientInfo"] = {"reference": f"#{_SOURCE_PATIENT}"}
+    return clinical
+
+
+def _write_reference_ids(references: Sequence[ReferenceId], terminology: Terminology, clinical: Json) -> None:
+    encounters: list[Json] = []
+    related: list[Json] = []
+    for reference in references:
+        kind = encounters if reference.type == codes.REFERENCE_ENCOUNTER else related
+        kind.append({"identifier": write_reference_id(reference, terminology)})
+    if encounters:
+        clinical["encounter"] = encounters
+    if related:
+        clinical["related"] = related

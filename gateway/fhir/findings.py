@@ -1,0 +1,28 @@
+"""Collects what a reader finds wrong with a resource, each with the FHIRPath of its element."""
+
+from gateway.fhir.issues import Issue, OutcomeError
+
+
+class Findings:
+    """Issues in the order they are found."""
+
+    def __init__(self) -> None:
+        self.errors: list[Issue] = []
+        self.warnings: list[Issue] = []
+
+    def error(self, path: str, code: str, text: str, details: str | None = None) -> None:
+        """A broken rule. `code` is an issue-type code, `details` an XDS or MHD error code."""
+        self.errors.append(Issue("error", code, text, path, details))
+
+    def warn(self, path: str, code: str, text: str, details: str | None = None) -> None:
+        """Something that is accepted but was not carried out as sent."""
+        self.warnings.append(Issue("warning", code, text, path, details))
+
+    def inform(self, path: str, text: str) -> None:
+        """Content that document sharing metadata has no place for."""
+        self.warnings.append(Issue("information", "informational", text, path))
+
+    def raise_errors(self, status: int) -> None:
+        """Raise OutcomeError with everything found so far, if there is an error in it."""
+        if self.errors:
+            raise OutcomeError(status, (*self.errors, *self.warnings))
