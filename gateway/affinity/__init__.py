@@ -1,1 +1,6 @@
-"""An embedded affinity domain: registry and repository over SQLite and files, reached by SOAP only."""
+"""An embedded XDS.b affinity domain: Document Registry and Document Repository, reached by SOAP only.
+
+It is the domain of a first run, of the tests and of a small site: SQLite for metadata, files for
+documents, both durable before anything is acknowledged. Sources: ITI TF-2 3.18, 3.41, 3.42, 3.43; ITI
+TF-3 4.
+"""

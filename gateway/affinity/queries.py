@@ -1,0 +1,271 @@
+"""The 14 stored queries carried out on the database (ITI TF-2 3.18.4.1.2.3.7).
+
+What comes out are rows, not objects: an ObjectRef answer needs ids only, and the bounds on an answer are
+checked before anything is decoded.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from gateway.affinity.conditions import (
+    Conditions,
+    content_conditions,
+    find_documents,
+    find_folders,
+    find_submission_sets,
+    json_list,
+)
+from gateway.ebxml.errors import StoredQueryError
+from gateway.model.codes import HAS_MEMBER
+from gateway.model.query import (
+    FindDocuments,
+    FindFolders,
+    FindSubmissionSets,
+    GetAll,
+    GetAssociations,
+    GetDocuments,
+    GetDocumentsAndAssociations,
+    GetFolderAndContents,
+    GetFolders,
+    GetFoldersForDocument,
+    GetRelatedDocuments,
+    GetSubmissionSetAndContents,
+    GetSubmissionSets,
+    StoredQuery,
+)
+
+
+class PatientRow(NamedTuple):
+    """A DocumentEntry, SubmissionSet or Folder."""
+
+    uuid: str
+    patient: str
+    body: bytes
+
+
+class AssociationRow(NamedTuple):
+    """An Association."""
+
+    uuid: str
+    source: str
+    target: str
+    body: bytes
+
+
+@dataclass(slots=True)
+class Found:
+    """Rows of an answer, each kind in the order of registration."""
+
+    entries: list[PatientRow] = field(default_factory=list)
+    submission_sets: list[PatientRow] = field(default_factory=list)
+    folders: list[PatientRow] = field(default_factory=list)
+    associations: list[AssociationRow] = field(default_factory=list)
+
+    def patient_rows(self) -> Iterator[PatientRow]:
+        """The rows that carry a patient id."""
+        yield from self.entries
+        yield from self.submission_sets
+        yield from self.folders
+
+    def uuids(self) -> list[str]:
+        """Ids of all objects, in the order of the answer."""
+        return [row.uuid for row in self.patient_rows()] + [row.uuid for row in self.associations]
+
+
+def carry_out(connection: sqlite3.Connection, query: StoredQuery) -> Found:
+    """Find what `query` asks for. Raises StoredQueryError for a query that the registry does not have."""
+    match query:
+        case FindDocuments():
+            return Found(entries=_rows(connection, "document_entry", find_documents(query)))
+        case FindSubmissionSets():
+            return Found(submission_sets=_rows(connection, "submission_set", find_submission_sets(query)))
+        case FindFolders():
+            return Found(folders=_rows(connection, "folder", find_folders(query)))
+        case GetAll():
+            return _get_all(connection, query)
+        case GetDocuments():
+            return Found(entries=_named(connection, "document_entry", query.entry_uuids, query.unique_ids))
+        case GetFolders():
+            return Found(folders=_named(connection, "folder", query.entry_uuids, query.unique_ids))
+        case GetAssociations():
+            return Found(associations=_touching(connection, query.uuids))
+        case GetDocumentsAndAssociations():
+            entries = _named(connection, "document_entry", query.entry_uuids, query.unique_ids)
+            return Found(entries=entries, associations=_touching(connection, _uuids(entries)))
+        case GetSubmissionSets():
+            return _get_submission_sets(connection, query)
+        case GetSubmissionSetAndContents():
+            return _get_submission_set_and_contents(connection, query)
+        case GetFolderAndContents():
+            return _get_folder_and_contents(connection, query)
+        case GetFoldersForDocument():
+            return _get_folders_for_document(connection, query)
+        case GetRelatedDocuments():
+            return _get_related_documents(connection, query)
+    raise StoredQueryError("XDSUnknownStoredQuery", "the registry does not have this stored query")
+
+
+def _get_all(connection: sqlite3.Connection, query: GetAll) -> Found:
+    of_entries = Conditions()
+    of_entries.patient_and_status(query.patient_id, query.entry_status)
+    content_conditions(of_entries, query.format_code, query.confidentiality, query.document_type)
+    of_sets = Conditions()
+    of_sets.patient_and_status(query.patient_id, query.submission_set_status)
+    of_folders = Conditions()
+    of_folders.patient_and_status(query.patient_id, query.folder_status)
+    found = Found(
+        _rows(connection, "document_entry", of_entries),
+        _rows(connection, "submission_set", of_sets),
+        _rows(connection, "folder", of_folders),
+    )
+    found.associations = _among(connection, found.uuids())
+    return found
+
+
+def _get_submission_sets(connection: sqlite3.Connection, query: GetSubmissionSets) -> Found:
+    members = _memberships(connection, "target", query.uuids)
+    submission_sets = _named(connection, "submission_set", {row.source for row in members})
+    held = _uuids(submission_sets)
+    return Found(submission_sets=submission_sets, associations=[row for row in members if row.source in held])
+
+
+def _get_submission_set_and_contents(
+    connection: sqlite3.Connection, query: GetSubmissionSetAndContents
+) -> Found:
+    submission_sets = _named(connection, "submission_set", *_one(query.entry_uuid, query.unique_id))
+    members = {row.target for row in _memberships(connection, "source", _uuids(submission_sets))}
+    found = Found(
+        _content(connection, query, members), submission_sets, _named(connection, "folder", members)
+    )
+    # an Association that the SubmissionSet holds belongs to the answer whatever its ends are
+    found.associations = _among(connection, found.uuids(), members)
+    return found
+
+
+def _get_folder_and_contents(connection: sqlite3.Connection, query: GetFolderAndContents) -> Found:
+    folders = _named(connection, "folder", *_one(query.entry_uuid, query.unique_id))
+    members = _memberships(connection, "source", _uuids(folders))
+    entries = _content(connection, query, {row.target for row in members})
+    held = _uuids(entries)
+    return Found(
+        entries=entries, folders=folders, associations=[row for row in members if row.target in held]
+    )
+
+
+def _get_folders_for_document(connection: sqlite3.Connection, query: GetFoldersForDocument) -> Found:
+    entries = _named(connection, "document_entry", *_one(query.entry_uuid, query.unique_id))
+    holders = {row.source for row in _memberships(connection, "target", _uuids(entries))}
+    return Found(folders=_named(connection, "folder", holders))
+
+
+def _get_related_documents(connection: sqlite3.Connection, query: GetRelatedDocuments) -> Found:
+    """The named document is part of the answer only where something is related to it."""
+    start = _uuids(_named(connection, "document_entry", *_one(query.entry_uuid, query.unique_id)))
+    links = Conditions()
+    links.one_of("type", query.association_types)
+    touching = _touching(connection, start, links)
+    ends = {row.source for row in touching} | {row.target for row in touching}
+    wanted = Conditions()
+    wanted.one_of("uuid", ends - start)
+    content_conditions(wanted, (), (), query.document_type)
+    held = _uuids(_rows(connection, "document_entry", wanted)) | start
+    associations = [row for row in touching if row.source in held and row.target in held]
+    linked = {row.source for row in associations} | {row.target for row in associations}
+    return Found(
+        entries=_named(connection, "document_entry", linked),
+        associations=associations,
+    )
+
+
+def _content(
+    connection: sqlite3.Connection,
+    query: GetSubmissionSetAndContents | GetFolderAndContents,
+    members: Iterable[str],
+) -> list[PatientRow]:
+    conditions = Conditions()
+    conditions.one_of("uuid", members)
+    content_conditions(conditions, query.format_code, query.confidentiality, query.document_type)
+    return _rows(connection, "document_entry", conditions)
+
+
+def _rows(connection: sqlite3.Connection, table: str, conditions: Conditions) -> list[PatientRow]:
+    rows = connection.execute(
+        f"SELECT uuid, patient, body FROM {table} o WHERE {conditions.text} ORDER BY seq",  # noqa: S608
+        conditions.parameters,
+    )
+    return [PatientRow(*row) for row in rows]
+
+
+def _named(
+    connection: sqlite3.Connection, table: str, uuids: Iterable[str], unique_ids: Iterable[str] = ()
+) -> list[PatientRow]:
+    conditions = Conditions()
+    if wanted := list(unique_ids):
+        conditions.one_of("unique_id", wanted)
+    else:
+        conditions.one_of("uuid", uuids)
+    return _rows(connection, table, conditions)
+
+
+def _one(entry_uuid: str | None, unique_id: str | None) -> tuple[Sequence[str], Sequence[str]]:
+    return (entry_uuid,) if entry_uuid else (), (unique_id,) if unique_id else ()
+
+
+def _association_rows(connection: sqlite3.Connection, conditions: Conditions) -> list[AssociationRow]:
+    rows = connection.execute(
+        "SELECT uuid, source, target, body FROM association o"  # noqa: S608
+        f" WHERE {conditions.text} ORDER BY seq",
+        conditions.parameters,
+    )
+    return [AssociationRow(*row) for row in rows]
+
+
+def _memberships(connection: sqlite3.Connection, end: str, uuids: Iterable[str]) -> list[AssociationRow]:
+    """HasMember associations that start (`source`) or end (`target`) at one of `uuids`."""
+    conditions = Conditions()
+    conditions.add("type = ?", HAS_MEMBER)
+    conditions.one_of(end, uuids)
+    return _association_rows(connection, conditions)
+
+
+def _touching(
+    connection: sqlite3.Connection, uuids: Iterable[str], further: Conditions | None = None
+) -> list[AssociationRow]:
+    """Associations with an end in `uuids`. A union, because each half of an OR has its own index."""
+    ends = json_list(uuids)
+    conditions = Conditions()
+    conditions.add(
+        "seq IN (SELECT seq FROM association WHERE source IN (SELECT value FROM json_each(?))"
+        " UNION SELECT seq FROM association WHERE target IN (SELECT value FROM json_each(?)))",
+        ends,
+        ends,
+    )
+    if further is not None:
+        conditions.add(further.text, *further.parameters)
+    return _association_rows(connection, conditions)
+
+
+def _among(
+    connection: sqlite3.Connection, uuids: list[str], also: Iterable[str] = ()
+) -> list[AssociationRow]:
+    """Associations whose both ends are in `uuids` or that are named by `also`, with their memberships."""
+    within = Conditions()
+    within.one_of("source", uuids)
+    within.one_of("target", uuids)
+    named = Conditions()
+    named.one_of("uuid", also)
+    found = {row.uuid for row in _association_rows(connection, within)}
+    found |= {row.uuid for row in _association_rows(connection, named)}
+    members_of = Conditions()
+    members_of.one_of("source", uuids)
+    members_of.one_of("target", found)
+    found |= {row.uuid for row in _association_rows(connection, members_of)}
+    whole = Conditions()
+    whole.one_of("uuid", found)
+    return _association_rows(connection, whole)
+
+
+def _uuids(rows: Iterable[PatientRow]) -> set[str]:
+    return {row.uuid for row in rows}
