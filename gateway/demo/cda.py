@@ -1,10 +1,14 @@
 """A discharge summary as HL7 CDA Release 2 with one text section."""
 
+from typing import Any
+
 from lxml import etree
 
 from gateway.demo.samples import STAFF_AUTHORITY, IdSource, SampleAuthor, SamplePatient
 
 NS = "urn:hl7-org:v3"
+# the type stubs know no default namespace
+_NAMESPACES: Any = {None: NS}
 _SECTION = (
     "Admitted with cough and fever. Chest CT without findings.",
     "Discharged in good general condition. No medication needed.",
@@ -26,8 +30,7 @@ def write_cda(
     written: str,
 ) -> bytes:
     """ClinicalDocument as UTF-8 XML. `identifier` is a bare OID, `written` an HL7 TS with offset."""
-    namespaces: dict[str | None, str] = {None: NS}
-    root = etree.Element(f"{{{NS}}}ClinicalDocument", None, namespaces)
+    root = etree.Element(f"{{{NS}}}ClinicalDocument", None, _NAMESPACES)
     _add(root, "typeId", root="2.16.840.1.113883.1.3", extension="POCD_HD000040")
     _add(root, "id", root=identifier)
     _add(

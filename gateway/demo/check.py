@@ -1,0 +1,95 @@
+"""A walk through publish, find and retrieve as an outside client, over HTTP alone.
+
+Every run uses patients and documents of its own, so that it can be repeated against a gateway that keeps
+its state.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from urllib.parse import urljoin
+
+import aiohttp
+
+from gateway.demo.content import sample_content
+from gateway.demo.outside_client import OutsideClient, expect, require
+from gateway.demo.walk import Walk
+from gateway.demo.walk_find import FindWalk
+from gateway.demo.walk_publish import REPLACED, PublishWalk, make_samples
+from gateway.demo.walk_retrieve import RetrieveWalk
+
+_SECONDS_PER_REQUEST = 60
+
+SEARCHED = (
+    "patient",
+    "patient.identifier",
+    "status",
+    "type",
+    "category",
+    "format",
+    "creation",
+    "period",
+    "event",
+    "setting",
+    "facility",
+    "security-label",
+    "identifier",
+    "_id",
+    "related",
+    "author.given",
+    "author.family",
+)
+
+
+def run_check(base_url: str, out: Callable[[str], object] = print) -> int:
+    """Walk through the gateway at `base_url` (`http://host:port/fhir`), one line per step to `out`.
+
+    Returns 0 where every step passed, else 1.
+    """
+    return asyncio.run(_check(base_url, out))
+
+
+async def _check(base_url: str, out: Callable[[str], object]) -> int:
+    seed = secrets.token_hex(8)
+    samples = make_samples(sample_content(seed, f"CHECK-{seed}-1", f"CHECK-{seed}-2"), seed)
+    timeout = aiohttp.ClientTimeout(total=_SECONDS_PER_REQUEST)
+    async with (
+        aiohttp.ClientSession(timeout=timeout) as session,
+        aiohttp.ClientSession(timeout=timeout) as second_session,
+    ):
+        client = OutsideClient(session, base_url)
+        walk = Walk(out)
+        await _run_server_steps(walk, client)
+        publish = PublishWalk(client, OutsideClient(second_session, base_url), samples)
+        await publish.run(walk)
+        retrieve = RetrieveWalk(client, samples)
+        await retrieve.run(walk)
+        await FindWalk(client, samples, publish.locations).run(walk)
+        await publish.run_replacement(walk)
+        await retrieve.run_after_replacement(walk, (REPLACED,))
+    out(walk.summary())
+    return 1 if walk.failed else 0
+
+
+async def _run_server_steps(walk: Walk, client: OutsideClient) -> None:
+    async def ready() -> None:
+        answer = await client.request("GET", urljoin(client.base_url, "/health/ready"))
+        answer.expect_status(200)
+
+    async def metadata() -> None:
+        answer = await client.request("GET", f"{client.base_url}/metadata")
+        statement = answer.expect_status(200).json()
+        expect("resourceType", "CapabilityStatement", statement.get("resourceType"))
+        expect("fhirVersion", "4.0.1", statement.get("fhirVersion"))
+        (rest,) = statement["rest"]
+        require(
+            "interaction transaction", any(i["code"] == "transaction" for i in rest.get("interaction", []))
+        )
+        (documents,) = [r for r in rest["resource"] if r["type"] == "DocumentReference"]
+        kinds = {interaction["code"] for interaction in documents["interaction"]}
+        require("read and search-type of DocumentReference", {"read", "search-type"} <= kinds)
+        listed = {parameter["name"] for parameter in documents["searchParam"]}
+        expect("search parameters that are not listed", [], [n for n in SEARCHED if n not in listed])
+
+    await walk.step("the gateway is ready", ready)
+    await walk.step("the CapabilityStatement lists what is used", metadata)
