@@ -60,8 +60,8 @@ def read_association(element: _Element) -> Association:
     )
 
 
-def write_association(association: Association) -> _Element:
-    """Association with status and, where set, SubmissionSetStatus and reason."""
+def write_association(association: Association, parent: _Element | None = None) -> _Element:
+    """Association with its status, SubmissionSetStatus and reason, appended to `parent` where given."""
     attributes: dict[str, Any] = {
         "home": association.home_community_id,
         "objectType": codes.OBJECT_TYPE_PREFIX + "Association",
@@ -70,7 +70,7 @@ def write_association(association: Association) -> _Element:
         "sourceObject": association.source,
         "targetObject": association.target,
     }
-    writer = ObjectWriter(ASSOCIATION, association.entry_uuid, attributes)
+    writer = ObjectWriter(ASSOCIATION, association.entry_uuid, attributes, parent)
     writer.slot("SubmissionSetStatus", association.submission_set_status)
     writer.extra_slots(association.extra)
     writer.code(codes.ASSOCIATION_DOCUMENTATION, association.documentation, "association documentation")

@@ -23,6 +23,7 @@ from gateway.ebxml.object_reader import (
     read_home,
     read_status,
     read_uuid,
+    slot_value,
     slot_values,
 )
 from gateway.ebxml.object_writer import ObjectWriter
@@ -36,21 +37,21 @@ def _size(text: str) -> int:
     return int(text)
 
 
-SINGLE_SLOTS: dict[str | None, tuple[str, Callable[[str], Any]]] = {
-    "creationTime": ("creation_time", str),
-    "serviceStartTime": ("service_start_time", str),
-    "serviceStopTime": ("service_stop_time", str),
-    "languageCode": ("language", str),
+SINGLE_SLOTS: dict[str | None, tuple[str, Callable[[str], Any] | None]] = {
+    "creationTime": ("creation_time", None),
+    "serviceStartTime": ("service_start_time", None),
+    "serviceStopTime": ("service_stop_time", None),
+    "languageCode": ("language", None),
     "hash": ("hash", str.lower),
     "size": ("size", _size),
     "repositoryUniqueId": ("repository_unique_id", hl7.oid),
     "sourcePatientId": ("source_patient_id", hl7.read_cx),
     "legalAuthenticator": ("legal_authenticator", hl7.read_xcn),
-    "URI": ("uri", str),
-    "documentAvailability": ("document_availability", str),
+    "URI": ("uri", None),
+    "documentAvailability": ("document_availability", None),
 }
 
-LIST_SLOTS: dict[str | None, tuple[str, Callable[[list[str]], Any]]] = {
+_LIST_SLOTS: dict[str | None, tuple[str, Callable[[tuple[str, ...]], Any]]] = {
     "sourcePatientInfo": ("source_patient_info", read_patient_info),
     codes.REFERENCE_ID_LIST_SLOT: (
         "reference_ids",
@@ -129,22 +130,26 @@ def read_document_entry(element: _Element) -> DocumentEntry:
 
 def _read_slot(slot: _Element, fields: dict[str, Any], extra: list[tuple[str, tuple[str, ...]]]) -> None:
     name = slot.get("name")
-    values = slot_values(slot)
     single = SINGLE_SLOTS.get(name)
     if single is not None:
-        if values and single[0] not in fields:
-            fields[single[0]] = single[1](values[0])
+        field, convert = single
+        value = slot_value(slot)
+        if value is not None and field not in fields:
+            fields[field] = value if convert is None else convert(value)
         return
-    several = LIST_SLOTS.get(name)
-    if several is not None:
-        if values and several[0] not in fields:
-            fields[several[0]] = several[1](values)
-        return
-    extra.append((name or "", tuple(values)))
+    values = tuple(slot_values(slot))
+    several = _LIST_SLOTS.get(name)
+    if several is None:
+        extra.append((name or "", values))
+    elif values and several[0] not in fields:
+        fields[several[0]] = several[1](values)
 
 
-def write_document_entry(entry: DocumentEntry) -> _Element:
-    """ExtrinsicObject. Raises MetadataError where a value is longer than ebRIM allows."""
+def write_document_entry(entry: DocumentEntry, parent: _Element | None = None) -> _Element:
+    """ExtrinsicObject, appended to `parent` where given.
+
+    Raises MetadataError where a value is longer than ebRIM allows.
+    """
     writer = ObjectWriter(
         EXTRINSIC_OBJECT,
         entry.entry_uuid,
@@ -155,6 +160,7 @@ def write_document_entry(entry: DocumentEntry) -> _Element:
             "status": entry.status.value,
             "mimeType": entry.mime_type or None,
         },
+        parent,
     )
     _write_slots(writer, entry)
     writer.texts(entry.title, entry.comments, entry.version)

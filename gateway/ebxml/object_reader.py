@@ -1,7 +1,9 @@
 """Reading the parts of an ebRIM RegistryObject (ITI TF-3 4.2.3.1): slots, texts, codes, authors, status.
 
-These run once per element of a query answer of many megabytes: they touch as few elements as they can
-and keep repeated values.
+These run for every element of a query answer of many megabytes. An element that lxml hands out costs far
+more than a string, so each reader first takes the shape that the schema's order gives (a Slot holds one
+ValueList, a Classification its codingScheme and then its Name) by position, and walks through the children
+only where that does not fit. Values that repeat within answers are read once and kept.
 """
 
 from functools import lru_cache
@@ -10,9 +12,19 @@ from lxml.etree import _Element
 
 from gateway.ebxml import hl7
 from gateway.ebxml.names import NAME, SLOT, VALUE
-from gateway.model import Author, AvailabilityStatus, Code, Organization, Telecom
+from gateway.model import Author, AvailabilityStatus, Code
 
 _CACHE = 4096
+
+
+def slot_value(slot: _Element) -> str | None:
+    """First value of a Slot without blanks around it; None where it has none."""
+    try:
+        text = slot[0][0].text
+    except IndexError:
+        text = None
+    stripped = text.strip() if text else ""
+    return stripped or next(iter(slot_values(slot)), None)
 
 
 def slot_values(slot: _Element) -> list[str]:
@@ -29,60 +41,92 @@ def localized(text: _Element) -> str | None:
     return None
 
 
-@lru_cache(_CACHE)
-def shared_code(code: str, scheme: str, display: str | None) -> Code:
-    """The same object for the same code."""
-    return Code(code, scheme, display)
-
-
 def read_code(classification: _Element) -> Code:
-    """Coded attribute of a Classification. The scheme is empty where the peer left it out."""
-    scheme = ""
+    """Coded attribute of a Classification. The scheme is empty where the peer left it out.
+
+    Equal codes are the same object.
+    """
+    code = classification.get("nodeRepresentation")
+    try:
+        slot = classification[0]
+        name = classification[1]
+        display = name[0].get("value")
+        if display and slot.get("name") == "codingScheme" and name.tag == NAME:
+            return _shared_code(code, slot[0][0].text, display)
+    except IndexError:
+        pass
+    scheme: str | None = None
     display = None
     for part in classification:
-        tag = part.tag
-        if tag == SLOT:
-            if part.get("name") == "codingScheme":
-                scheme = hl7.oid(next(iter(slot_values(part)), ""))
-        elif tag == NAME:
+        if part.tag == SLOT and part.get("name") == "codingScheme":
+            scheme = slot_value(part)
+        elif part.tag == NAME:
             display = localized(part)
-    return shared_code((classification.get("nodeRepresentation") or "").strip(), scheme, display)
+    return _shared_code(code, scheme, display)
+
+
+@lru_cache(_CACHE)
+def _shared_code(code: str | None, scheme: str | None, display: str | None) -> Code:
+    return Code((code or "").strip(), hl7.oid(scheme or ""), display)
+
+
+_AUTHOR_SLOTS = {
+    "authorPerson": 0,
+    "authorInstitution": 1,
+    "authorRole": 2,
+    "authorSpecialty": 3,
+    "authorTelecommunication": 4,
+}
 
 
 def read_authors(classification: _Element) -> tuple[Author, ...]:
-    """Author of one Classification.
+    """Author of one Classification; none where it is empty.
 
     It has one authorPerson (ITI TF-3 4.2.3.1.4). Where a peer puts several into it, each becomes an Author
-    of its own and shares what else the Classification says.
+    of its own and shares what else the Classification says. Equal authors are the same object.
     """
-    persons: list[str] = []
-    institutions: tuple[Organization, ...] = ()
-    roles: tuple[Code | str, ...] = ()
-    specialties: tuple[Code | str, ...] = ()
-    telecoms: tuple[Telecom, ...] = ()
-    for slot in classification.iterchildren(SLOT):
-        values = slot_values(slot)
-        match slot.get("name"):
-            case "authorPerson":
-                persons = [value for value in values if value.strip("^&")]
-            case "authorInstitution":
-                institutions = tuple([hl7.read_xon(value) for value in values])
-            case "authorRole":
-                roles = tuple([hl7.read_coded_text(value) for value in values])
-            case "authorSpecialty":
-                specialties = tuple([hl7.read_coded_text(value) for value in values])
-            case "authorTelecommunication":
-                read = (hl7.read_xtn(value) for value in values)
-                telecoms = tuple([telecom for telecom in read if telecom is not None])
-            case _:
-                pass
-    if persons:
+    values: list[str | tuple[str, ...] | None] = [None, None, None, None, None]
+    for slot in classification:
+        position = _AUTHOR_SLOTS.get(slot.get("name") or "")
+        if position is not None:
+            value_list = slot[0] if len(slot) else slot
+            values[position] = value_list[0].text if len(value_list) == 1 else tuple(slot_values(slot))
+    return _shared_authors(*values)
+
+
+_Raw = str | tuple[str, ...] | None
+
+
+@lru_cache(_CACHE)
+def _shared_authors(
+    persons: _Raw, institutions: _Raw, roles: _Raw, specialties: _Raw, telecoms: _Raw
+) -> tuple[Author, ...]:
+    shared = Author(
+        institutions=tuple([hl7.read_xon(value) for value in _texts(institutions)]),
+        roles=tuple([hl7.read_coded_text(value) for value in _texts(roles)]),
+        specialties=tuple([hl7.read_coded_text(value) for value in _texts(specialties)]),
+        telecoms=tuple(
+            [telecom for value in _texts(telecoms) if (telecom := hl7.read_xtn(value)) is not None]
+        ),
+    )
+    named = [hl7.read_xcn(value) for value in _texts(persons) if value.strip("^&")]
+    if named:
         return tuple(
-            [Author(hl7.read_xcn(text), institutions, roles, specialties, telecoms) for text in persons]
+            [
+                Author(person, shared.institutions, shared.roles, shared.specialties, shared.telecoms)
+                for person in named
+            ]
         )
-    if institutions or roles or specialties or telecoms:
-        return (Author(None, institutions, roles, specialties, telecoms),)
-    return ()
+    return () if shared == Author() else (shared,)
+
+
+def _texts(raw: _Raw) -> tuple[str, ...]:
+    if raw is None:
+        return ()
+    if isinstance(raw, tuple):
+        return raw
+    stripped = raw.strip()
+    return (stripped,) if stripped else ()
 
 
 @lru_cache(64)

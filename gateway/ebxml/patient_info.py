@@ -1,6 +1,7 @@
 """sourcePatientInfo: HL7 v2 PID fields as slot values `PID-3|...` (ITI TF-3 4.2.3.2.23)."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import TypeVar
 
 from gateway.ebxml import hl7
@@ -11,8 +12,12 @@ from gateway.model.metadata import Address
 _T = TypeVar("_T")
 
 
-def read_patient_info(lines: Iterable[str]) -> SourcePatientInfo | None:
-    """PID lines, repetitions joined with `~` or one a line. None where there is no line."""
+@lru_cache(1024)
+def read_patient_info(lines: tuple[str, ...]) -> SourcePatientInfo | None:
+    """PID lines, repetitions joined with `~` or one a line. None where there is no line.
+
+    The entries of a patient repeat them, so the last ones are kept.
+    """
     ids: list[Cx] = []
     names: list[Person] = []
     addresses: list[Address] = []

@@ -136,10 +136,14 @@ def write_query_response(result: QueryResult) -> _Element:
     )
     write_errors(element, result.errors)
     object_list = SubElement(element, REGISTRY_OBJECT_LIST)
-    object_list.extend(write_submission_set(value) for value in result.submission_sets)
-    object_list.extend(write_document_entry(value) for value in result.entries)
-    object_list.extend(write_folder(value) for value in result.folders)
-    object_list.extend(write_association(value) for value in result.associations)
+    for submission_set in result.submission_sets:
+        write_submission_set(submission_set, object_list)
+    for entry in result.entries:
+        write_document_entry(entry, object_list)
+    for folder in result.folders:
+        write_folder(folder, object_list)
+    for association in result.associations:
+        write_association(association, object_list)
     for reference in result.object_refs:
         attributes = {"id": reference.id}
         if reference.home_community_id:

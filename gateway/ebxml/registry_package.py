@@ -134,9 +134,9 @@ def read_submission_set(element: _Element) -> SubmissionSet:
     )
 
 
-def write_submission_set(submission_set: SubmissionSet) -> _Element:
-    """RegistryPackage with the Classification that makes it a SubmissionSet inside."""
-    writer = _package(submission_set)
+def write_submission_set(submission_set: SubmissionSet, parent: _Element | None = None) -> _Element:
+    """RegistryPackage that its Classification makes a SubmissionSet, appended to `parent` where given."""
+    writer = _package(submission_set, parent)
     writer.slot("submissionTime", submission_set.submission_time or None)
     writer.slot("intendedRecipient", *[write_recipient(r) for r in submission_set.intended_recipients])
     writer.extra_slots(submission_set.extra)
@@ -172,9 +172,9 @@ def read_folder(element: _Element) -> Folder:
     )
 
 
-def write_folder(folder: Folder) -> _Element:
-    """RegistryPackage with the Classification that makes it a Folder inside."""
-    writer = _package(folder)
+def write_folder(folder: Folder, parent: _Element | None = None) -> _Element:
+    """RegistryPackage that its Classification makes a Folder, appended to `parent` where given."""
+    writer = _package(folder, parent)
     writer.slot("lastUpdateTime", folder.last_update_time)
     writer.extra_slots(folder.extra)
     writer.texts(folder.title, folder.comments)
@@ -189,13 +189,13 @@ def write_folder(folder: Folder) -> _Element:
     return writer.element
 
 
-def _package(package: SubmissionSet | Folder) -> ObjectWriter:
+def _package(package: SubmissionSet | Folder, parent: _Element | None) -> ObjectWriter:
     attributes: dict[str, Any] = {
         "home": package.home_community_id,
         "objectType": codes.OBJECT_TYPE_PREFIX + "RegistryPackage",
         "status": package.status.value,
     }
-    return ObjectWriter(REGISTRY_PACKAGE, package.entry_uuid, attributes)
+    return ObjectWriter(REGISTRY_PACKAGE, package.entry_uuid, attributes, parent)
 
 
 def read_recipient(value: str) -> IntendedRecipient | None:

@@ -58,10 +58,13 @@ def write_submit_objects(submission: Submission) -> _Element:
         SUBMIT_OBJECTS_REQUEST, nsmap={"lcm": codes.NS_LCM, "rs": codes.NS_RS, "rim": codes.NS_RIM}
     )
     object_list = SubElement(element, REGISTRY_OBJECT_LIST)
-    object_list.extend(write_document_entry(entry) for entry in submission.entries)
-    object_list.append(write_submission_set(submission.submission_set))
-    object_list.extend(write_folder(folder) for folder in submission.folders)
-    object_list.extend(write_association(association) for association in submission.associations)
+    for entry in submission.entries:
+        write_document_entry(entry, object_list)
+    write_submission_set(submission.submission_set, object_list)
+    for folder in submission.folders:
+        write_folder(folder, object_list)
+    for association in submission.associations:
+        write_association(association, object_list)
     return element
 
 
