@@ -1,0 +1,223 @@
+"""All parts on one machine: affinity domain, Redis and gateway on loopback, with sample content."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from gateway.demo.bundles import provide_bundle
+from gateway.demo.check import run_check
+from gateway.demo.children import Child, ChildError
+from gateway.demo.content import SampleContent, sample_content
+from gateway.demo.outside_client import MismatchError, OutsideClient
+from gateway.demo.samples import IdSource, SampleDocument
+from gateway.demo.walk_publish import response_entries
+
+DEFAULT_PORT = 8080
+REPOSITORY = "2.999.10.1"
+_HOST = "127.0.0.1"
+_SEED = "demo"
+_READY_SECONDS = 60.0
+_END_SECONDS = 10.0
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class _Stopped(KeyboardInterrupt):
+    """A signal asked to end; asyncio lets this kind of exception through from wherever it is raised."""
+
+
+def run_demo(*, port: int | None = None, state_dir: Path, check: bool) -> int:
+    """Start everything, publish the sample content and stay up until Ctrl-C or SIGTERM.
+
+    Without `port` the gateway takes 8080, or a free port where that is taken. With `check` all state is
+    temporary, ports are free ones, and the outside client's walk is run instead. Returns the exit code.
+    """
+    try:
+        with _signals_end_it():
+            if check:
+                with tempfile.TemporaryDirectory(prefix="gateway-demo-") as folder:
+                    return _check(Path(folder))
+            _stay_up(state_dir, _free_port() if port is None else port)
+    except _Stopped:
+        return 130 if check else 0
+    except ChildError as error:
+        print(*error.errors, f"demo: {error}", sep="\n", file=sys.stderr)
+        return 1
+    except (MismatchError, OSError, aiohttp.ClientError) as error:
+        print(f"demo: {str(error) or type(error).__name__}", file=sys.stderr)
+        return 1
+
+
+@contextmanager
+def _signals_end_it() -> Iterator[None]:
+    """Turn the first signal to end into _Stopped; later ones are left to what is ending then."""
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        for number in _SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+        raise _Stopped
+
+    before = {number: signal.signal(number, stop) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _free_port() -> int:
+    try:
+        with socket.create_server((_HOST, DEFAULT_PORT)):
+            return DEFAULT_PORT
+    except OSError:
+        print(f"Port {DEFAULT_PORT} is taken, a free one is used; --port names another.")
+        return 0
+
+
+@contextmanager
+def _running(state_dir: Path, port: int) -> Iterator[tuple[str, list[Child]]]:
+    """FHIR base URL and the the processes. Raises ChildError."""
+    state_dir = state_dir.resolve()
+    state_dir.mkdir(parents=True, exist_ok=True)
+    # settings of whoever starts the demonstration are for another gateway
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
+    children: list[Child] = []
+    with ExitStack() as stack:
+
+        def start(name: str, log: str, arguments: list[str], more: dict[str, str]) -> str:
+            child = Child(name, arguments, {**environment, **more}, state_dir / log)
+            children.append(child)
+            stack.callback(child.end, _END_SECONDS)
+            return child.wait_until_ready(_READY_SECONDS)
+
+        arguments = ["affinity", "--port", "0", "--state-dir", str(state_dir / "affinity")]
+        arguments += ["--repository-unique-id", REPOSITORY]
+        domain_url = start("the affinity domain", "affinity.log", arguments, {})
+        settings = _gateway_settings(state_dir, port, domain_url)
+        yield start("the gateway", "gateway.log", ["serve"], settings), children
+
+
+def _gateway_settings(state_dir: Path, port: int, domain_url: str) -> dict[str, str]:
+    repository = {"unique_id": REPOSITORY, "url": f"{domain_url}/xds/repository"}
+    return {
+        "GATEWAY_STATE_DIR": str(state_dir / "gateway"),
+        "GATEWAY_SERVER__HOST": _HOST,
+        "GATEWAY_SERVER__PORT": str(port),
+        "GATEWAY_REGISTRY__URL": f"{domain_url}/xds/registry",
+        "GATEWAY_REPOSITORIES": json.dumps([repository]),
+    }
+
+
+def _check(state_dir: Path) -> int:
+    with _running(state_dir, 0) as (base_url, children):
+        code = run_check(base_url)
+        for child in children:
+            child.require_running()
+        if code:
+            for child in children:
+                print(f"Last lines of {child.name}:", *child.errors(), sep="\n", file=sys.stderr)
+    return code
+
+
+def _stay_up(state_dir: Path, port: int) -> NoReturn:
+    with _running(state_dir, port) as (base_url, children):
+        content = sample_content(_SEED)
+        try:
+            document_url = asyncio.run(_publish(base_url, content))
+        except MismatchError as error:
+            raise MismatchError(f"{error}; delete {state_dir} to start anew") from None
+        example = state_dir / "publish.json"
+        example.write_text(json.dumps(_example(content), indent=2) + "\n", "utf-8")
+        _print_guide(base_url, content, example, document_url)
+        while True:
+            time.sleep(0.5)
+            for child in children:
+                child.require_running()
+
+
+async def _publish(base_url: str, content: SampleContent) -> str:
+    """Publish the sample content and return the ITI-68 URL of the imaging report.
+
+    A gateway that has it already answers as it did the first time.
+    """
+    async with aiohttp.ClientSession() as session:
+        client = OutsideClient(session, base_url)
+        first = provide_bundle(
+            [content.report, content.discharge, content.manifest],
+            patient=content.patient,
+            folder=content.folder,
+            title="CT of the chest",
+        )
+        responses = response_entries(await client.publish(first), first)
+        location = next(
+            response["location"]
+            for entry, response in zip(first["entry"], responses, strict=True)
+            if entry["resource"]["resourceType"] == "DocumentReference"
+        )
+        replaced = "/".join(location.partition("/_history/")[0].split("/")[-2:])
+        for bundle in (
+            provide_bundle([content.corrected_report], patient=content.patient, replaces=replaced),
+            provide_bundle([content.other_report], patient=content.other_patient),
+        ):
+            response_entries(await client.publish(bundle), bundle)
+        page = await client.search(
+            [
+                ("patient.identifier", content.patient.token),
+                ("status", "current"),
+                ("identifier", content.corrected_report.token),
+            ]
+        )
+        if not page.documents:
+            raise MismatchError("the imaging report is not found after it was published")
+        return str(page.documents[0]["content"][0]["attachment"]["url"])
+
+
+def _example(content: SampleContent) -> dict[str, object]:
+    """The Bundle for a first own publish: one short text of the first patient."""
+    ids = IdSource(f"{_SEED} publish.json")
+    text = SampleDocument(
+        unique_id=ids.oid(2),
+        content=b"Seen in the outpatient clinic, no complaints.\r\n",
+        content_type="text/plain",
+        title="Visit note",
+        authors=content.discharge.authors,
+    )
+    return provide_bundle([text], patient=content.patient)
+
+
+def _print_guide(base_url: str, content: SampleContent, example: Path, document_url: str) -> None:
+    patient = content.patient.token
+    parts = urlsplit(base_url)
+    print(
+        f"""
+Base URL: {base_url}   (health: {parts.scheme}://{parts.netloc}/health/ready)
+
+publish:
+  curl -s '{base_url}' -H 'Content-Type: application/fhir+json' --data-binary @{_shown(example)}
+find:
+  curl -s -G '{base_url}/DocumentReference' \\
+       --data-urlencode 'patient.identifier={patient}' --data-urlencode 'status=current'
+retrieve:
+  curl -s '{document_url}'
+
+Ctrl-C ends it. Logs and state are in {_shown(example.parent)}.""",
+        flush=True,
+    )
+
+
+def _shown(path: Path) -> str:
+    """The path as short as it can be used from where the user is."""
+    resolved = path.resolve()
+    return str(resolved.relative_to(Path.cwd())) if resolved.is_relative_to(Path.cwd()) else str(resolved)
