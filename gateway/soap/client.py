@@ -1,0 +1,222 @@
+"""SOAP 1.2 client of IHE transactions over HTTP (ITI TF-2 Appendix V.3).
+
+Every call goes to `peer.url` and nowhere else: redirects are not followed, and neither WS-Addressing nor
+XOP headers of an answer can name another host. All that can go wrong is a `PeerError` that names the peer.
+"""
+
+import asyncio
+import ssl
+import uuid
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import Final, Self
+
+import aiohttp
+from lxml.etree import _Element
+from purgatory import AsyncCircuitBreakerFactory
+
+from gateway.model.errors import PeerError
+from gateway.soap.contract import Contract, Packaging, Transaction
+from gateway.soap.envelope import ANONYMOUS, HeaderBlock, write_envelope
+from gateway.soap.exchange import READ_BUFFER, Exchange, OutgoingRequest
+from gateway.soap.mtom import Part
+from gateway.soap.outgoing import Attachment, mtom_message, simple_message
+from gateway.soap.resilience import Lane, Peer
+from gateway.soap.xml import MessageError
+
+__all__ = ["Attachment", "Part", "Peer", "SoapClient", "StreamedReply"]
+
+_IDLE_SECONDS: Final = 4.0
+"""Connections idle for longer are closed by us: some servers close after 5 s, and a POST that meets such a
+close has an unknown outcome."""
+
+
+class StreamedReply:
+    """An answer whose envelope has been read and whose attachments are still on their way."""
+
+    def __init__(self, exchange: Exchange, lane: Lane) -> None:
+        self.body: _Element = exchange.body
+        """The body element; where it holds xop:Include, `parts` has the content."""
+        self._exchange = exchange
+        self._lane = lane
+
+    async def parts(self) -> AsyncIterator[Part]:
+        """Every attachment once, in the order of the answer; read each before asking for the next.
+
+        Raises PeerError, also at the end where an attachment that the envelope names is missing.
+        """
+        parts = self._exchange.message.parts()
+        while True:
+            try:
+                part = await anext(parts)
+            except StopAsyncIteration:
+                return
+            except (MessageError, aiohttp.ClientError, OSError) as error:
+                raise await self._told(error) from error
+            yield Part(part.content_id, part.headers, self._chunks(part))
+
+    async def _chunks(self, part: Part) -> AsyncIterator[bytes]:
+        chunks = aiter(part)
+        while True:
+            try:
+                chunk = await anext(chunks)
+            except StopAsyncIteration:
+                return
+            except (MessageError, aiohttp.ClientError, OSError) as error:
+                raise await self._told(error) from error
+            yield chunk
+
+    async def _told(self, error: Exception) -> PeerError:
+        if isinstance(error, MessageError):
+            return self._exchange.broken(error)
+        failure = self._exchange.failure(error)
+        if failure.counts:
+            await self._lane.failed(failure.error)
+        return failure.error
+
+
+class SoapClient:
+    """Calls peers. One per process; an async context manager where it owns its session."""
+
+    def __init__(
+        self,
+        contract: Contract,
+        session: aiohttp.ClientSession | None = None,
+        *,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        """`session` is used as it is and not closed; without one an own session is made on entering.
+
+        `tls` applies to https peers; the system's trust store by default.
+        """
+        self._contract = contract
+        self._session = session
+        self._owned: aiohttp.ClientSession | None = None
+        self._tls = tls
+        self._circuits = AsyncCircuitBreakerFactory()
+        self._lanes: dict[tuple[Peer, str], Lane] = {}
+
+    async def __aenter__(self) -> Self:
+        if self._session is None:
+            self._owned = self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_IDLE_SECONDS),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                read_bufsize=READ_BUFFER,
+            )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, place: TracebackType | None
+    ) -> None:
+        if self._owned is not None:
+            await self._owned.close()
+            self._owned = self._session = None
+
+    def circuit_states(self) -> Mapping[str, str]:
+        """State per `peer transaction` that was called: `closed`, `open` or `half-open`."""
+        return {f"{peer.name} {transaction}": lane.state for (peer, transaction), lane in self._lanes.items()}
+
+    async def call(
+        self,
+        peer: Peer,
+        transaction: str,
+        body: _Element,
+        *,
+        attachments: Sequence[Attachment] = (),
+        retry: bool = False,
+        header_blocks: Sequence[HeaderBlock] = (),
+    ) -> _Element:
+        """Send one request and return the body element of the answer, its attachments as inline base64.
+
+        With `retry` (only for transactions that are safe to repeat) failures of the transport are repeated.
+        Raises PeerError; what a source of an attachment raises passes through.
+        """
+        known = self._contract[transaction]
+        lane = self._lane(peer, transaction)
+        request = _request(peer, known, body, attachments, header_blocks)
+        deadline = asyncio.get_running_loop().time() + peer.total_timeout
+
+        async def attempt() -> _Element:
+            exchange = Exchange(peer, known)
+            try:
+                await exchange.send(self._open_session, self._tls, request, streamed=False)
+                return await exchange.whole_body()
+            finally:
+                exchange.close()
+
+        async with lane.place(deadline):
+            return await lane.run(attempt, attempts=_attempts(peer, retry, attachments), deadline=deadline)
+
+    @asynccontextmanager
+    async def open(
+        self,
+        peer: Peer,
+        transaction: str,
+        body: _Element,
+        *,
+        attachments: Sequence[Attachment] = (),
+        retry: bool = False,
+        header_blocks: Sequence[HeaderBlock] = (),
+    ) -> AsyncIterator[StreamedReply]:
+        """The same as `call` for an answer whose attachments are streamed; leaving early ends the answer."""
+        known = self._contract[transaction]
+        lane = self._lane(peer, transaction)
+        request = _request(peer, known, body, attachments, header_blocks)
+        deadline = asyncio.get_running_loop().time() + peer.total_timeout
+
+        async def attempt() -> Exchange:
+            exchange = Exchange(peer, known)
+            try:
+                await exchange.send(self._open_session, self._tls, request, streamed=True)
+            except BaseException:
+                exchange.close()
+                raise
+            return exchange
+
+        async with lane.place(deadline):
+            attempts = _attempts(peer, retry, attachments)
+            exchange = await lane.run(attempt, attempts=attempts, deadline=deadline)
+            try:
+                yield StreamedReply(exchange, lane)
+                await exchange.finish()
+            finally:
+                exchange.close()
+
+    @property
+    def _open_session(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            raise RuntimeError("the SOAP client is used outside its context")
+        return self._session
+
+    def _lane(self, peer: Peer, transaction: str) -> Lane:
+        key = (peer, transaction)
+        if key not in self._lanes:
+            self._lanes[key] = Lane(peer, transaction, self._circuits)
+        return self._lanes[key]
+
+
+def _request(
+    peer: Peer,
+    transaction: Transaction,
+    body: _Element,
+    attachments: Sequence[Attachment],
+    header_blocks: Sequence[HeaderBlock],
+) -> OutgoingRequest:
+    message_id = f"urn:uuid:{uuid.uuid4()}"
+    envelope = write_envelope(
+        body,
+        action=transaction.action,
+        message_id=message_id,
+        reply_to=ANONYMOUS,
+        to=peer.url,
+        header_blocks=header_blocks,
+    )
+    if transaction.packaging is Packaging.MTOM or attachments:
+        return OutgoingRequest(message_id, mtom_message(envelope, transaction.action, attachments))
+    return OutgoingRequest(message_id, simple_message(envelope, transaction.action))
+
+
+def _attempts(peer: Peer, retry: bool, attachments: Sequence[Attachment]) -> int:
+    repeatable = retry and all(attachment.repeatable for attachment in attachments)
+    return peer.max_attempts if repeatable else 1
