@@ -41,7 +41,7 @@ from gateway.soap.contract import load_contract
 from gateway.telemetry.logs import configure
 
 BASE_PATH = "/fhir"
-_WILDCARDS = frozenset({"0.0.0.0", "::", ""})
+_WILDCARDS = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - compared, not bound
 
 log = structlog.get_logger()
 
@@ -151,9 +151,9 @@ def use_cases(settings: Settings, parts: Parts, base_url: str) -> UseCases:
         ),
         finder=Finder(
             registry,
-            SnapshotStore(parts.store),
-            PageTokens(parts.ring),
-            SearchContext(
+            snapshots=SnapshotStore(parts.store),
+            pages=PageTokens(parts.ring),
+            search_context=SearchContext(
                 terminology=terms,
                 base_url=base_url,
                 patient_of=references.resolve,
@@ -161,8 +161,8 @@ def use_cases(settings: Settings, parts: Parts, base_url: str) -> UseCases:
                 max_count=settings.search.max_count,
                 status_required=settings.search.status_required,
             ),
-            write_context,
-            FindLimits(settings.search.max_results, settings.lifetimes.snapshot),
+            write_context=write_context,
+            limits=FindLimits(settings.search.max_results, settings.lifetimes.snapshot),
         ),
         retriever=Retriever(registry, repositories, tokens, settings.retrieve.deprecated),
         reader=Reader(registry, patient_ids, write_context),
@@ -207,7 +207,9 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
                 raise StartError(f"redis: {error}") from None
             options = embedded.options
         store = await stack.enter_async_context(
-            CorrelationStore(connect(options), ring, settings.redis.key_prefix)
+            CorrelationStore(
+                connect(options), ring, prefix=settings.redis.key_prefix, deadline=options.deadline
+            )
         )
         soap = await stack.enter_async_context(SoapClient(contract))
         yield Parts(soap, store, ring)

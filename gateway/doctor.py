@@ -47,7 +47,7 @@ async def examine(settings: Settings, echo: Callable[[str], None]) -> int:
         async with open_parts(settings) as parts:
             findings.ok("keys", "from the settings" if settings.security.keys else str(settings.state_dir))
             where = "own server" if settings.redis.embedded else "as set"
-            if await parts.store.ping():
+            if parts.store.available:
                 findings.ok("redis", where)
             else:
                 findings.bad("redis", f"{where}: no answer; the gateway runs, without snapshots")

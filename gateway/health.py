@@ -30,15 +30,14 @@ class Health:
 
     async def ready(self, _: web.Request) -> web.Response:
         """`status` is ready, impaired or stopping; `redis` and `circuits` say what is impaired."""
-        redis = self._store.status()
         circuits = dict(self._soap.circuit_states())
-        impaired = not redis.available or any(state != "closed" for state in circuits.values())
+        impaired = not self._store.available or any(state != "closed" for state in circuits.values())
         status = "stopping" if self.draining else "impaired" if impaired else "ready"
         return _json(
             503 if self.draining else 200,
             {
                 "status": status,
-                "redis": {"available": redis.available, "lost": list(redis.lost)},
+                "redis": self._store.status(),
                 "circuits": circuits,
             },
         )

@@ -125,7 +125,7 @@ class LifetimeSettings(_Section):
 
     snapshot: Seconds = 900.0
     idempotency: Seconds = 86_400.0
-    publish_lock: Seconds = 30.0
+    publish_lock: Seconds = 10.0
     lookup: Seconds = 3_600.0
 
 
@@ -139,7 +139,7 @@ class TerminologySettings(_Section):
 class SearchSettings(_Section):
     """ITI-67."""
 
-    default_count: Count = 100
+    default_count: Count = 500
     max_count: Count = 1000
     max_results: Count = 5000
     status_required: bool = False

@@ -2,9 +2,11 @@
 
 import asyncio
 
+from gateway.ebxml.errors import MetadataError
 from gateway.ebxml.query_response import QueryResponseReader
 from gateway.ebxml.stored_queries import write_query
 from gateway.model import QueryResult, RegistryFailure, ResponseStatus
+from gateway.model.errors import PeerProtocolError
 from gateway.model.query import StoredQuery
 from gateway.soap.client import Peer, SoapClient
 
@@ -22,10 +24,13 @@ class DocumentRegistry:
     async def query(self, query: StoredQuery) -> QueryResult:
         """Run one stored query. Raises PeerError, or RegistryFailure where the registry answers Failure."""
         answer = await self._soap.call(self.peer, "ITI-18", write_query(query), retry=True)
-        reader = QueryResponseReader(answer)
-        while not reader.read_some(_ENTRIES_PER_STEP):
-            await asyncio.sleep(0)
-        result = reader.result()
+        try:
+            reader = QueryResponseReader(answer)
+            while not reader.read_some(_ENTRIES_PER_STEP):
+                await asyncio.sleep(0)
+            result = reader.result()
+        except MetadataError as error:
+            raise PeerProtocolError(self.peer.name, "ITI-18", error.context) from None
         if result.status is ResponseStatus.FAILURE:
             raise RegistryFailure(self.peer.name, "ITI-18", result.errors)
         return result

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from gateway.ebxml.errors import MetadataError
 from gateway.ebxml.responses import read_registry_response
 from gateway.ebxml.retrieve import RetrieveAnswer, XopHref, read_retrieve_response
 from gateway.ebxml.submissions import write_provide_and_register
@@ -74,7 +75,10 @@ class DocumentRepository:
             write_provide_and_register(submission, content_ids),
             attachments=attachments,
         )
-        response = read_registry_response(answer)
+        try:
+            response = read_registry_response(answer)
+        except MetadataError as error:
+            raise PeerProtocolError(self.peer.name, "ITI-41", error.context) from None
         if response.status is not ResponseStatus.SUCCESS:
             raise RegistryFailure(self.peer.name, "ITI-41", response.errors)
         return response
@@ -88,7 +92,10 @@ class DocumentRepository:
         """
         body = self._contract.build("ITI-43", DocumentRequest=[_request_fields(request)])
         async with self._soap.open(self.peer, "ITI-43", body, retry=True) as reply:
-            answer = read_retrieve_response(reply.body)
+            try:
+                answer = read_retrieve_response(reply.body)
+            except MetadataError as error:
+                raise PeerProtocolError(self.peer.name, "ITI-43", error.context) from None
             header, content = self._pick(answer, request)
             if isinstance(content, bytes):
                 yield RetrievedDocument(header, _once(content))

@@ -45,12 +45,23 @@ class _Matches:
     issues: tuple[Issue, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """A part of `total` matches, from `offset`; `snapshot` is where the rest is kept."""
+
+    entries: Sequence[DocumentEntry]
+    total: int
+    offset: int = 0
+    snapshot: str | None = None
+
+
 class Finder:
     """The use case of ITI-67."""
 
     def __init__(
         self,
         registry: DocumentRegistry,
+        *,
         snapshots: SnapshotStore,
         pages: PageTokens,
         search_context: SearchContext,
@@ -78,9 +89,8 @@ class Finder:
             snapshot = await self._snapshots.put(
                 _digest(search), entries, count, self._limits.snapshot_lifetime
             )
-        return await self._write_page(
-            search, entries[:count], len(entries), 0, snapshot, (*search.warnings, *matches.issues)
-        )
+        page = _Page(entries[:count], len(entries), 0, snapshot)
+        return await self._write_page(search, page, (*search.warnings, *matches.issues))
 
     async def page(self, token: str) -> bytes:
         """Return the page that a `next` link names. Raises OutcomeError 404 for a link that is not ours."""
@@ -94,9 +104,8 @@ class Finder:
         if key.snapshot:
             held = await self._snapshots.page(key.snapshot, key.offset, key.count)
             if held is not None:
-                return await self._write_page(
-                    search, held.entries, held.total, key.offset, key.snapshot, search.warnings
-                )
+                page = _Page(held.entries, held.total, key.offset, key.snapshot)
+                return await self._write_page(search, page, search.warnings)
         return await self._page_without_snapshot(search, key)
 
     async def read(self, logical_id: str) -> bytes:
@@ -137,20 +146,16 @@ class Finder:
         position = next(
             (i + 1 for i, entry in enumerate(entries) if entry.entry_uuid == key.anchor), key.offset
         )
-        rest = entries[position : position + key.count]
-        return await self._write_page(
-            search, rest, len(entries), position, None, (*search.warnings, *matches.issues)
-        )
+        page = _Page(entries[position : position + key.count], len(entries), position)
+        return await self._write_page(search, page, (*search.warnings, *matches.issues))
 
     async def _write_page(
         self,
         search: DocumentSearch,
-        entries: Sequence[DocumentEntry],
-        total: int,
-        offset: int,
-        snapshot: str | None,
+        page: _Page,
         issues: Iterable[Issue],
     ) -> bytes:
+        entries = page.entries
         relations, relation_issues = await self._relations(entries)
         resources: list[tuple[str, bytes]] = []
         base = f"{self._write_context.base_url}/DocumentReference/"
@@ -163,8 +168,8 @@ class Finder:
                 await asyncio.sleep(0)
         return write_searchset(
             entries=resources,
-            total=total,
-            links=self._links(search, entries, total, offset, snapshot),
+            total=page.total,
+            links=self._links(search, page),
             issues=(*issues, *relation_issues),
         )
 
@@ -192,27 +197,18 @@ class Finder:
                 grouped[association.source].append(association)
         return grouped, issues_of_warnings(found.errors)
 
-    def _links(
-        self,
-        search: DocumentSearch,
-        entries: Sequence[DocumentEntry],
-        total: int,
-        offset: int,
-        snapshot: str | None,
-    ) -> dict[str, str]:
+    def _links(self, search: DocumentSearch, page: _Page) -> dict[str, str]:
         links = {"self": search.self_link}
-        end = offset + len(entries)
-        if entries and end < total:
+        end = page.offset + len(page.entries)
+        if page.entries and end < page.total:
             key = PageKey(
                 parameters=search.parameters,
-                snapshot=snapshot,
+                snapshot=page.snapshot,
                 offset=end,
                 count=search.count,
-                anchor=entries[-1].entry_uuid,
+                anchor=page.entries[-1].entry_uuid,
             )
-            links["next"] = (
-                f"{self._write_context.base_url}/DocumentReference?_page={self._pages.write(key)}"
-            )
+            links["next"] = f"{self._write_context.base_url}/DocumentReference?_page={self._pages.write(key)}"
         return links
 
 

@@ -35,9 +35,7 @@ async def outcomes(request: web.Request, handler: Handler) -> web.StreamResponse
         )
         return _write(outcome_of_failure(failure))
     except PeerError as error:
-        log.warning(
-            "peer.error", peer=error.peer, transaction=error.transaction, error=type(error).__name__
-        )
+        log.warning("peer.error", peer=error.peer, transaction=error.transaction, error=type(error).__name__)
         return _write(outcome_of_peer_error(error))
     except AlteredDocument as error:
         log.error("retrieve.altered", reason=str(error))

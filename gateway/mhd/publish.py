@@ -115,7 +115,9 @@ class Publisher:
             return await self._after_unknown_outcome(bundle, error)
         return response.errors
 
-    async def _after_unknown_outcome(self, bundle: ProvideBundle, error: PeerError) -> Sequence[RegistryError]:
+    async def _after_unknown_outcome(
+        self, bundle: ProvideBundle, error: PeerError
+    ) -> Sequence[RegistryError]:
         log.warning("publish.outcome_unknown", peer=error.peer, transaction=error.transaction)
         try:
             stored = await self._is_stored(bundle)
@@ -140,4 +142,3 @@ class Publisher:
             entry.entry_uuid in held and held[entry.entry_uuid] in (None, entry.hash)
             for entry in submission.entries
         )
-

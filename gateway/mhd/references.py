@@ -1,6 +1,7 @@
 """Own URLs of patients and documents: written into answers, read back from requests."""
 
 from collections.abc import Callable
+from functools import lru_cache
 
 from gateway.fhir.terminology import Terminology
 from gateway.model import Cx, DocumentEntry
@@ -19,18 +20,20 @@ class PatientReferences:
         self._ids = ids
         self._terminology = terminology
         self._base_url = base_url
+        # a page has many entries and mostly one patient
+        self._write_id = lru_cache(maxsize=1024)(ids.write)
 
     def of(self, patient: Cx) -> dict[str, object]:
         """The Reference of a patient."""
         system = self._terminology.authorities.uri(patient.authority)
         reference: dict[str, object] = {"identifier": {"system": system, "value": patient.id}}
-        logical_id = self._ids.write(patient)
+        logical_id = self._write_id(patient)
         if logical_id is not None:
             reference = {"reference": f"Patient/{logical_id}", **reference}
         return reference
 
     def resolve(self, reference: str) -> Cx | None:
-        """The patient that `Patient/<id>` names, relative or below the own base; None where it is not ours."""
+        """The patient that `Patient/<id>` names, relative or below the own base; None where not ours."""
         logical_id = reference.removeprefix(f"{self._base_url}/").removeprefix("Patient/")
         try:
             return self._ids.read(logical_id)

@@ -77,9 +77,7 @@ async def test_two_hundred_entries_cost_two_soap_calls(stack):
 
 async def test_related_finds_authority_in_cx4_and_type_in_cx5(stack):
     patient = a_patient()
-    accession = SampleReferenceId(
-        value="ACC'1%", type=codes.REFERENCE_ACCESSION, authority="2.999.1.3"
-    )
+    accession = SampleReferenceId(value="ACC'1%", type=codes.REFERENCE_ACCESSION, authority="2.999.1.3")
     study = SampleReferenceId(value="2.999.77.1", type=codes.REFERENCE_STUDY)
     document = a_document(reference_ids=(accession, study))
     await published(stack, provide_bundle([document, a_document()], patient=patient))
@@ -98,7 +96,9 @@ async def test_related_finds_authority_in_cx4_and_type_in_cx5(stack):
     assert await found("urn:oid:2.999.1.4|ACC'1%") == []
     assert await found("urn:oid:2.999.1.3|ACC'") == []
     (one,) = await stack.find(
-        patient__identifier=patient.token, status="current", **{"related:identifier": "urn:oid:2.999.1.3|ACC'1%"}
+        patient__identifier=patient.token,
+        status="current",
+        **{"related:identifier": "urn:oid:2.999.1.3|ACC'1%"},
     )
     assert accession.identifier in [r["identifier"] for r in one["context"]["related"]]
 

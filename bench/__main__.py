@@ -1,0 +1,32 @@
+"""`python -m bench [transform] [wire] [stream] [startup]`: all of them by default."""
+
+import argparse
+
+from bench import startup, stream, transform, wire
+
+GIGABYTE = 1_000_000_000
+
+
+def main() -> None:
+    """Run what the command line names."""
+    parser = argparse.ArgumentParser(prog="bench", description=__doc__)
+    parser.add_argument("parts", nargs="*", help="transform, wire, stream, startup")
+    parser.add_argument("--seconds", type=float, default=6.0, help="per figure")
+    parser.add_argument("--bytes", type=int, default=GIGABYTE, help="size of the large document")
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    parts = {
+        "transform": lambda: transform.run(options.seconds),
+        "wire": lambda: wire.run(options.seconds),
+        "stream": lambda: stream.run(options.bytes, options.rounds),
+        "startup": lambda: startup.run(options.rounds),
+    }
+    unknown = set(options.parts) - set(parts)
+    if unknown:
+        parser.error(f"unknown: {', '.join(sorted(unknown))}")
+    for name in options.parts or parts:
+        parts[name]()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,131 @@
+"""A SOAP peer that answers at once: what is measured is the gateway. `python -m bench.peer`."""
+
+import asyncio
+import re
+import sys
+
+from aiohttp import web
+
+from bench import sample
+
+_ACTION = re.compile(rb"Action[^>]*>\s*([^<\s]+)")
+_UNIQUE_ID = re.compile(rb"DocumentUniqueId>([^<]+)<")
+_EMPTY = b'<q:AdhocQueryResponse xmlns:q="urn:oasis:names:tc:ebxml-regrep:xsd:query:3.0" status="%s"/>'
+_SUCCESS = b"urn:oasis:names:tc:ebxml-regrep:ResponseStatusType:Success"
+_REGISTERED = (
+    b'<r:RegistryResponse xmlns:r="urn:oasis:names:tc:ebxml-regrep:xsd:rs:3.0" status="' + _SUCCESS + b'"/>'
+)
+_CHUNK = bytes(range(256)) * 1024
+
+
+class Peer:
+    """Registry with `{entries}` matches for every search, repository with documents of `{size}` bytes."""
+
+    def __init__(self) -> None:
+        self._answers: dict[int, bytes] = {}
+
+    def app(self) -> web.Application:
+        """Routes of the peer."""
+        app = web.Application(client_max_size=1 << 30)
+        app.router.add_post("/registry/{entries}", self.registry)
+        app.router.add_post("/repository/{size}", self.repository)
+        app.router.add_get("/plain/{size}", self.plain)
+        return app
+
+    async def registry(self, request: web.Request) -> web.Response:
+        """ITI-18."""
+        body = await request.read()
+        count = int(request.match_info["entries"])
+        if b"14d4debf-8f97-4251-9a74-a90016b0af0d" not in body:
+            return self._soap(_EMPTY % _SUCCESS)
+        if count not in self._answers:
+            self._answers[count] = sample.answer_body(count)
+        return self._soap(self._answers[count])
+
+    def _soap(self, body: bytes) -> web.Response:
+        action = "urn:ihe:iti:2007:RegistryStoredQueryResponse"
+        return web.Response(
+            body=sample.envelope(body, action), headers={"Content-Type": "application/soap+xml"}
+        )
+
+    async def repository(self, request: web.Request) -> web.StreamResponse:
+        """ITI-41 and ITI-43."""
+        start = bytearray()
+        async for chunk in request.content.iter_any():
+            if len(start) < 16_384:
+                start += chunk
+        if b"RetrieveDocumentSetRequest" not in start:
+            action = "urn:ihe:iti:2007:ProvideAndRegisterDocumentSet-bResponse"
+            return await self._multipart(request, sample.envelope(_REGISTERED, action), 0)
+        unique_id = _UNIQUE_ID.search(start)
+        assert unique_id is not None
+        return await self._multipart(request, _retrieved(unique_id.group(1)), int(request.match_info["size"]))
+
+    async def plain(self, request: web.Request) -> web.StreamResponse:
+        """The same bytes without SOAP."""
+        size = int(request.match_info["size"])
+        response = web.StreamResponse(headers={"Content-Type": "application/octet-stream"})
+        response.content_length = size
+        await response.prepare(request)
+        await _send(response, size)
+        await response.write_eof()
+        return response
+
+    async def _multipart(self, request: web.Request, root: bytes, size: int) -> web.StreamResponse:
+        head = (
+            b'--b\r\nContent-Type: application/xop+xml; charset=UTF-8; type="application/soap+xml"\r\n'
+            b"Content-Transfer-Encoding: binary\r\nContent-ID: <root@bench>\r\n\r\n" + root
+        )
+        if size:
+            head += (
+                b"\r\n--b\r\nContent-Type: application/octet-stream\r\nContent-Transfer-Encoding: binary\r\n"
+                b"Content-ID: <document@bench>\r\n\r\n"
+            )
+        tail = b"\r\n--b--\r\n"
+        response = web.StreamResponse(
+            headers={
+                "Content-Type": 'multipart/related; type="application/xop+xml"; start="<root@bench>"; '
+                'start-info="application/soap+xml"; boundary="b"'
+            }
+        )
+        response.content_length = len(head) + size + len(tail)
+        await response.prepare(request)
+        await response.write(head)
+        await _send(response, size)
+        await response.write_eof(tail)
+        return response
+
+
+def _retrieved(unique_id: bytes) -> bytes:
+    body = (
+        b'<x:RetrieveDocumentSetResponse xmlns:x="urn:ihe:iti:xds-b:2007">'
+        b'<r:RegistryResponse xmlns:r="urn:oasis:names:tc:ebxml-regrep:xsd:rs:3.0" status="'
+        + _SUCCESS
+        + b'"/><x:DocumentResponse><x:RepositoryUniqueId>2.999.10.1</x:RepositoryUniqueId>'
+        b"<x:DocumentUniqueId>" + unique_id + b"</x:DocumentUniqueId><x:mimeType>application/pdf</x:mimeType>"
+        b'<x:Document><i:Include xmlns:i="http://www.w3.org/2004/08/xop/include" href="cid:document%40bench"/>'
+        b"</x:Document></x:DocumentResponse></x:RetrieveDocumentSetResponse>"
+    )
+    return sample.envelope(body, "urn:ihe:iti:2007:RetrieveDocumentSetResponse")
+
+
+async def _send(response: web.StreamResponse, size: int) -> None:
+    left = size
+    while left > 0:
+        await response.write(_CHUNK[: min(left, len(_CHUNK))])
+        left -= len(_CHUNK)
+
+
+async def main() -> None:
+    """Serve until the parent closes standard input."""
+    runner = web.AppRunner(Peer().app(), access_log=None)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    print(f"ready http://127.0.0.1:{runner.addresses[0][1]}", flush=True)
+    await asyncio.to_thread(sys.stdin.read)
+    await runner.cleanup()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

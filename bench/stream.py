@@ -1,0 +1,102 @@
+"""ITI-68 of one large document next to a plain aiohttp proxy of the same body."""
+
+import hashlib
+import socket
+import statistics
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from bench import report
+from bench.processes import KEY, REPOSITORY, Child, child, gateway
+from gateway.security.document_urls import DocumentKey, DocumentTokens
+from gateway.security.sealing import KeyRing
+
+
+def document_token(repository: str, size: int, sha1: str) -> str:
+    """The token of a document that the bench peer serves."""
+    key = DocumentKey(
+        document_unique_id="2.999.7.1",
+        entry_uuid="urn:uuid:00000000-0000-4000-8000-000000000001",
+        repository_unique_id=repository,
+        mime_type="application/pdf",
+        size=size,
+        hash=sha1,
+    )
+    return DocumentTokens(KeyRing.parse([KEY])).write(key)
+
+
+def _sha1(size: int) -> str:
+    digest, chunk = hashlib.sha1(), bytes(range(256)) * 4096
+    left = size
+    while left > 0:
+        digest.update(chunk[: min(left, len(chunk))])
+        left -= len(chunk)
+    return digest.hexdigest()
+
+
+def fetch(url: str, size: int) -> tuple[float, float]:
+    """GET with a blocking socket that throws the body away: MB/s and milliseconds to the first byte of it."""
+    parts = urlsplit(url)
+    buffer = bytearray(1 << 20)
+    with socket.create_connection((parts.hostname or "", parts.port or 80)) as connection:
+        started = time.perf_counter()
+        connection.sendall(f"GET {parts.path} HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n".encode())
+        head = b""
+        while b"\r\n\r\n" not in head:
+            head += connection.recv(65_536)
+        header, _, rest = head.partition(b"\r\n\r\n")
+        assert header.startswith(b"HTTP/1.1 200"), header
+        received, first = len(rest), time.perf_counter() if rest else None
+        while count := connection.recv_into(buffer):
+            first = first or time.perf_counter()
+            received += count
+    elapsed = time.perf_counter() - started
+    assert received == size, (received, size)
+    assert first is not None
+    return received / elapsed / 1e6, (first - started) * 1000
+
+
+def _peak(process: Child) -> int:
+    lines = Path(f"/proc/{process.process.pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+
+
+def run(size: int, rounds: int) -> None:
+    """Fetch `size` bytes through both, in turns."""
+    token = document_token(REPOSITORY, size, _sha1(size))
+    with (
+        child("-m", "bench.peer") as peer,
+        child("-m", "bench.proxy", peer.url) as proxy,
+        gateway(peer.url, size=size) as running,
+    ):
+        urls = {"plain proxy": f"{proxy.url}/plain/{size}", "gateway": f"{running.url}/content/{token}"}
+        fetch(f"{proxy.url}/plain/1000", 1000)
+        idle = running.ask()["rss_kib"]
+        rates: dict[str, list[float]] = {name: [] for name in urls}
+        firsts: dict[str, list[float]] = {name: [] for name in urls}
+        for _ in range(rounds):
+            for name, url in urls.items():
+                rate, first = fetch(url, size)
+                rates[name].append(rate)
+                firsts[name].append(first)
+        after = running.ask()
+        blocked, added = after["blocked_ms"], (after["peak_kib"] - idle) / 1024
+    share = statistics.median(rates["gateway"]) / statistics.median(rates["plain proxy"])
+    rows = [
+        (
+            name,
+            max(rates[name]),
+            statistics.median(rates[name]),
+            min(firsts[name]),
+            f"{added:.1f}" if name == "gateway" else "",
+            f"{blocked:.1f}" if name == "gateway" else "",
+            f"{share * 100:.0f} %" if name == "gateway" else "100 %",
+        )
+        for name in urls
+    ]
+    report.show(
+        f"ITI-68 of {size / 1e6:,.0f} MB, SHA-1 checked on the way",
+        ("through", "MB/s best", "MB/s median", "first byte ms", "added MiB", "blocked ms", "of proxy"),
+        rows,
+    )
