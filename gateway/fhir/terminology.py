@@ -42,6 +42,7 @@ class OidMap:
         for uri, oid in items:
             self._to_oid.setdefault(uri, oid)
             self._to_uri.setdefault(oid, uri)
+        self._own = tuple(self._to_uri.items())
 
     def oid(self, uri: str) -> str:
         """OID (or affinity-domain scheme name) of a FHIR system URI. Raises UnmappedError."""
@@ -53,6 +54,12 @@ class OidMap:
     def oid_or_none(self, uri: str) -> str | None:
         """Like `oid`, None where it is not mapped."""
         return self._to_oid.get(uri) or _oid_of_urn(uri)
+
+    def oids(self, uri: str) -> tuple[str, ...]:
+        """Every OID that is written with the system of `uri`, `oid(uri)` first. Raises UnmappedError."""
+        first = self.oid(uri)
+        written = self.uri(first)
+        return (first, *(oid for oid, other in self._own if other == written and oid != first))
 
     def uri(self, oid: str) -> str:
         """FHIR system URI of a scheme: from the table, else `urn:oid:`, else the scheme as it stands."""
