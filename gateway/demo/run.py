@@ -88,7 +88,7 @@ def _free_port() -> int:
 
 @contextmanager
 def _running(state_dir: Path, port: int) -> Iterator[tuple[str, list[Child]]]:
-    """FHIR base URL and the the processes. Raises ChildError."""
+    """FHIR base URL and the processes. Raises ChildError."""
     state_dir = state_dir.resolve()
     state_dir.mkdir(parents=True, exist_ok=True)
     # settings of whoever starts the demonstration are for another gateway
