@@ -27,7 +27,6 @@ from gateway.fhir.document_reference import WriteContext, home_community_extensi
 from gateway.fhir.document_reference_read import (
     ReadContext,
     contained_by_id,
-    read_codes,
     read_home_community,
 )
 from gateway.fhir.issues import Issue
