@@ -1,0 +1,183 @@
+"""CapabilityStatement (ITI TF-2 Appendix Z.3; IHE MHD 4.2.4 actors and options) and the table of the README.
+
+Search parameters come from the table that the parser reads; what is supported by transaction and option
+stands in `SUPPORTED` and nowhere else.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from functools import lru_cache
+from typing import Any
+
+from fhir.resources.R4B.capabilitystatement import CapabilityStatement
+
+from gateway import __version__
+from gateway.fhir.search_parameters import PARAMETERS, SearchParameter, Support
+from gateway.model import codes
+
+FHIR_VERSION = "4.0.1"
+
+
+class Level(StrEnum):
+    """How far a row is supported."""
+
+    YES = "yes"
+    PART = "part"
+    NO = "no"
+
+
+@dataclass(frozen=True, slots=True)
+class SupportedRow:
+    """One transaction and option."""
+
+    transaction: str
+    option: str
+    supported: Level
+    note: str
+
+
+SUPPORTED: tuple[SupportedRow, ...] = (
+    SupportedRow(
+        "ITI-65 Provide Document Bundle",
+        "Comprehensive Metadata",
+        Level.YES,
+        "documents, folders, replace, append, transform, sign; atomic and repeatable",
+    ),
+    SupportedRow(
+        "ITI-65 Provide Document Bundle", "XDS on FHIR", Level.YES, "ITI-41 to the configured repository"
+    ),
+    SupportedRow(
+        "ITI-65 Provide Document Bundle", "Minimal Metadata", Level.NO, "XDS.b needs comprehensive metadata"
+    ),
+    SupportedRow("ITI-65 Provide Document Bundle", "UnContained Reference", Level.NO, "not with XDS on FHIR"),
+    SupportedRow(
+        "ITI-65 Provide Document Bundle",
+        "FHIR Documents Publish",
+        Level.NO,
+        "answered FHIRDocumentNotSupported; send the document as Binary",
+    ),
+    SupportedRow("ITI-66 Find Document Lists", "-", Level.PART, "read of a List by id; no search"),
+    SupportedRow(
+        "ITI-67 Find Document References",
+        "-",
+        Level.PART,
+        "every parameter but date, which XDS does not know (warning, or 400 with handling=strict)",
+    ),
+    SupportedRow(
+        "ITI-67 Find Document References",
+        "XDS on FHIR",
+        Level.YES,
+        "one ITI-18 for the page, one for its associations; related needs the registry's Reference ID option",
+    ),
+    SupportedRow(
+        "ITI-67 Find Document References", "Target Communities", Level.NO, "targetCommunityIdList is refused"
+    ),
+    SupportedRow(
+        "ITI-68 Retrieve Document", "XDS on FHIR", Level.YES, "streamed from ITI-43; HEAD, ETag and Range"
+    ),
+    SupportedRow("ITI-105 Simplified Publish", "-", Level.NO, ""),
+    SupportedRow("ITI-106 Generate Metadata", "-", Level.NO, ""),
+    SupportedRow("FHIR R4", "JSON", Level.YES, ""),
+    SupportedRow("FHIR R4", "XML", Level.NO, "answered 406 or 415"),
+)
+
+
+def supported_table_markdown() -> str:
+    """`SUPPORTED` as a Markdown table, with a line break at its end."""
+    lines = ["| transaction | option | supported | note |", "|---|---|---|---|"]
+    lines += [f"| {r.transaction} | {r.option} | {r.supported} | {r.note} |" for r in SUPPORTED]
+    return "\n".join(lines) + "\n"
+
+
+@lru_cache(maxsize=8)
+def write_capability_statement(
+    base_url: str, software_version: str = __version__, date: str | None = None
+) -> bytes:
+    """The CapabilityStatement of this server as JSON.
+
+    `base_url` is the FHIR base that clients use, `date` the FHIR dateTime of the statement, by default that
+    of the first call. Only the Comprehensive Recipient is claimed in `instantiates`: a Document Responder
+    also searches Lists.
+    """
+    statement = CapabilityStatement.model_validate(
+        {
+            "resourceType": "CapabilityStatement",
+            "name": "MhdXdsGateway",
+            "title": "MHD to XDS.b gateway",
+            "status": "active",
+            "date": date or datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "kind": "instance",
+            "description": "Document Recipient and Document Responder of IHE MHD 4.2.4 with the XDS on FHIR "
+            "option, in front of an XDS.b affinity domain.",
+            "instantiates": [codes.MHD_CAPABILITY_STATEMENT + "IHE.MHD.DocumentRecipient.Comprehensive"],
+            "software": {"name": "mhd-xds-gateway", "version": software_version},
+            "implementation": {"description": "MHD to XDS.b gateway", "url": base_url},
+            "fhirVersion": FHIR_VERSION,
+            "format": ["json"],
+            "implementationGuide": [codes.MHD_IMPLEMENTATION_GUIDE],
+            "rest": [_rest()],
+        }
+    )
+    return statement.model_dump_json().encode()
+
+
+def _rest() -> dict[str, Any]:
+    return {
+        "mode": "server",
+        "documentation": "ITI-65 at the base, ITI-67 at DocumentReference, ITI-68 at each attachment.url.",
+        "security": {
+            "description": "No authorisation of its own: it has to stand behind one. IHE recommends ATNA and "
+            "encourages IUA or SMART."
+        },
+        "resource": [_document_reference(), _list(), _patient()],
+        "interaction": [{"code": "transaction", "documentation": codes.PROFILE_COMPREHENSIVE_BUNDLE}],
+    }
+
+
+def _document_reference() -> dict[str, Any]:
+    return {
+        "type": "DocumentReference",
+        "supportedProfile": [codes.PROFILE_MINIMAL_DOCUMENT, codes.PROFILE_COMPREHENSIVE_DOCUMENT],
+        "interaction": [{"code": "read"}, {"code": "search-type"}],
+        "searchParam": [_search_parameter(p) for p in PARAMETERS if _is_listed(p)],
+    }
+
+
+def _list() -> dict[str, Any]:
+    return {
+        "type": "List",
+        "supportedProfile": [
+            codes.PROFILE_MINIMAL_SUBMISSION_SET,
+            codes.PROFILE_COMPREHENSIVE_SUBMISSION_SET,
+            codes.PROFILE_MINIMAL_FOLDER,
+            codes.PROFILE_COMPREHENSIVE_FOLDER,
+        ],
+        "interaction": [{"code": "read"}],
+    }
+
+
+def _patient() -> dict[str, Any]:
+    return {
+        "type": "Patient",
+        "documentation": "Stands for an identifier of the affinity domain; has no demographics.",
+        "interaction": [{"code": "read"}],
+    }
+
+
+def _is_listed(parameter: SearchParameter) -> bool:
+    """`date` is listed since IHE MHD names it; its documentation says what becomes of it."""
+    return parameter.support is Support.FULL or parameter.name == "date"
+
+
+def _search_parameter(parameter: SearchParameter) -> dict[str, Any]:
+    modifiers = ", ".join(f":{m}" for m in sorted(parameter.modifiers))
+    documentation = parameter.documentation + (f" Modifiers: {modifiers}." if modifiers else "")
+    written: dict[str, Any] = {
+        "name": parameter.name,
+        "type": parameter.kind.value,
+        "documentation": documentation,
+    }
+    if parameter.definition is not None:
+        written["definition"] = parameter.definition
+    return written
