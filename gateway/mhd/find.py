@@ -19,7 +19,7 @@ from gateway.correlation.snapshots import SnapshotStore
 from gateway.fhir.document_reference import WriteContext, document_reference_json
 from gateway.fhir.document_search import DocumentSearch, SearchContext, parse_document_search
 from gateway.fhir.issues import Issue, fail
-from gateway.fhir.outcome import issues_of_warnings
+from gateway.fhir.outcome import issues_of_warnings, means_no_match
 from gateway.fhir.searchset import write_searchset
 from gateway.model import Association, DocumentEntry, RegistryFailure
 from gateway.model.codes import DOCUMENT_RELATIONS
@@ -104,7 +104,8 @@ class Finder:
         if key.snapshot:
             held = await self._snapshots.page(key.snapshot, key.offset, key.count)
             if held is not None:
-                page = _Page(held.entries, held.total, key.offset, key.snapshot)
+                total = self._snapshots.total(key.snapshot) or 0
+                page = _Page(held, total, key.offset, key.snapshot)
                 return await self._write_page(search, page, search.warnings)
         return await self._page_without_snapshot(search, key)
 
@@ -124,7 +125,12 @@ class Finder:
         unique: dict[str, DocumentEntry] = {}
         issues: list[Issue] = []
         for query in search.queries():
-            result = await self._registry.query(query)
+            try:
+                result = await self._registry.query(query)
+            except RegistryFailure as failure:
+                if means_no_match(failure):
+                    continue
+                raise
             issues.extend(issues_of_warnings(result.errors))
             for entry in result.entries:
                 unique.setdefault(entry.entry_uuid, entry)
@@ -136,7 +142,7 @@ class Finder:
                 f"The search has {len(matching)} matches; at most {self._limits.max_results} are kept. "
                 "Narrow it, for example by type or creation.",
             )
-        matching.sort(key=search.sort_key)
+        matching.sort(key=search.sort.of)
         return _Matches(matching, tuple(issues))
 
     async def _page_without_snapshot(self, search: DocumentSearch, key: PageKey) -> bytes:

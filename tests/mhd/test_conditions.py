@@ -32,7 +32,14 @@ def test_accept_allows_a_type(accept, allowed):
 
 @pytest.mark.parametrize(
     ("header", "matches"),
-    [(None, False), ("*", True), (ETAG, True), (f"W/{ETAG}", True), (f'"other", {ETAG}', True), ('"o"', False)],
+    [
+        (None, False),
+        ("*", True),
+        (ETAG, True),
+        (f"W/{ETAG}", True),
+        (f'"other", {ETAG}', True),
+        ('"o"', False),
+    ],
 )
 def test_if_none_match_names_the_etag(header, matches):
     assert none_match(header, ETAG) is matches
