@@ -119,12 +119,14 @@ class MultipartReader:
 
     async def finish(self) -> None:
         """Read what follows the closing delimiter, so that the connection can be used again."""
-        size = len(self._chunk) - self._at
+        chunk: bytes | None = self._chunk[self._at :]
         self._chunk, self._at = b"", 0
-        async for chunk in self._source:
+        size = 0
+        while chunk is not None:
             size += len(chunk)
             if size > self._limits.epilogue:
                 raise MultipartError("the multipart message goes on after its closing delimiter")
+            chunk = await anext(self._source, None)
 
     async def _fill(self) -> None:
         async for chunk in self._source:

@@ -1,0 +1,272 @@
+"""SOAP 1.2 service of IHE transactions as an aiohttp handler (ITI TF-2 Appendix V.3).
+
+A request is understood by its media type, dispatched on wsa:Action and then checked against the body
+element; its attachments are taken in before the handler runs. The reply is packaged as the request was.
+"""
+
+import traceback
+import uuid
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import structlog
+from aiohttp import web
+from lxml import etree
+from lxml.etree import _Element
+
+from gateway.model.codes import NS_WSA
+from gateway.soap.contract import Contract, Packaging, Transaction
+from gateway.soap.envelope import (
+    ANONYMOUS,
+    Envelope,
+    SoapFault,
+    SoapVersionError,
+    read_envelope,
+    write_envelope,
+    write_fault,
+)
+from gateway.soap.exchange import bounded
+from gateway.soap.mtom import MessageLimits, NotSoap, read_message
+from gateway.soap.outgoing import Attachment, OutgoingMessage, inline_message, mtom_message, simple_message
+from gateway.soap.spool import RequestSpool, SpoolArea, SpooledPart
+from gateway.soap.xml import MessageError
+
+__all__ = ["Handler", "ServiceLimits", "SoapReply", "SoapRequest", "SoapService", "SpooledPart"]
+
+log = structlog.get_logger()
+
+_REQUIRED: Final = ("Action", "MessageID")
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceLimits:
+    """Bytes: of a whole request, of its envelope (with inline documents), of an attachment in memory."""
+
+    request: int = 4 * 1024 * 1024 * 1024
+    envelope: int = 64 * 1024 * 1024
+    in_memory: int = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class SoapRequest:
+    """One request for a handler.
+
+    `body` is the body element, whose xop:Include name keys of `attachments`; every one is there.
+    """
+
+    transaction: Transaction
+    body: _Element
+    message_id: str
+    attachments: Mapping[str, SpooledPart]
+    header: _Element | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SoapReply:
+    """A body element whose xop:Include name `attachments`; after a simple SOAP request they go inline."""
+
+    body: _Element
+    attachments: Sequence[Attachment] = field(default=())
+
+
+Handler = Callable[[SoapRequest], Awaitable[SoapReply]]
+"""May raise SoapFault; anything else it raises becomes a fault that tells nothing of it."""
+
+
+@dataclass(slots=True)
+class _Turn:
+    """What is known of a request when it fails."""
+
+    packaged: bool = False
+    message_id: str | None = None
+    broken_off: bool = False
+    """Part of the request may be unread, so the connection cannot be used again."""
+
+
+class SoapService:
+    """Answers POST requests of the transactions that have a handler, by transaction id."""
+
+    def __init__(
+        self,
+        contract: Contract,
+        handlers: Mapping[str, Handler],
+        spool_dir: Path,
+        limits: ServiceLimits | None = None,
+    ) -> None:
+        self._contract = contract
+        self._handlers = dict(handlers)
+        self._limits = limits or ServiceLimits()
+        self._spool = SpoolArea(spool_dir)
+        self._takes_documents = any(contract[name].packaging is Packaging.MTOM for name in handlers)
+
+    def close(self) -> None:
+        """Remove the spool folder of this process."""
+        self._spool.close()
+
+    async def __call__(self, request: web.Request) -> web.StreamResponse:
+        """Answer one HTTP request."""
+        if request.method != "POST":
+            return web.Response(
+                status=405, headers={"Allow": "POST"}, text="SOAP requests are sent by POST\n"
+            )
+        turn = _Turn()
+        try:
+            with self._spool.request() as spool:
+                message = await self._answer(request, spool, turn)
+                return await _respond(request, message, 200, turn)
+        except NotSoap as error:
+            response = web.Response(status=415, text=f"{error}\n")
+            response.force_close()
+            return response
+        except SoapFault as fault:
+            return await self._respond_fault(request, fault, turn)
+
+    async def _answer(self, request: web.Request, spool: RequestSpool, turn: _Turn) -> OutgoingMessage:
+        try:
+            received = await self._receive(request, spool, turn)
+        except NotSoap:
+            raise
+        except SoapVersionError as error:
+            raise SoapFault("VersionMismatch", str(error)) from None
+        except MessageError as error:
+            turn.broken_off = True
+            raise SoapFault("Sender", str(error)) from None
+        return await self._handle(received, turn.packaged)
+
+    async def _receive(self, request: web.Request, spool: RequestSpool, turn: _Turn) -> SoapRequest:
+        message = await read_message(
+            request.headers.get("Content-Type"),
+            bounded(request.content.iter_any(), self._limits.request),
+            huge=self._takes_documents,
+            limits=MessageLimits(envelope=self._limits.envelope, before_root=self._limits.request),
+        )
+        try:
+            turn.packaged = message.packaged
+            turn.broken_off = message.packaged
+            envelope = read_envelope(message.root)
+            turn.message_id = envelope.message_id
+            transaction = self._dispatch(envelope)
+            attachments = {
+                part.content_id: await spool.keep(
+                    part.content_id, part.content_type, part, self._limits.in_memory
+                )
+                async for part in message.parts()
+                if part.content_id in message.wanted
+            }
+            await message.finish()
+            turn.broken_off = False
+        finally:
+            message.close()
+        assert envelope.body is not None
+        assert envelope.message_id is not None
+        return SoapRequest(transaction, envelope.body, envelope.message_id, attachments, envelope.header)
+
+    def _dispatch(self, envelope: Envelope) -> Transaction:
+        """The transaction that is asked for. Raises SoapFault for headers and bodies that do not fit."""
+        if envelope.not_understood:
+            raise SoapFault(
+                "MustUnderstand",
+                "a header block that must be understood is not",
+                not_understood=envelope.not_understood,
+            )
+        _check_addressing(envelope)
+        action = envelope.action or ""
+        transaction = self._contract.by_action(action)
+        if transaction is None or transaction.id not in self._handlers:
+            raise SoapFault(
+                "Sender",
+                "this endpoint has no operation for the Action",
+                subcodes=(f"{{{NS_WSA}}}ActionNotSupported",),
+                problem_action=action,
+            )
+        if envelope.body is None or envelope.body.tag != transaction.request:
+            expected = etree.QName(transaction.request).localname
+            raise SoapFault("Sender", f"the body element does not fit the Action, which takes {expected}")
+        return transaction
+
+    async def _handle(self, request: SoapRequest, packaged: bool) -> OutgoingMessage:
+        try:
+            reply = await self._handlers[request.transaction.id](request)
+            return _package(reply, request.transaction, request.message_id, packaged)
+        except SoapFault:
+            raise
+        except Exception as error:
+            frames = traceback.extract_tb(error.__traceback__)[-6:]
+            # the exception's own text may quote the message
+            log.error(
+                "soap.handler_failed",
+                transaction=request.transaction.id,
+                error=type(error).__name__,
+                frames=[f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames],
+            )
+            raise SoapFault("Receiver", "the service failed; its log has the reason") from error
+
+    async def _respond_fault(self, request: web.Request, fault: SoapFault, turn: _Turn) -> web.StreamResponse:
+        envelope = write_fault(fault, relates_to=turn.message_id, message_id=_new_message_id())
+        write = mtom_message if turn.packaged else simple_message
+        return await _respond(request, write(envelope, fault.action), fault.http_status, turn)
+
+
+def _check_addressing(envelope: Envelope) -> None:
+    """WS-Addressing 1.0 SOAP binding section 6.4. wsa:To is not compared: proxies change what it names."""
+    if envelope.repeated:
+        raise SoapFault(
+            "Sender",
+            "a WS-Addressing header appears more than once",
+            subcodes=(f"{{{NS_WSA}}}InvalidAddressingHeader", f"{{{NS_WSA}}}InvalidCardinality"),
+            problem_header=envelope.repeated[0],
+        )
+    present = {"Action": envelope.action, "MessageID": envelope.message_id}
+    for local in _REQUIRED:
+        if present[local] is None:
+            raise SoapFault(
+                "Sender",
+                f"the WS-Addressing header {local} is missing",
+                subcodes=(f"{{{NS_WSA}}}MessageAddressingHeaderRequired",),
+                problem_header=f"{{{NS_WSA}}}{local}",
+            )
+    if envelope.reply_to not in {None, ANONYMOUS}:
+        raise SoapFault(
+            "Sender",
+            "answers are sent on the same connection only; ReplyTo must be anonymous",
+            subcodes=(f"{{{NS_WSA}}}InvalidAddressingHeader", f"{{{NS_WSA}}}OnlyAnonymousAddressSupported"),
+            problem_header=f"{{{NS_WSA}}}ReplyTo",
+        )
+
+
+def _package(reply: SoapReply, transaction: Transaction, relates_to: str, packaged: bool) -> OutgoingMessage:
+    def envelope_around(body: _Element) -> bytes:
+        return write_envelope(
+            body, action=transaction.response_action, message_id=_new_message_id(), relates_to=relates_to
+        )
+
+    if packaged:
+        return mtom_message(envelope_around(reply.body), transaction.response_action, reply.attachments)
+    return inline_message(reply.body, reply.attachments, transaction.response_action, envelope_around)
+
+
+def _new_message_id() -> str:
+    return f"urn:uuid:{uuid.uuid4()}"
+
+
+async def _respond(
+    request: web.Request, message: OutgoingMessage, status: int, turn: _Turn
+) -> web.StreamResponse:
+    headers = {"Content-Type": message.content_type}
+    response: web.StreamResponse
+    if message.whole:
+        response = web.Response(status=status, headers=headers, body=message.start)
+    else:
+        response = web.StreamResponse(status=status, headers=headers)
+        response.content_length = message.content_length
+    if turn.broken_off:
+        response.force_close()
+    await response.prepare(request)
+    if not message.whole:
+        # an error in here ends the connection, which tells the peer that the answer is not complete
+        async for chunk in message.chunks():
+            await response.write(chunk)
+    await response.write_eof()
+    return response
