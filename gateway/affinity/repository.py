@@ -4,10 +4,12 @@ A submission and its documents become one: files are durable first, then one wri
 them and registers the metadata. Everything here blocks and belongs on a thread.
 """
 
+import hashlib
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from msgspec import structs
 
@@ -26,6 +28,11 @@ class Content:
     sha1: str
     size: int
     source: Path | bytes
+
+    @classmethod
+    def of(cls, data: bytes) -> Self:
+        """Bytes in memory."""
+        return cls(hashlib.sha1(data, usedforsecurity=False).hexdigest(), len(data), data)
 
 
 @dataclass(frozen=True, slots=True)

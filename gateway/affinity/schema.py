@@ -98,14 +98,14 @@ CREATE INDEX document_sha1 ON document (sha1);
 """
 
 
-class SchemaTooNew(Exception):
-    """The database was written by a later release."""
+class StateUnusable(OSError):
+    """The state directory cannot be used; the text says why."""
 
 
 def open_writer(path: Path) -> sqlite3.Connection:
     """Open (or make) the database for the one writer: every commit is on disk before it returns.
 
-    Raises SchemaTooNew, and sqlite3.Error where the file is not usable.
+    Raises StateUnusable, and sqlite3.Error where the file is not usable.
     """
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA journal_mode = WAL")
@@ -114,7 +114,7 @@ def open_writer(path: Path) -> sqlite3.Connection:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version > VERSION:
         connection.close()
-        raise SchemaTooNew(f"{path.name} has schema {version}, this release knows {VERSION}")
+        raise StateUnusable(f"{path.name} has schema {version}, this release knows {VERSION}")
     if version == 0:
         connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
     return connection

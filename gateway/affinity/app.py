@@ -1,0 +1,82 @@
+"""The affinity domain as a SOAP server: registry at /xds/registry, repository at /xds/repository."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+from aiohttp import web
+
+from gateway.affinity.domain import Domain, open_domain
+from gateway.affinity.options import AffinityOptions
+from gateway.affinity.transactions import Transactions
+from gateway.soap.contract import load_contract
+from gateway.soap.server import SoapService
+
+_SHUTDOWN_SECONDS = 30.0
+
+_DOMAIN = web.AppKey("domain", Domain)
+_REGISTRY = web.AppKey("registry", SoapService)
+_REPOSITORY = web.AppKey("repository", SoapService)
+
+
+def create_app(options: AffinityOptions) -> web.Application:
+    """The application; it opens the state directory when it starts and closes it when it is cleaned up.
+
+    Its start raises StateUnusable, other OSError and sqlite3.Error.
+    """
+
+    async def opened(app: web.Application) -> AsyncIterator[None]:
+        contract = load_contract()
+        with open_domain(options) as domain:
+            transactions = Transactions(domain, contract)
+            registry = SoapService(contract, transactions.of_registry, domain.spool_dir)
+            repository = SoapService(contract, transactions.of_repository, domain.spool_dir)
+            app[_DOMAIN] = domain
+            app[_REGISTRY] = registry
+            app[_REPOSITORY] = repository
+            yield
+            registry.close()
+            repository.close()
+            transactions.close()
+
+    app = web.Application()
+    app.cleanup_ctx.append(opened)
+    app.router.add_route("*", "/xds/registry", _to(_REGISTRY))
+    app.router.add_route("*", "/xds/repository", _to(_REPOSITORY))
+    app.router.add_get("/health", _health)
+    return app
+
+
+async def serve(options: AffinityOptions, host: str = "127.0.0.1", port: int = 0) -> None:
+    """Serve until SIGTERM or SIGINT, then finish what is in flight. Port 0 takes a free one.
+
+    Prints `ready http://host:port` on standard output once requests are answered.
+    """
+    runner = web.AppRunner(create_app(options), access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, host, port)
+        await site.start()
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        bound_port = runner.addresses[0][1]
+        print(f"ready http://{f'[{host}]' if ':' in host else host}:{bound_port}", flush=True)
+        await stop.wait()
+    finally:
+        await runner.cleanup()
+
+
+def _to(key: web.AppKey[SoapService]) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        return await request.app[key](request)
+
+    return handle
+
+
+async def _health(request: web.Request) -> web.Response:
+    """200 while the database answers."""
+    database = request.app[_DOMAIN].database
+    await asyncio.wrap_future(database.read(lambda connection: connection.execute("SELECT 1").fetchone()))
+    return web.json_response({"status": "ok"})

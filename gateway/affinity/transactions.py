@@ -1,0 +1,203 @@
+"""The four transactions as SOAP handlers: ITI-18 and ITI-42 of the registry, ITI-41 and ITI-43 of the
+repository (ITI TF-2 3.18, 3.41, 3.42, 3.43).
+
+Parsing, validation, database and the building of answers run on threads; the event loop only moves bytes.
+"""
+
+import asyncio
+import functools
+import sqlite3
+import threading
+from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import structlog
+from lxml.etree import _Element
+
+from gateway.affinity.domain import Domain
+from gateway.affinity.errors import Refusal, Refused, refused
+from gateway.affinity.registry import failed_query
+from gateway.affinity.repository import Content, StoredDocument
+from gateway.ebxml.errors import MetadataError, StoredQueryError
+from gateway.ebxml.query_response import write_query_response
+from gateway.ebxml.responses import write_registry_response
+from gateway.ebxml.retrieve import (
+    RetrieveAnswer,
+    RetrievedDocument,
+    XopHref,
+    read_retrieve_request,
+    write_retrieve_response,
+)
+from gateway.ebxml.stored_queries import read_query
+from gateway.ebxml.submissions import read_provide_and_register, read_submit_objects
+from gateway.model import RegistryError, RegistryResponse, ResponseStatus
+from gateway.soap.contract import Contract
+from gateway.soap.mtom import cid_of_href, href_of_cid
+from gateway.soap.outgoing import Attachment
+from gateway.soap.schemas import SchemaInvalid
+from gateway.soap.server import Handler, SoapReply, SoapRequest, SpooledPart
+
+_CHUNK = 512 * 1024
+_FILE_THREADS = 4
+
+log = structlog.get_logger()
+
+
+class Transactions:
+    """Handlers over one domain."""
+
+    def __init__(self, domain: Domain, contract: Contract) -> None:
+        self._domain = domain
+        self._contract = contract
+        # the compiled schema keeps the findings of its last validation
+        self._validating = threading.Lock()
+        self._files = ThreadPoolExecutor(_FILE_THREADS, thread_name_prefix="affinity-file")
+
+    def close(self) -> None:
+        """End the threads that read files."""
+        self._files.shutdown()
+
+    @property
+    def of_registry(self) -> Mapping[str, Handler]:
+        """Handlers by transaction id."""
+        return {"ITI-18": self.query, "ITI-42": self.register}
+
+    @property
+    def of_repository(self) -> Mapping[str, Handler]:
+        """Handlers by transaction id."""
+        return {"ITI-41": self.provide, "ITI-43": self.retrieve}
+
+    async def query(self, request: SoapRequest) -> SoapReply:
+        """Registry Stored Query."""
+        answer = functools.partial(self._answer_query, request.body)
+        return SoapReply(await asyncio.wrap_future(self._domain.database.read(answer)))
+
+    async def register(self, request: SoapRequest) -> SoapReply:
+        """Register Document Set-b."""
+
+        def work() -> None:
+            self._validate(request.body, Refusal.REGISTRY_METADATA)
+            submission = read_submit_objects(request.body)
+            self._domain.registry.register(self._domain.registry.prepare(submission))
+
+        return await self._submit(work, Refusal.REGISTRY)
+
+    async def provide(self, request: SoapRequest) -> SoapReply:
+        """Provide and Register Document Set-b."""
+
+        def work() -> None:
+            self._validate(request.body, Refusal.REPOSITORY_METADATA)
+            provided = read_provide_and_register(request.body)
+            contents = {
+                uuid: _content(content, request.attachments) for uuid, content in provided.documents.items()
+            }
+            self._domain.repository.provide(provided.submission, contents)
+
+        return await self._submit(work, Refusal.REPOSITORY)
+
+    async def retrieve(self, request: SoapRequest) -> SoapReply:
+        """Retrieve Document Set; the documents flow from their files when the answer is sent."""
+        find = functools.partial(self._find_documents, request.body)
+        body, documents = await asyncio.wrap_future(self._domain.database.read(find))
+        return SoapReply(
+            body,
+            tuple(
+                Attachment(
+                    content_id=_content_id(position),
+                    content_type=document.header.mime_type,
+                    size=document.size,
+                    source=functools.partial(self._chunks, document.path),
+                )
+                for position, document in enumerate(documents)
+            ),
+        )
+
+    async def _submit(self, work: Callable[[], None], storage_failure: Refusal) -> SoapReply:
+        def answer() -> _Element:
+            try:
+                work()
+            except MetadataError as error:
+                return _failure(RegistryError(error.code, error.context))
+            except Refused as error:
+                return _failure(*error.errors)
+            except (OSError, sqlite3.Error) as error:
+                log.error("affinity.storage_failed", error=type(error).__name__)
+                return _failure(RegistryError(storage_failure, "the storage failed, nothing was stored"))
+            return write_registry_response(RegistryResponse(ResponseStatus.SUCCESS))
+
+        loop = asyncio.get_running_loop()
+        return SoapReply(await loop.run_in_executor(self._domain.submissions, answer))
+
+    def _answer_query(self, body: _Element, connection: sqlite3.Connection) -> _Element:
+        try:
+            self._validate(body, Refusal.REGISTRY)
+            query, return_type = read_query(body)
+            result = self._domain.registry.answer(connection, query, return_type)
+        except StoredQueryError as error:
+            result = failed_query(RegistryError(error.code, error.context))
+        except Refused as error:
+            result = failed_query(*error.errors)
+        return write_query_response(result)
+
+    def _find_documents(
+        self, body: _Element, connection: sqlite3.Connection
+    ) -> tuple[_Element, tuple[StoredDocument, ...]]:
+        try:
+            self._validate(body, Refusal.REPOSITORY)
+            documents, errors = self._domain.repository.find(connection, read_retrieve_request(body))
+        except MetadataError as error:
+            documents, errors = (), (RegistryError(error.code, error.context),)
+        except Refused as error:
+            documents, errors = (), error.errors
+        if errors:
+            status = ResponseStatus.PARTIAL if documents else ResponseStatus.FAILURE
+        else:
+            status = ResponseStatus.SUCCESS
+        answer = RetrieveAnswer(
+            status,
+            errors,
+            tuple(
+                RetrievedDocument(document.header, XopHref(href_of_cid(_content_id(position))))
+                for position, document in enumerate(documents)
+            ),
+        )
+        return write_retrieve_response(answer), documents
+
+    def _validate(self, body: _Element, code: Refusal) -> None:
+        try:
+            with self._validating:
+                self._contract.validate(body)
+        except SchemaInvalid as error:
+            raise Refused(*(RegistryError(code, line) for line in error.errors)) from None
+
+    async def _chunks(self, path: Path) -> AsyncIterator[bytes]:
+        loop = asyncio.get_running_loop()
+        offset = 0
+        while chunk := await loop.run_in_executor(self._files, _read_at, path, offset):
+            offset += len(chunk)
+            yield chunk
+
+
+def _content(content: XopHref | bytes, attachments: Mapping[str, SpooledPart]) -> Content:
+    if isinstance(content, bytes):
+        return Content.of(content)
+    part = attachments.get(cid_of_href(content))
+    if part is None:
+        raise refused(Refusal.MISSING_DOCUMENT, "a Document names a part that the message does not have")
+    return Content(part.sha1, part.size, part.source)
+
+
+def _read_at(path: Path, offset: int) -> bytes:
+    """The next chunk. Opened anew each time, so that a client that leaves never leaves a file open."""
+    with path.open("rb") as file:
+        file.seek(offset)
+        return file.read(_CHUNK)
+
+
+def _content_id(position: int) -> str:
+    return f"document{position}@affinity"
+
+
+def _failure(*errors: RegistryError) -> _Element:
+    return write_registry_response(RegistryResponse(ResponseStatus.FAILURE, errors))
