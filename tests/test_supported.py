@@ -1,0 +1,41 @@
+"""The README's table, /metadata and the routes agree."""
+
+import json
+from pathlib import Path
+
+from gateway.fhir.capability import supported_table_markdown, write_capability_statement
+from gateway.mhd.routes import MhdRoutes
+
+README = Path(__file__).parents[1] / "README.md"
+
+INTERACTIONS = {
+    ("POST", "/fhir"): ("", "transaction"),
+    ("GET", "/fhir/DocumentReference"): ("DocumentReference", "search-type"),
+    ("POST", "/fhir/DocumentReference/_search"): ("DocumentReference", "search-type"),
+    ("GET", "/fhir/DocumentReference/{id}"): ("DocumentReference", "read"),
+    ("GET", "/fhir/List/{id}"): ("List", "read"),
+    ("GET", "/fhir/Patient/{id}"): ("Patient", "read"),
+}
+NO_INTERACTIONS = {"/fhir/metadata", "/fhir/", "/fhir/content/{token}"}
+
+
+def test_the_table_of_the_readme_is_that_of_the_code():
+    text = README.read_text()
+    table = text.split("<!-- supported:begin -->\n")[1].split("<!-- supported:end -->")[0]
+    assert table == supported_table_markdown()
+
+
+def test_the_capability_statement_lists_what_is_routed_and_nothing_else():
+    routes = MhdRoutes(None, None).table("/fhir")
+    routed = {(r.method, r.path) for r in routes if r.path not in NO_INTERACTIONS}
+    (rest,) = json.loads(write_capability_statement("http://127.0.0.1/fhir"))["rest"]
+    stated = {("", i["code"]) for i in rest["interaction"]}
+    stated |= {(r["type"], i["code"]) for r in rest["resource"] for i in r["interaction"]}
+    assert {INTERACTIONS[route] for route in routed} == stated
+
+
+def test_a_search_parameter_of_the_readme_curl_is_stated():
+    (rest,) = json.loads(write_capability_statement("http://127.0.0.1/fhir"))["rest"]
+    (documents,) = [r for r in rest["resource"] if r["type"] == "DocumentReference"]
+    names = {p["name"] for p in documents["searchParam"]}
+    assert {"patient", "patient.identifier", "status", "related", "identifier", "_id"} <= names
