@@ -6,7 +6,7 @@ take JSON that has passed FHIR validation, and report what cannot be mapped to `
 
 import re
 from binascii import Error as Base64Error
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import Any, Final
@@ -18,7 +18,7 @@ from gateway.fhir.findings import Findings
 from gateway.fhir.terminology import OidMap, Terminology, UnmappedError, is_oid
 from gateway.model import codes
 from gateway.model.dtm import dtm_start, to_dtm
-from gateway.model.metadata import Code, Cx, ReferenceId
+from gateway.model.metadata import Code, Cx
 
 Json = dict[str, Any]
 PatientOf = Callable[[str], Cx | None]
@@ -34,20 +34,6 @@ _USUAL_TIME = re.compile(
 )
 _MAX_CACHED = 4096
 """Distinct codes and persons kept ready per kind: a page repeats a few dozen."""
-
-# types of referenceIdList under the codes that imaging profiles use for the same identifiers
-_REFERENCE_TYPE_CODES: Final[tuple[tuple[str, str, str, str], ...]] = (
-    (codes.DICOM_CODE_SYSTEM, "110180", "Study Instance UID", codes.REFERENCE_STUDY),
-    (codes.DICOM_CODE_SYSTEM, "121022", "Accession Number", codes.REFERENCE_ACCESSION),
-)
-_REFERENCE_TYPES: Final[Mapping[tuple[str, str], str]] = {
-    **{(system, code): urn for system, code, _, urn in _REFERENCE_TYPE_CODES},
-    (codes.V2_IDENTIFIER_TYPE, "ACSN"): codes.REFERENCE_ACCESSION,
-    (codes.V2_IDENTIFIER_TYPE, "PLAC"): codes.REFERENCE_ORDER,
-}
-_NEEDS_AUTHORITY: Final = frozenset(
-    {codes.REFERENCE_ACCESSION, codes.REFERENCE_ORDER, codes.REFERENCE_REFERRAL}
-)
 
 _MHD_HTTP: Final = "http" + codes.MHD.removeprefix("https")
 
@@ -230,7 +216,7 @@ def read_unique_id(identifier: Json, terminology: Terminology, findings: Finding
         return None
     if system == codes.URI_SYSTEM:
         return _read_uri_id(value, findings, f"{path}.value")
-    root = _read_authority(system, terminology, findings, f"{path}.system")
+    root = read_authority(system, terminology, findings, f"{path}.system")
     return f"{root}^{value}" if root else None
 
 
@@ -290,7 +276,7 @@ def read_cx(identifier: Json, terminology: Terminology, findings: Findings, path
     if not system or not value:
         findings.error(path, "required", "A patient identifier needs system and value.")
         return None
-    authority = _read_authority(system, terminology, findings, f"{path}.system")
+    authority = read_authority(system, terminology, findings, f"{path}.system")
     return Cx(value, authority) if authority else None
 
 
@@ -309,93 +295,15 @@ def read_authority_id(
     if system == codes.URI_SYSTEM:
         bare = value[8:] if value[:8].lower() == "urn:oid:" else value
         return bare, None
-    return value, _read_authority(system, terminology, findings, f"{path}.system")
+    return value, read_authority(system, terminology, findings, f"{path}.system")
 
 
-def _read_authority(system: str, terminology: Terminology, findings: Findings, path: str) -> str | None:
+def read_authority(system: str, terminology: Terminology, findings: Findings, path: str) -> str | None:
+    """OID of an Identifier.system; None after reporting that the settings do not map it."""
     oid = terminology.authorities.oid_or_none(system)
     if oid is None:
         _report_unmapped(terminology.authorities, system, findings, path)
     return oid
-
-
-# --- referenceIdList ------------------------------------------------------------------------------------
-_REFERENCE_TYPE_CONCEPTS: Final[Mapping[str, Json]] = {
-    urn: {
-        "coding": [
-            {"system": codes.URI_SYSTEM, "code": urn},
-            {"system": system, "code": code, "display": display},
-        ]
-    }
-    for system, code, display, urn in _REFERENCE_TYPE_CODES
-}
-
-
-def write_reference_id(reference: ReferenceId, terminology: Terminology) -> Json:
-    """Identifier of one referenceIdList value (ITI TF-2 Z.9.1.2); its CX.6 has no place in FHIR."""
-    identifier: Json = {}
-    if reference.type and reference.type != codes.REFERENCE_ENCOUNTER:
-        urn = fhir_uri(reference.type)
-        identifier["type"] = _REFERENCE_TYPE_CONCEPTS.get(urn) or {
-            "coding": [{"system": codes.URI_SYSTEM, "code": urn}]
-        }
-    value = reference.id
-    if reference.authority:
-        identifier["system"] = authority_uri(reference.authority, terminology)
-    elif reference.type == codes.REFERENCE_STUDY and is_oid(value):
-        identifier["system"], value = codes.DICOM_UID_SYSTEM, f"urn:oid:{value}"
-    elif is_oid(value):
-        identifier["system"], value = codes.URI_SYSTEM, f"urn:oid:{value}"
-    elif ":" in value and not _SPACE.search(value):
-        identifier["system"] = codes.URI_SYSTEM
-    identifier["value"] = value
-    return identifier
-
-
-def read_reference_id(
-    identifier: Json, terminology: Terminology, findings: Findings, path: str, *, encounter: bool = False
-) -> ReferenceId | None:
-    """ReferenceId of context.related.identifier, or of context.encounter.identifier."""
-    system, value = identifier.get("system"), identifier.get("value")
-    if not value:
-        findings.error(path, "required", "A value is needed to map this identifier to referenceIdList.")
-        return None
-    kind = codes.REFERENCE_ENCOUNTER if encounter else _reference_type(identifier)
-    authority: str | None = None
-    if system in (codes.DICOM_UID_SYSTEM, codes.URI_SYSTEM):
-        value = value[8:] if value[:8].lower() == "urn:oid:" else value
-        if kind is None:
-            is_study = system == codes.DICOM_UID_SYSTEM
-            kind = codes.REFERENCE_STUDY if is_study else codes.REFERENCE_UNIQUE_ID
-    elif system:
-        authority = _read_authority(system, terminology, findings, f"{path}.system")
-        if authority is None:
-            return None
-    if kind is None:
-        findings.error(
-            f"{path}.type",
-            "required",
-            f"The type of this identifier is needed: a coding of system {codes.URI_SYSTEM} whose code is "
-            f"a type of referenceIdList such as {codes.REFERENCE_ACCESSION}.",
-        )
-        return None
-    if kind in _NEEDS_AUTHORITY and authority is None:
-        findings.error(f"{path}.system", "required", f"An identifier of type {kind} needs its authority.")
-        return None
-    return ReferenceId(value, authority, kind)
-
-
-def _reference_type(identifier: Json) -> str | None:
-    for coding in (identifier.get("type") or {}).get("coding") or ():
-        system, code = coding.get("system"), coding.get("code")
-        if not system or not code:
-            continue
-        if system == codes.URI_SYSTEM:
-            return str(code)
-        found = _REFERENCE_TYPES.get((system, code))
-        if found is not None:
-            return found
-    return None
 
 
 # --- bytes ----------------------------------------------------------------------------------------------

@@ -19,11 +19,11 @@ from gateway.fhir.datatypes import (
     write_date_time,
     write_entry_uuid,
     write_hash,
-    write_reference_id,
     write_unique_id,
 )
 from gateway.fhir.issues import Issue
 from gateway.fhir.people import author_fragments, practitioner_fragment, source_patient_fragment
+from gateway.fhir.reference_ids import write_reference_id
 from gateway.fhir.terminology import Terminology
 from gateway.model import codes
 from gateway.model.metadata import Association, AvailabilityStatus, Code, Cx, DocumentEntry, ReferenceId

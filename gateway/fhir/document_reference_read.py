@@ -17,11 +17,11 @@ from gateway.fhir.datatypes import (
     read_date_time,
     read_entry_uuid,
     read_hash,
-    read_reference_id,
     read_unique_id,
 )
 from gateway.fhir.findings import Findings
 from gateway.fhir.people_read import PeopleReader
+from gateway.fhir.reference_ids import read_reference_id
 from gateway.fhir.terminology import Terminology
 from gateway.model import codes
 from gateway.model.metadata import (

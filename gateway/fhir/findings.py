@@ -9,9 +9,16 @@ class Findings:
     def __init__(self) -> None:
         self.errors: list[Issue] = []
         self.warnings: list[Issue] = []
+        self._reported: set[tuple[str, str]] = set()
 
     def error(self, path: str, code: str, text: str, details: str | None = None) -> None:
-        """A broken rule. `code` is an issue-type code, `details` an XDS or MHD error code."""
+        """A broken rule. `code` is an issue-type code, `details` an XDS or MHD error code.
+
+        A second one of the same kind about the same element says nothing new and is left out.
+        """
+        if (path, code) in self._reported:
+            return
+        self._reported.add((path, code))
         self.errors.append(Issue("error", code, text, path, details))
 
     def warn(self, path: str, code: str, text: str, details: str | None = None) -> None:

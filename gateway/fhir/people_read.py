@@ -58,8 +58,8 @@ class PeopleReader:
         identifier, display = reference.get("identifier"), reference.get("display")
         if not identifier and not display:
             self.findings.error(
-                path,
-                "not-supported",
+                f"{path}.reference" if "reference" in reference else path,
+                "structure",
                 "The target is neither contained nor named by identifier or display; put it into contained.",
             )
             return None

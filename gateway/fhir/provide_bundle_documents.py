@@ -1,0 +1,139 @@
+"""The documents of a Provide Document Bundle (ITI-65): Binary entries and the attachments that name them.
+
+IHE MHD 4.2.4 3.65.4.1.2: attachment.url is the fullUrl of an entry; hash and size are of the decoded bytes.
+"""
+
+import hashlib
+from collections.abc import Mapping
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from gateway.fhir.datatypes import decode_base64
+from gateway.fhir.findings import Findings
+from gateway.fhir.provide_bundle_entries import BundleIndex, EntryKind, RequestEntry
+from gateway.model import codes
+from gateway.model.metadata import AvailabilityStatus, DocumentEntry
+
+
+class ProvidedDocument(Struct, frozen=True):
+    """Bytes of one DocumentEntry. `sha1` is 40 hex digits, `size` in bytes."""
+
+    entry_uuid: str
+    mime_type: str
+    content: bytes
+    sha1: str
+    size: int
+
+
+def decode_binaries(index: BundleIndex, findings: Findings) -> dict[int, bytes]:
+    """Bytes of each Binary entry by its position. A Binary without data is an empty document."""
+    decoded: dict[int, bytes] = {}
+    for entry in index.of(EntryKind.BINARY):
+        # the text is the larger copy of a document and not needed again
+        data = entry.resource.pop("data", None)
+        content = decode_base64(data) if isinstance(data, str) else b"" if data is None else None
+        if content is None:
+            findings.error(f"{entry.resource_path}.data", "value", "The data of a Binary is base64.")
+        else:
+            decoded[entry.index] = content
+    return decoded
+
+
+class AttachmentReader:
+    """Gives each DocumentEntry its bytes and remembers which Binary was used."""
+
+    def __init__(self, index: BundleIndex, contents: Mapping[int, bytes], findings: Findings) -> None:
+        self._index = index
+        self._contents = contents
+        self._findings = findings
+        self.binaries: dict[int, str] = {}
+        """entryUUID by position of the Binary entry."""
+
+    def read(
+        self, entry: RequestEntry, document_entry: DocumentEntry
+    ) -> tuple[DocumentEntry, ProvidedDocument | None]:
+        """The entry as it is submitted, with the hash and size of its bytes, and these."""
+        path = f"{entry.resource_path}.content[0].attachment"
+        attachment = entry.resource["content"][0]["attachment"]
+        submitted = replace(
+            document_entry,
+            object_type=codes.STABLE_DOCUMENT,
+            status=AvailabilityStatus.APPROVED,
+            limited_metadata=False,
+        )
+        binary = self._binary(attachment.get("url"), path)
+        if binary is None:
+            return submitted, None
+        self.binaries[binary.index] = submitted.entry_uuid
+        content = self._contents[binary.index]
+        if not _same_mime_type(binary.resource.get("contentType"), attachment.get("contentType")):
+            self._findings.error(
+                f"{binary.resource_path}.contentType",
+                "value",
+                f"The contentType is not that of {path}.contentType, which refers to this Binary.",
+            )
+        sha1 = hashlib.sha1(content, usedforsecurity=False).hexdigest()
+        self._compare(submitted, sha1, len(content), path)
+        submitted = replace(submitted, hash=sha1, size=len(content))
+        return submitted, ProvidedDocument(
+            submitted.entry_uuid, submitted.mime_type, content, sha1, len(content)
+        )
+
+    def _binary(self, url: str | None, path: str) -> RequestEntry | None:
+        found = self._index.entry_of(url)
+        if found is None:
+            if url:
+                self._findings.error(
+                    f"{path}.url",
+                    "not-found",
+                    "The url is not the fullUrl of an entry; documents are taken from the Bundle only.",
+                    "XDSMissingDocument",
+                )
+            return None
+        if found.kind is not EntryKind.BINARY:
+            # a document Bundle in this place is reported as such
+            if found.kind is not EntryKind.FHIR_DOCUMENT:
+                self._findings.error(f"{path}.url", "value", "The url is the fullUrl of a Binary entry.")
+            return None
+        if found.index in self.binaries:
+            self._findings.error(
+                f"{path}.url", "business-rule", "Another DocumentReference refers to the same Binary."
+            )
+            return None
+        return found
+
+    def _compare(self, entry: DocumentEntry, sha1: str, size: int, path: str) -> None:
+        if entry.hash is not None and entry.hash != sha1:
+            self._findings.error(
+                f"{path}.hash",
+                "value",
+                "The hash is not the SHA-1 of the document in the Binary.",
+                "XDSRepositoryMetadataError",
+            )
+        if entry.size is not None and entry.size != size:
+            self._findings.error(
+                f"{path}.size",
+                "value",
+                f"The size is not that of the document in the Binary, which has {size} bytes.",
+                "XDSRepositoryMetadataError",
+            )
+
+    def check_unused(self) -> None:
+        """Report every Binary that no DocumentReference refers to."""
+        for entry in self._index.of(EntryKind.BINARY):
+            if entry.index not in self.binaries:
+                self._findings.error(
+                    entry.path,
+                    "business-rule",
+                    "No DocumentReference has the fullUrl of this Binary as attachment.url.",
+                    "XDSMissingDocumentMetadata",
+                )
+
+
+def _same_mime_type(one: object, other: object) -> bool:
+    return _bare(one) == _bare(other) or other is None
+
+
+def _bare(mime_type: object) -> str:
+    return str(mime_type).partition(";")[0].strip().lower()

@@ -1,0 +1,69 @@
+"""Answer to ITI-65: transaction-response with one entry per request entry, in order, each with its Location
+(IHE MHD 4.2.4 3.65.4.2).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from msgspec.structs import replace
+
+from gateway.fhir.datatypes import Json
+from gateway.fhir.document_reference import logical_id
+from gateway.fhir.issues import Issue
+from gateway.fhir.outcome import write_outcome
+from gateway.fhir.provide_bundle import PlannedEntry, ProvideBundle, ProvideContext
+from gateway.fhir.provide_bundle_entries import EntryKind
+from gateway.model.metadata import DocumentEntry
+
+_CREATED: Final = "201 Created"
+_DONE: Final = "200 OK"
+
+
+def write_provide_response(
+    bundle: ProvideBundle, context: ProvideContext, warnings: Sequence[Issue] = ()
+) -> Json:
+    """The transaction-response as JSON values.
+
+    `warnings` of the registry and those of reading the Bundle are in the outcome of the SubmissionSet entry.
+    """
+    entries = {entry.entry_uuid: entry for entry in bundle.submission.entries}
+    issues = (*bundle.warnings, *warnings)
+    return {
+        "resourceType": "Bundle",
+        "type": "transaction-response",
+        "entry": [_write_entry(planned, entries, context, issues) for planned in bundle.plan],
+    }
+
+
+def _write_entry(
+    planned: PlannedEntry,
+    entries: Mapping[str, DocumentEntry],
+    context: ProvideContext,
+    issues: Sequence[Issue],
+) -> Json:
+    is_new = planned.method == "POST" and planned.kind is not EntryKind.PATIENT
+    response: Json = {"status": _CREATED if is_new else _DONE}
+    location = _location(planned, entries, context)
+    if location:
+        response["location"] = location
+    if planned.kind is EntryKind.SUBMISSION_SET and issues:
+        response["outcome"] = write_outcome(issues)
+    return {"response": response}
+
+
+def _location(
+    planned: PlannedEntry, entries: Mapping[str, DocumentEntry], context: ProvideContext
+) -> str | None:
+    target = planned.target or ""
+    match planned.kind:
+        case EntryKind.SUBMISSION_SET | EntryKind.FOLDER:
+            return f"List/{logical_id(target)}"
+        case EntryKind.BINARY:
+            return context.document_url(
+                replace(entries[target], repository_unique_id=context.repository_unique_id)
+            )
+        case EntryKind.PATIENT:
+            patient = planned.patient
+            return context.patient_reference(patient).get("reference") if patient else None
+        case _:
+            return f"DocumentReference/{logical_id(target)}"

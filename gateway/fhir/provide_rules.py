@@ -1,0 +1,172 @@
+"""Rules of the Comprehensive ProvideBundle profile (IHE MHD 4.2.4 3.65.4.1.2) and those between its entries,
+which no profile expresses.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from gateway.fhir.datatypes import Json, canonical, is_uuid_urn
+from gateway.fhir.findings import Findings
+from gateway.fhir.provide_bundle_entries import BundleIndex, EntryKind, RequestEntry, literal_id, literal_uuid
+from gateway.fhir.provide_rules_resources import (
+    check_document_reference,
+    check_folder,
+    check_patch,
+    check_submission_set,
+)
+from gateway.model import codes
+
+_METHODS: Final[Mapping[EntryKind, tuple[str, ...]]] = {
+    EntryKind.SUBMISSION_SET: ("POST",),
+    EntryKind.DOCUMENT: ("POST",),
+    EntryKind.FOLDER: ("POST", "PUT"),
+    EntryKind.BINARY: ("POST",),
+    EntryKind.PATCH: ("PATCH",),
+    EntryKind.PATIENT: ("GET", "POST", "PUT"),
+    EntryKind.FHIR_DOCUMENT: ("POST",),
+}
+_CONDITIONS: Final = ("ifNoneMatch", "ifModifiedSince", "ifMatch", "ifNoneExist")
+_OTHER_PROFILES: Final = frozenset({codes.PROFILE_MINIMAL_BUNDLE, codes.PROFILE_UNCONTAINED_BUNDLE})
+
+
+def check_bundle(bundle: Json, index: BundleIndex, findings: Findings) -> None:
+    """Report every broken rule of the Bundle itself and of each entry on its own."""
+    if bundle["type"] != "transaction":
+        findings.error("Bundle.type", "value", "A Provide Document Bundle has the type transaction.")
+    _check_profile(bundle, findings)
+    _check_slices(index, findings)
+    _check_full_urls(index, findings)
+    for position, entry in enumerate(index.entries):
+        _check_request(bundle["entry"][position], entry, index.base_url, findings)
+    for entry in index.entries:
+        _check_resource(entry, findings)
+
+
+def _check_profile(bundle: Json, findings: Findings) -> None:
+    profiles = {canonical(url) for url in (bundle.get("meta") or {}).get("profile") or ()}
+    legacy = {str(url).replace("https://ihe.net/", "http://ihe.net/") for url in profiles}
+    if codes.PROFILE_COMPREHENSIVE_BUNDLE in profiles or legacy & codes.LEGACY_COMPREHENSIVE_BUNDLES:
+        return
+    if profiles & _OTHER_PROFILES:
+        findings.error(
+            "Bundle.meta.profile",
+            "not-supported",
+            f"Documents are taken with the profile {codes.PROFILE_COMPREHENSIVE_BUNDLE} only.",
+        )
+    else:
+        findings.error(
+            "Bundle.meta.profile", "required", f"The profile {codes.PROFILE_COMPREHENSIVE_BUNDLE} is needed."
+        )
+
+
+def _check_slices(index: BundleIndex, findings: Findings) -> None:
+    sets = list(index.of(EntryKind.SUBMISSION_SET))
+    if not sets:
+        findings.error(
+            "Bundle.entry",
+            "required",
+            f"The Bundle has one List with the code submissionset of {codes.MHD_LIST_TYPES}.",
+        )
+    for entry in sets[1:]:
+        findings.error(entry.path, "structure", "The Bundle has one SubmissionSet; this is another one.")
+    for entry in list(index.of(EntryKind.PATIENT))[1:]:
+        findings.error(entry.path, "structure", "The Bundle has at most one Patient.")
+    for entry in index.entries:
+        if entry.kind is None:
+            _report_unknown(entry, findings)
+        elif entry.kind is EntryKind.FHIR_DOCUMENT:
+            findings.error(
+                entry.resource_path,
+                "not-supported",
+                "A document Bundle is not taken as an entry; send its bytes as Binary.",
+                "FHIRDocumentNotSupported",
+            )
+
+
+def _report_unknown(entry: RequestEntry, findings: Findings) -> None:
+    kind = entry.resource.get("resourceType")
+    if kind is None:
+        findings.error(entry.path, "required", "The entry has no resource.")
+    elif kind == "List":
+        findings.error(
+            f"{entry.resource_path}.code",
+            "value",
+            f"The code of a List is submissionset or folder of {codes.MHD_LIST_TYPES}.",
+        )
+    else:
+        findings.error(
+            entry.resource_path,
+            "structure",
+            f"The profile has no place for an entry with a {kind}. Persons, organizations and devices are "
+            "contained in the resource that refers to them.",
+        )
+
+
+def _check_full_urls(index: BundleIndex, findings: Findings) -> None:
+    seen: set[str] = set()
+    for entry in index.entries:
+        path = f"{entry.path}.fullUrl"
+        if entry.full_url is None:
+            if entry.method == "POST":
+                findings.error(path, "required", "A new resource needs urn:uuid: and a UUID as fullUrl.")
+            continue
+        if entry.method == "POST" and not is_uuid_urn(entry.full_url):
+            findings.error(path, "value", "The fullUrl of a new resource is urn:uuid: and a UUID.")
+        key = entry.full_url.lower()
+        if key in seen:
+            findings.error(path, "duplicate", "Another entry has the same fullUrl.")
+        seen.add(key)
+
+
+def _check_request(raw: Json, entry: RequestEntry, base_url: str, findings: Findings) -> None:
+    request = raw.get("request")
+    path = f"{entry.path}.request"
+    if request is None:
+        findings.error(path, "required", "An entry of a transaction needs request.")
+        return
+    for name in _CONDITIONS:
+        if name in request:
+            findings.error(
+                f"{path}.{name}", "not-supported", "Conditions are not supported in this transaction."
+            )
+    if entry.kind is None:
+        return
+    allowed = _METHODS[entry.kind]
+    if entry.method not in allowed:
+        findings.error(
+            f"{path}.method", "value", f"The method of a {entry.kind} entry is {' or '.join(allowed)}."
+        )
+    elif entry.method == "POST":
+        kind = entry.resource["resourceType"]
+        if entry.url.removeprefix(f"{base_url}/") != kind:
+            findings.error(f"{path}.url", "value", f"The url of this request is {kind}.")
+    else:
+        _check_target(entry, base_url, f"{path}.url", findings)
+
+
+def _check_target(entry: RequestEntry, base_url: str, path: str, findings: Findings) -> None:
+    wanted = {EntryKind.FOLDER: "List", EntryKind.PATCH: "DocumentReference"}.get(
+        entry.kind or EntryKind.PATIENT
+    )
+    if wanted is None:
+        found = literal_id(entry.url, base_url)
+        if entry.method == "PUT" and (found is None or found[0] != "Patient"):
+            findings.error(path, "value", "The url of this request is Patient/ and its id.")
+    elif literal_uuid(entry.url, wanted, base_url) is None:
+        findings.error(
+            path, "value", f"The url of this request is {wanted}/ and the id of a resource of this server."
+        )
+
+
+def _check_resource(entry: RequestEntry, findings: Findings) -> None:
+    match entry.kind:
+        case EntryKind.SUBMISSION_SET:
+            check_submission_set(entry.resource, entry.resource_path, findings)
+        case EntryKind.FOLDER:
+            check_folder(entry.resource, entry.resource_path, findings)
+        case EntryKind.DOCUMENT:
+            check_document_reference(entry.resource, entry.resource_path, findings)
+        case EntryKind.PATCH:
+            check_patch(entry.resource, entry.resource_path, findings)
+        case _:
+            pass
