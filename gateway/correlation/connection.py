@@ -1,7 +1,7 @@
 """Connections to a Redis-protocol server: one address, a Sentinel group or a Cluster."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -10,7 +10,7 @@ from redis.asyncio import Redis, RedisCluster, Sentinel
 from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import SentinelConnectionPool
-from redis.backoff import ConstantBackoff
+from redis.backoff import ConstantBackoff, NoBackoff
 
 RedisClient = Redis | RedisCluster
 
@@ -32,15 +32,15 @@ class RedisOptions:
     those of the data servers; sentinels have their own. Times in seconds.
     """
 
-    url: str | None = None
+    url: str | None = field(default=None, repr=False)
     sentinels: tuple[str, ...] = ()
     master_name: str = "mymaster"
     sentinel_username: str | None = None
-    sentinel_password: str | None = None
+    sentinel_password: str | None = field(default=None, repr=False)
     cluster: tuple[str, ...] = ()
     unix_socket: Path | None = None
     username: str | None = None
-    password: str | None = None
+    password: str | None = field(default=None, repr=False)
     connect_timeout: float = 0.5
     operation_timeout: float = 1.0
 
@@ -104,6 +104,8 @@ def _by_sentinel(options: RedisOptions, common: dict[str, Any]) -> RedisClient:
             "socket_timeout": options.operation_timeout,
             "protocol": 2,
             "ssl": tls,
+            # the next sentinel is the repeat
+            "retry": Retry(NoBackoff(), 0),
         },
         ssl=tls,
         **common,

@@ -230,10 +230,16 @@ class CorrelationStore:
         if not self._available:
             return AWAY
         epoch = self._epoch
+        task = asyncio.current_task()
+        cancelled = task.cancelling() if task else 0
         try:
             async with asyncio.timeout(self._deadline), self._slots:
                 # others may have found the server away while this call waited for its turn
-                return await operation() if self._available else AWAY
+                result = await operation() if self._available else AWAY
+                # the client sends by asyncio.wait_for, which before Python 3.12 can swallow a cancellation
+                if task and task.cancelling() > cancelled:
+                    raise asyncio.CancelledError
+                return result
         # transport, protocol and cluster layers fail with types of no common base
         except Exception as error:
             if epoch == self._epoch:

@@ -22,9 +22,13 @@ async def eventually(check: Callable[[], Awaitable[object]]) -> None:
 
 
 def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+    """A port that nothing listens on, and 10000 of it is a port too: that is where Cluster nodes talk."""
+    while True:
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            port = listener.getsockname()[1]
+        if port <= 55_000:
+            return port
 
 
 class Server:
