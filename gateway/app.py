@@ -197,15 +197,15 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
     ring = key_ring(settings)
     contract = load_contract()
     async with AsyncExitStack() as stack:
-        options = redis_options(settings)
         if settings.redis.embedded:
+            embedded = EmbeddedRedis(settings.state_dir / "redis", settings.redis.embedded_max_memory_mib)
             try:
-                embedded = await stack.enter_async_context(
-                    EmbeddedRedis(settings.state_dir / "redis", settings.redis.embedded_max_memory_mib)
-                )
+                await stack.enter_async_context(embedded)
             except EmbeddedRedisError as error:
                 raise StartError(f"redis: {error}") from None
             options = embedded.options
+        else:
+            options = redis_options(settings)
         store = await stack.enter_async_context(
             CorrelationStore(
                 connect(options), ring, prefix=settings.redis.key_prefix, deadline=options.deadline

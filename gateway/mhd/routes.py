@@ -105,10 +105,10 @@ class MhdRoutes:
     async def describe(self, request: web.Request) -> web.Response:
         """HEAD of a document."""
         found = await self._use.retriever.describe(request.match_info["token"], _conditions(request))
-        response = web.Response(status=found.status, headers=_document_headers(found))
+        headers = _document_headers(found)
         if found.status == 200 and found.size is not None:
-            response.content_length = found.size
-        return response
+            headers["Content-Length"] = str(found.size)
+        return web.Response(status=found.status, headers=headers)
 
     async def retrieve(self, request: web.Request) -> web.StreamResponse:
         """ITI-68."""

@@ -100,7 +100,11 @@ async def test_related_finds_authority_in_cx4_and_type_in_cx5(stack):
         status="current",
         **{"related:identifier": "urn:oid:2.999.1.3|ACC'1%"},
     )
-    assert accession.identifier in [r["identifier"] for r in one["context"]["related"]]
+    shown = {
+        (r["identifier"]["system"], r["identifier"]["value"]): r["identifier"]["type"]["coding"][0]["code"]
+        for r in one["context"]["related"]
+    }
+    assert shown["urn:oid:2.999.1.3", "ACC'1%"] == codes.REFERENCE_ACCESSION
 
 
 @pytest.mark.parametrize(
