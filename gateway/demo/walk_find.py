@@ -273,7 +273,7 @@ class FindWalk:
                 ("masterIdentifier",),
             ):
                 expect(f"{name}: {path[0]}", sent.get(path[0]), shown.get(path[0]))
-            for element in ("event", "facilityType", "practiceSetting", "related"):
+            for element in ("event", "facilityType", "practiceSetting"):
                 expect(
                     f"{name}: context.{element}", sent["context"].get(element), shown["context"].get(element)
                 )
@@ -332,6 +332,15 @@ class FindWalk:
 
 def _unique_id(resource: dict[str, Any]) -> str:
     return str(resource["masterIdentifier"]["value"])
+
+
+def _references(resource: dict[str, Any]) -> list[tuple[str, str, bool]]:
+    """System and value of each related identifier, and whether its type has a CXi URN."""
+    identifiers = [related["identifier"] for related in resource["context"].get("related", [])]
+    return [
+        (i["system"], i["value"], any(c["code"].startswith("urn:ihe:iti:") for c in i["type"]["coding"]))
+        for i in identifiers
+    ]
 
 
 def _time(value: str) -> datetime:
