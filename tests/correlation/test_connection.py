@@ -170,12 +170,9 @@ async def cluster(tmp_path):
             node.kill()
 
 
-async def test_a_cluster(cluster):
+async def test_a_cluster_serves_and_when_it_is_gone_it_is_a_server_that_is_away(cluster):
     # the first address answers nothing
     await it_works(RedisOptions(cluster=(f"127.0.0.1:{free_port()}", *(node.address for node in cluster))))
-
-
-async def test_a_cluster_that_is_gone_is_a_server_that_is_away(cluster):
     options = RedisOptions(cluster=tuple(node.address for node in cluster))
     async with CorrelationStore(connect(options), RING) as store:
         assert await store.set("kind", "key", b"value", 60)
@@ -212,6 +209,11 @@ def test_there_is_one_kind_of_address(fields):
 def test_an_address_that_is_none_is_refused_at_once(fields):
     with pytest.raises(ValueError):
         connect(RedisOptions(**fields))
+
+
+def test_a_password_is_not_printed():
+    options = RedisOptions(url="redis://:secret@a", password="secret", sentinel_password="secret")
+    assert "secret" not in repr(options)
 
 
 def test_the_server_program_is_a_redis_server():

@@ -42,17 +42,17 @@ async def test_state_is_there_after_a_restart(tmp_path):
 
 async def test_a_killed_server_is_started_again_with_its_state(tmp_path, logged):
     async with EmbeddedRedis(tmp_path) as server, on(server) as store:
-        for round_number in range(2):
-            await store.set("kind", "key", b"%d" % round_number, 600)
+        for times in (1, 2):
+            assert await store.set("kind", "key", b"%d" % times, 600)
             await asyncio.sleep(1.1)  # what everysec may lose
-            pid = server.pid
-            os.kill(pid, signal.SIGKILL)
+            os.kill(server.pid, signal.SIGKILL)
 
-            async def back(pid=pid):
-                return server.pid not in (None, pid) and await store.get("kind", "key")
+            async def back(times=times):
+                restarts = logged().count(("warning", "redis.embedded.restarted"))
+                return restarts == times and await store.get("kind", "key")
 
             await eventually(back)
-            assert await store.get("kind", "key") == b"%d" % round_number
+            assert await store.get("kind", "key") == b"%d" % times
     events = [event for _, event in logged() if event.startswith("redis.")]
     assert events == ["redis.embedded.ended", "redis.embedded.restarted"] * 2
 
