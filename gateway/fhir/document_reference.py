@@ -87,7 +87,8 @@ def document_reference_json(
     master = write_unique_id(entry.unique_id)
     contained: list[Any] = []
     resource: Json = {"resourceType": "DocumentReference", "id": logical_id(uuid)}
-    profile = _profile(entry)
+    content = _write_content(entry, context)
+    profile = _profile(entry, content["attachment"])
     if profile is not None:
         resource["meta"] = profile
     resource["contained"] = contained
@@ -110,7 +111,7 @@ def document_reference_json(
         resource["description"] = entry.comments
     if entry.confidentiality:
         resource["securityLabel"] = _concepts(entry.confidentiality, terminology)
-    resource["content"] = [_write_content(entry, context)]
+    resource["content"] = [content]
     clinical = _write_context(entry, terminology, contained)
     if clinical:
         resource["context"] = clinical
@@ -123,9 +124,9 @@ _COMPREHENSIVE: Final = orjson.Fragment(orjson.dumps({"profile": [codes.PROFILE_
 _MINIMAL: Final = orjson.Fragment(orjson.dumps({"profile": [codes.PROFILE_MINIMAL_DOCUMENT]}))
 
 
-def _profile(entry: DocumentEntry) -> orjson.Fragment | None:
+def _profile(entry: DocumentEntry, attachment: Json) -> orjson.Fragment | None:
     """The profile that the resource keeps: an entry of a registry may lack what Comprehensive requires."""
-    if not entry.mime_type:
+    if "contentType" not in attachment:
         return None
     if entry.limited_metadata:
         return _MINIMAL
@@ -137,8 +138,8 @@ def _profile(entry: DocumentEntry) -> orjson.Fragment | None:
         and entry.practice_setting is not None
         and entry.confidentiality
         and entry.patient_id is not None
-        and entry.language
-        and entry.creation_time
+        and "language" in attachment
+        and "creation" in attachment
         and entry.source_patient_id is not None
     )
     return _COMPREHENSIVE if complete else None

@@ -52,7 +52,8 @@ class PeopleReader:
 
     def path_of(self, resource: Json) -> str:
         """FHIRPath of a contained resource."""
-        return f"{self.path}.contained.where(id='{resource.get('id')}')"
+        # the ids are unique and present, which FHIR validation has seen to
+        return f"{self.path}.contained[{list(self.contained).index(resource['id'])}]"
 
     def _without_target(self, reference: Json, path: str) -> Person | None:
         identifier, display = reference.get("identifier"), reference.get("display")

@@ -232,12 +232,14 @@ def _check_source_patient(resource: Json, path: str, findings: Findings) -> None
         return
     place = f"{path}.context.sourcePatientInfo"
     literal = reference.get("reference") or ""
-    patient = contained_by_id(resource).get(literal.removeprefix("#"))
+    contained = contained_by_id(resource)
+    local_id = literal.removeprefix("#")
+    patient = contained.get(local_id)
     if not literal.startswith("#") or patient is None or patient["resourceType"] != "Patient":
         findings.error(f"{place}.reference", "structure", "sourcePatientInfo refers to a contained Patient.")
     elif not patient.get("identifier"):
         findings.error(
-            f"{path}.contained.where(id='{patient['id']}').identifier",
+            f"{path}.contained[{list(contained).index(local_id)}].identifier",
             "required",
             "The Patient of sourcePatientInfo needs an identifier, which becomes sourcePatientId.",
         )
