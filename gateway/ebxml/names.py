@@ -53,3 +53,5 @@ LONG_NAME: Final = 256
 """Characters that rim:LongName allows: Slot names and values, ids of ExternalIdentifier, codes."""
 FREE_FORM_TEXT: Final = 1024
 """Characters that rim:FreeFormText allows: title, comments, display names."""
+VERSION_NAME: Final = 16
+"""Characters that rim:VersionInfo/@versionName allows."""

@@ -20,6 +20,7 @@ from gateway.ebxml.names import (
     VALUE,
     VALUE_LIST,
     VERSION_INFO,
+    VERSION_NAME,
 )
 from gateway.model import Author, Code
 from gateway.model.codes import NS_RIM, OBJECT_TYPE_PREFIX
@@ -86,7 +87,8 @@ class ObjectWriter:
         _add_text(self.element, NAME, title, "title")
         _add_text(self.element, DESCRIPTION, comments, "comments")
         if version is not None:
-            SubElement(self.element, VERSION_INFO, {"versionName": version})
+            name = checked(version, VERSION_NAME, "version")
+            SubElement(self.element, VERSION_INFO, {"versionName": name})
 
     def author(self, scheme: str, author: Author) -> None:
         """author classification (ITI TF-3 4.2.3.1.4)."""

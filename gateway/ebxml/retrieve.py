@@ -18,6 +18,7 @@ from gateway.ebxml.names import (
     DOCUMENT_RESPONSE,
     DOCUMENT_UNIQUE_ID,
     HOME_COMMUNITY_ID,
+    LONG_NAME,
     MIME_TYPE,
     NEW_DOCUMENT_UNIQUE_ID,
     NEW_REPOSITORY_UNIQUE_ID,
@@ -27,6 +28,7 @@ from gateway.ebxml.names import (
     RETRIEVE_RESPONSE,
     XOP_INCLUDE,
 )
+from gateway.ebxml.object_writer import checked
 from gateway.ebxml.responses import read_errors, read_response_status, write_errors
 from gateway.model import DocumentHeader, DocumentRequest, RegistryError, ResponseStatus
 from gateway.model.codes import NS_RS, NS_XDS, NS_XOP
@@ -162,7 +164,7 @@ def _read_document(item: _Element) -> RetrievedDocument:
 
 def _add(parent: _Element, tag: str, text: str | None) -> None:
     if text is not None:
-        SubElement(parent, tag).text = text
+        SubElement(parent, tag).text = checked(text, LONG_NAME, tag.rpartition("}")[2])
 
 
 def _text(parent: _Element, tag: str) -> str | None:

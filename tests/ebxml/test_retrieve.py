@@ -177,3 +177,8 @@ def test_messages_of_others(oracle_message):
     ] * 2
     response = read_registry_response(oracle_message("regresp-suc-err.xml", REGISTRY_RESPONSE))
     assert [error.code for error in response.errors] == ["XDSUnknownPatientId"]
+
+
+def test_an_id_over_256_characters_is_an_error():
+    with pytest.raises(MetadataError, match="DocumentUniqueId has 257"):
+        write_retrieve_request([DocumentRequest("1.2", "x" * 257)])
