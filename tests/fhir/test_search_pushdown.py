@@ -30,9 +30,25 @@ SYSTEMS = {"http://codes.example/a": "2.999.5", "urn:oid:2.999.6": "2.999.6", "L
 # --- generated entries ----------------------------------------------------------------------------------
 
 
+# few instants on the borders of years, months, days, hours and minutes, so that equal ones are common
+moments = st.sampled_from(
+    [
+        datetime(2023, 12, 31, 23, 59, 59),
+        datetime(2024, 1, 1),
+        datetime(2024, 1, 1, 0, 59, 59),
+        datetime(2024, 1, 1, 1),
+        datetime(2024, 6, 1),
+        datetime(2024, 6, 15, 12, 30),
+        datetime(2024, 6, 15, 12, 30, 1),
+        datetime(2024, 6, 30, 23, 59, 59),
+        datetime(2025, 1, 1),
+    ]
+)
+
+
 @st.composite
 def dtms(draw):
-    moment = draw(st.datetimes(datetime(2023, 11, 1), datetime(2025, 2, 1)))
+    moment = draw(moments)
     return moment.strftime("%Y%m%d%H%M%S")[: draw(st.sampled_from([4, 6, 8, 10, 12, 14]))]
 
 
@@ -98,7 +114,7 @@ PREFIXES = ["", "eq", "ne", "lt", "le", "gt", "ge", "sa", "eb", "ap"]
 
 @st.composite
 def date_values(draw):
-    moment = draw(st.datetimes(datetime(2023, 11, 1), datetime(2025, 2, 1)))
+    moment = draw(moments)
     form = draw(st.sampled_from(["%Y", "%Y-%m", "%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]))
     text = moment.strftime(form)
     if "T" in text:
@@ -429,12 +445,45 @@ def test_every_match_is_asked_for_and_every_filter_is_exact(held, parameters):
             assert search.matches(entry) is expected
 
 
-@settings(max_examples=300, deadline=None)
-@given(entries, st.lists(date_parameters, min_size=1, max_size=3))
+timed_entries = st.builds(
+    DocumentEntry,
+    entry_uuid=st.just(UUIDS[0]),
+    unique_id=st.just("1.2.3"),
+    patient_id=st.just(PATIENT),
+    status=st.sampled_from(list(AvailabilityStatus)),
+    creation_time=st.none() | dtms(),
+    service_start_time=st.none() | dtms(),
+    service_stop_time=st.none() | dtms(),
+)
+
+
+@settings(max_examples=1000, deadline=None)
+@given(timed_entries, st.lists(date_parameters, min_size=1, max_size=2))
 def test_times_of_any_precision_are_asked_for_and_filtered_exactly(entry, parameters):
     parameters = [("patient", "p1"), ("status", "current,superseded"), *parameters]
     search = parse_document_search(parameters, CONTEXT)
     expected = all(naive_parameter(entry, *p) for p in parameters)
+    assert search.matches(entry) is expected
+    if expected:
+        assert any(registry_finds(query, entry) for query in search.queries())
+
+
+authored_entries = st.builds(
+    DocumentEntry,
+    entry_uuid=st.just(UUIDS[0]),
+    unique_id=st.just("1.2.3"),
+    patient_id=st.just(PATIENT),
+    authors=authors,
+    reference_ids=references,
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(authored_entries, st.lists(name_parameters | related_parameters, min_size=1, max_size=2))
+def test_names_and_references_are_asked_for_and_filtered_exactly(entry, parameters):
+    parameters = [("patient", "p1"), ("status", "current"), *parameters]
+    search = parse_document_search(parameters, CONTEXT)
+    expected = naive_matches(entry, parameters)
     assert search.matches(entry) is expected
     if expected:
         assert any(registry_finds(query, entry) for query in search.queries())

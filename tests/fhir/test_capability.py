@@ -1,0 +1,85 @@
+"""The CapabilityStatement says what the parser does."""
+
+import json
+
+import pytest
+from fhir.resources.R4B.capabilitystatement import CapabilityStatement
+
+from gateway.fhir.capability import SUPPORTED, Level, supported_table_markdown, write_capability_statement
+from gateway.fhir.document_search import SearchContext, parse_document_search
+from gateway.fhir.search_parameters import find_parameter
+from gateway.fhir.terminology import Terminology
+from gateway.model import Cx
+
+CONTEXT = SearchContext(Terminology(), "http://gw.example/fhir", lambda _: Cx("1", "2.999"))
+EXAMPLES = {
+    "patient": "p",
+    "patient.identifier": "urn:oid:2.999|1",
+    "status": "current",
+    "creation": "ge2024",
+    "period": "2024-01",
+    "related": None,
+    "identifier": "urn:ietf:rfc:3986|urn:oid:1.2",
+    "_id": "0a3c1a5c-1f0f-4a2e-8fa0-000000000001",
+}
+
+
+@pytest.fixture(scope="module")
+def statement():
+    raw = write_capability_statement("http://gw.example/fhir")
+    CapabilityStatement.model_validate_json(raw)
+    return json.loads(raw)
+
+
+def of_type(statement, name):
+    return next(r for r in statement["rest"][0]["resource"] if r["type"] == name)
+
+
+def test_it_states_this_server(statement):
+    assert statement["fhirVersion"] == "4.0.1"
+    assert statement["kind"] == "instance"
+    assert statement["implementation"]["url"] == "http://gw.example/fhir"
+    assert statement["implementationGuide"] == [
+        "https://profiles.ihe.net/ITI/MHD/ImplementationGuide/ihe.iti.mhd"
+    ]
+    (transaction,) = statement["rest"][0]["interaction"]
+    assert transaction["documentation"].endswith("IHE.MHD.Comprehensive.ProvideBundle")
+
+
+def test_it_lists_the_parameters_of_mhd_except_those_that_are_refused(statement):
+    listed = {p["name"] for p in of_type(statement, "DocumentReference")["searchParam"]}
+    mhd = "patient patient.identifier status author.given author.family category type creation date event facility"
+    mhd += " setting format security-label period related identifier _id"
+    assert listed == set(mhd.split())
+
+
+def test_every_listed_parameter_is_used_by_the_parser(statement):
+    for listed in of_type(statement, "DocumentReference")["searchParam"]:
+        name = listed["name"]
+        if name in ("date", "related"):
+            continue
+        parameters = [("patient", "p"), (name, EXAMPLES.get(name, "x"))]
+        assert parameters[1] in parse_document_search(parameters, CONTEXT, strict=True).self_parameters
+
+
+def test_every_modifier_that_is_documented_is_taken(statement):
+    for listed in of_type(statement, "DocumentReference")["searchParam"]:
+        _, _, modifiers = listed["documentation"].partition("Modifiers: ")
+        for modifier in filter(None, modifiers.rstrip(".").split(", ")):
+            assert find_parameter(listed["name"] + modifier) is not None
+
+
+def test_every_definition_is_a_canonical_of_fhir_or_mhd(statement):
+    for listed in of_type(statement, "DocumentReference")["searchParam"]:
+        if "." not in listed["name"]:
+            assert listed["definition"].startswith(
+                ("http://hl7.org/fhir/SearchParameter/", "https://profiles.ihe.net/ITI/MHD/SearchParameter/")
+            )
+
+
+def test_the_table_has_every_row_once():
+    lines = supported_table_markdown().splitlines()
+    assert len(lines) == len(SUPPORTED) + 2
+    assert len({(r.transaction, r.option) for r in SUPPORTED}) == len(SUPPORTED)
+    assert {line.count("|") for line in lines} == {5}
+    assert any(r.supported is Level.NO for r in SUPPORTED)
