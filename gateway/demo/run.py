@@ -87,7 +87,7 @@ def _free_port() -> int:
 
 
 @contextmanager
-def _running(state_dir: Path, port: int) -> Iterator[tuple[str, list[Child]]]:
+def _running(state_dir: Path, port: int, log_level: str) -> Iterator[tuple[str, list[Child]]]:
     """FHIR base URL and the processes. Raises ChildError."""
     state_dir = state_dir.resolve()
     state_dir.mkdir(parents=True, exist_ok=True)
@@ -105,7 +105,10 @@ def _running(state_dir: Path, port: int) -> Iterator[tuple[str, list[Child]]]:
         arguments = ["affinity", "--port", "0", "--state-dir", str(state_dir / "affinity")]
         arguments += ["--repository-unique-id", REPOSITORY]
         domain_url = start("the affinity domain", "affinity.log", arguments, {})
-        settings = _gateway_settings(state_dir, port, domain_url)
+        settings = {
+            **_gateway_settings(state_dir, port, domain_url),
+            "GATEWAY_LOG__LEVEL": log_level,
+        }
         yield start("the gateway", "gateway.log", ["serve"], settings), children
 
 
@@ -121,7 +124,7 @@ def _gateway_settings(state_dir: Path, port: int, domain_url: str) -> dict[str, 
 
 
 def _check(state_dir: Path) -> int:
-    with _running(state_dir, 0) as (base_url, children):
+    with _running(state_dir, 0, "warning") as (base_url, children):
         code = run_check(base_url)
         for child in children:
             child.require_running()
@@ -132,7 +135,7 @@ def _check(state_dir: Path) -> int:
 
 
 def _stay_up(state_dir: Path, port: int) -> NoReturn:
-    with _running(state_dir, port) as (base_url, children):
+    with _running(state_dir, port, "info") as (base_url, children):
         content = sample_content(_SEED)
         try:
             document_url = asyncio.run(_publish(base_url, content))
