@@ -14,7 +14,6 @@ from typing import Final, Self
 
 import aiohttp
 from lxml.etree import _Element
-from purgatory import AsyncCircuitBreakerFactory
 
 from gateway.model.errors import PeerError
 from gateway.soap.contract import Contract, Packaging, Transaction
@@ -94,7 +93,6 @@ class SoapClient:
         self._session = session
         self._owned: aiohttp.ClientSession | None = None
         self._tls = tls
-        self._circuits = AsyncCircuitBreakerFactory()
         self._lanes: dict[tuple[Peer, str], Lane] = {}
 
     async def __aenter__(self) -> Self:
@@ -192,7 +190,7 @@ class SoapClient:
     def _lane(self, peer: Peer, transaction: str) -> Lane:
         key = (peer, transaction)
         if key not in self._lanes:
-            self._lanes[key] = Lane(peer, transaction, self._circuits)
+            self._lanes[key] = Lane(peer, transaction)
         return self._lanes[key]
 
 

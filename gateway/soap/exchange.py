@@ -171,7 +171,7 @@ class Exchange:
             is_tls = isinstance(error, aiohttp.ClientSSLError)
             failed = PeerUnreachable(name, transaction, "TLS failed" if is_tls else "no connection")
             return AttemptFailed(failed, repeatable=not is_tls, counts=True)
-        if isinstance(error, aiohttp.InvalidURL):
+        if isinstance(error, aiohttp.InvalidURL | aiohttp.NonHttpUrlClientError):
             return AttemptFailed(PeerUnreachable(name, transaction, "its URL in the settings is no HTTP URL"))
         if isinstance(error, TimeoutError):
             failed = PeerTimeout(name, transaction, f"no bytes for {peer.read_timeout:g} s")

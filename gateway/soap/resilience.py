@@ -64,12 +64,12 @@ class AttemptFailed(Exception):
 class Lane:
     """Requests of one transaction to one peer."""
 
-    def __init__(self, peer: Peer, transaction: str, circuits: AsyncCircuitBreakerFactory) -> None:
+    def __init__(self, peer: Peer, transaction: str) -> None:
         self.peer = peer
         self.transaction = transaction
         self._places = asyncio.Semaphore(peer.max_in_flight)
         self._waiting = 0
-        self._circuits = circuits
+        self._circuits = AsyncCircuitBreakerFactory()
         self._breaker: AsyncCircuitBreaker | None = None
         self._probing = False
 

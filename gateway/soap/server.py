@@ -28,7 +28,7 @@ from gateway.soap.envelope import (
     write_fault,
 )
 from gateway.soap.exchange import bounded
-from gateway.soap.mtom import MessageLimits, NotSoap, read_message
+from gateway.soap.mtom import MULTIPART_RELATED, MessageLimits, NotSoap, parse_media_type, read_message
 from gateway.soap.outgoing import Attachment, OutgoingMessage, inline_message, mtom_message, simple_message
 from gateway.soap.spool import RequestSpool, SpoolArea, SpooledPart
 from gateway.soap.xml import MessageError
@@ -136,14 +136,15 @@ class SoapService:
         return await self._handle(received, turn.packaged)
 
     async def _receive(self, request: web.Request, spool: RequestSpool, turn: _Turn) -> SoapRequest:
+        content_type = request.headers.get("Content-Type")
+        turn.packaged = parse_media_type(content_type).name == MULTIPART_RELATED
         message = await read_message(
-            request.headers.get("Content-Type"),
+            content_type,
             bounded(request.content.iter_any(), self._limits.request),
             huge=self._takes_documents,
             limits=MessageLimits(envelope=self._limits.envelope, before_root=self._limits.request),
         )
         try:
-            turn.packaged = message.packaged
             turn.broken_off = message.packaged
             envelope = read_envelope(message.root)
             turn.message_id = envelope.message_id
