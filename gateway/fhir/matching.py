@@ -58,6 +58,17 @@ INTERVALS: Mapping[str, IntervalReader] = MappingProxyType(
 """Where the time of a date parameter stands."""
 
 
+def presence_of(name: str) -> Callable[[DocumentEntry], bool]:
+    """Says whether an entry has the element of a coded or date parameter, or of `related`."""
+    if name in CODES:
+        read_codes = CODES[name]
+        return lambda entry: bool(read_codes(entry))
+    if name in INTERVALS:
+        read_interval = INTERVALS[name]
+        return lambda entry: read_interval(entry) is not None
+    return lambda entry: bool(entry.reference_ids)
+
+
 def bare_scheme(scheme: str) -> str:
     """A coding scheme without `urn:oid:`, which some domains put in front."""
     return scheme[8:] if scheme[:8].lower() == "urn:oid:" else scheme

@@ -26,6 +26,7 @@ from gateway.fhir.matching import (
     IsOfPatient,
     IsRelated,
     folded,
+    presence_of,
 )
 from gateway.fhir.search_dates import Limits, read_date, registry_limits, strictest
 from gateway.fhir.search_parameters import (
@@ -161,7 +162,7 @@ class SearchParser:
     def _read(self, parameter: SearchParameter, modifier: str | None, values: list[str]) -> None:
         name = parameter.name
         if modifier == "missing" and name != "status":
-            self._criteria.append(IsMissing(_presence(name), _flag(name, values)))
+            self._criteria.append(IsMissing(presence_of(name), _flag(name, values)))
         elif name in CODES:
             self._read_codes(name, modifier, values)
         elif parameter.kind is Kind.DATE:
@@ -394,13 +395,3 @@ def _flag(name: str, values: list[str]) -> bool:
     if values not in (["true"], ["false"]):
         raise SearchProblem("value", f"{name}:missing takes true or false.")
     return values == ["true"]
-
-
-def _presence(name: str) -> Callable[[Any], bool]:
-    if name in CODES:
-        read_codes = CODES[name]
-        return lambda entry: bool(read_codes(entry))
-    if name in INTERVALS:
-        read_interval = INTERVALS[name]
-        return lambda entry: read_interval(entry) is not None
-    return lambda entry: bool(entry.reference_ids)

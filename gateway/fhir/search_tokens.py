@@ -36,7 +36,8 @@ def read_code(text: str, parameter: str, terminology: Terminology) -> AskedCode:
     if ":" in token.system:
         schemes = _oids(terminology.code_systems, token.system, parameter)
     else:
-        schemes = (token.system,)  # a scheme that is no OID is shown in FHIR as it stands
+        # a scheme that is no OID is shown in FHIR as it stands, with its blanks encoded
+        schemes = tuple(dict.fromkeys((token.system.replace("%20", " "), token.system)))
     asked = CodeToken(token.code, frozenset(map(bare_scheme, schemes)))
     if token.code is None:
         return AskedCode(asked, None)

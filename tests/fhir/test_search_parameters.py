@@ -4,8 +4,10 @@ from datetime import UTC, datetime
 
 import pytest
 
+from gateway.fhir.datatypes import write_coding, write_unique_id
 from gateway.fhir.document_search import SearchContext, parse_document_search
 from gateway.fhir.issues import OutcomeError
+from gateway.fhir.reference_ids import write_reference_id
 from gateway.fhir.terminology import Terminology
 from gateway.model import Author, AvailabilityStatus, Code, Cx, DocumentEntry, Person, ReferenceId, codes
 from gateway.model.query import (
@@ -432,6 +434,48 @@ def test_an_identifier_without_system_is_a_filter_and_needs_the_patient():
     assert isinstance(found.queries()[0], FindDocuments)
     assert found.matches(entry(unique_id="1.2^ext"))
     assert not found.matches(entry(unique_id="1.2^other"))
+
+
+# --- what a resource shows finds it ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scheme", [LOINC, "LN", "2.999.5", "2.999.77", "Connect-a-thon codes", "DCM"])
+def test_a_code_is_found_by_what_its_coding_shows(scheme):
+    held = Code("11488-4", scheme, "Consult note")
+    coding = write_coding(held, context().terminology)
+    found = search(WHO, CURRENT, ("type", f"{coding['system']}|{coding['code']}"))
+    assert held in [Code(c.code, c.scheme, held.display) for c in found.queries()[0].type_code]
+    assert found.matches(entry(type_code=held))
+
+
+@pytest.mark.parametrize(
+    "unique_id", ["1.2.3", f"urn:uuid:{UUID}", "1.2.3^ext", "http://x.example/doc", "2.999.7^e"]
+)
+def test_a_document_is_found_by_what_its_master_identifier_shows(unique_id):
+    shown = write_unique_id(unique_id)
+    found = search(("identifier", f"{shown['system']}|{shown['value']}"))
+    assert any(unique_id in query.unique_ids for query in found.queries())
+    assert found.matches(entry(entry_uuid="urn:uuid:other", unique_id=unique_id))
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        ReferenceId("ACC1", "2.999.7", codes.REFERENCE_ACCESSION),
+        ReferenceId("ACC1", "2.999.77", codes.REFERENCE_ORDER),
+        ReferenceId("ACC1", None, codes.REFERENCE_ACCESSION),
+        ReferenceId("1.2.3", None, codes.REFERENCE_STUDY),
+        ReferenceId("1.2.3", "2.999.7", codes.REFERENCE_STUDY),
+        ReferenceId("1.2.3", None, codes.REFERENCE_UNIQUE_ID),
+        ReferenceId("urn:uuid:" + UUID, None, codes.REFERENCE_WORKFLOW),
+        ReferenceId("E-1", "2.999.7", codes.REFERENCE_ENCOUNTER),
+    ],
+)
+def test_a_document_is_found_by_what_its_references_show(reference):
+    shown = write_reference_id(reference, context().terminology)
+    found = search(WHO, CURRENT, ("related:identifier", f"{shown.get('system', '')}|{shown['value']}"))
+    assert f"{reference.id}^%" in found.queries()[0].reference_ids[0]
+    assert found.matches(entry(reference_ids=(reference,)))
 
 
 # --- what is not used -----------------------------------------------------------------------------------
