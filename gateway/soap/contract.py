@@ -169,10 +169,12 @@ def _transaction(operation: Operation) -> Transaction:
         for name in ("transaction", "action", "response_action", "request", "response")
         if getattr(operation, name) is None
     ]
-    if missing or not (operation.soap12 and operation.document_literal):
-        raise ContractError(
-            f"operation {operation.name}: incomplete ({', '.join(missing) or 'SOAP 1.2 literal'})"
-        )
+    if not operation.soap12:
+        missing.append("SOAP 1.2")
+    if not operation.document_literal:
+        missing.append("document/literal")
+    if missing:
+        raise ContractError(f"operation {operation.name} lacks {', '.join(missing)}")
     return Transaction(
         id=str(operation.transaction),
         operation=operation.name,

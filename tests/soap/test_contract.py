@@ -84,14 +84,22 @@ def test_loading_opens_no_socket(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_installed_package_finds_its_own_copy(tmp_path: Path) -> None:
-    shutil.copytree(Path(__file__).parents[2] / "gateway", tmp_path / "gateway", ignore=shutil.ignore_patterns("*.pyc"))
+    shutil.copytree(
+        Path(__file__).parents[2] / "gateway", tmp_path / "gateway", ignore=shutil.ignore_patterns("*.pyc")
+    )
     shutil.copytree(default_folder(), tmp_path / "gateway" / "_data" / "wsdl", dirs_exist_ok=True)
     program = "from gateway.soap.contract import *; from gateway.soap.contract import default_folder; print(default_folder(), *load_contract().transactions)"
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True,
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
     )  # fmt: skip
-    assert done.stdout.split() == [str(tmp_path / "gateway" / "_data" / "wsdl"), "ITI-18", "ITI-42", "ITI-41", "ITI-43"]
+    assert done.stdout.split() == [
+        str(tmp_path / "gateway" / "_data" / "wsdl"),
+        "ITI-18",
+        "ITI-42",
+        "ITI-41",
+        "ITI-43",
+    ]
 
 
 # --- validation -----------------------------------------------------------------------------------------
@@ -115,7 +123,7 @@ def test_a_body_inside_its_envelope_is_valid_with_prefixes_declared_outside(cont
         ("", "", "AdhocQueryRequest.*Missing child element"),
         ('<r:AdhocQuery home="Anna Muster"/>', "", "AdhocQuery.*'id' is required"),
         ('<r:AdhocQuery id="a" status="%zz Anna Muster"/>', "", "'status': the value is not of type"),
-        ('<r:AdhocQuery id="a"/>', 'startIndex="Anna Muster"', "'startIndex': the value is not of type 'xs:integer'|xs:integer"),
+        ('<r:AdhocQuery id="a"/>', 'startIndex="Anna Muster"', "'startIndex': the value is not of type xs:integer"),
         ('<r:AdhocQuery id="a"/>', 'federated="Anna &apos;is not Muster"', "'federated': the value is not of type xs:boolean"),
         ('<r:AdhocQuery id="a"><r:Slot name="Anna Muster"/></r:AdhocQuery>', "", "Slot.*Missing child element"),
         (f'<r:AdhocQuery id="a"><r:Slot name="{"Anna Muster" * 30}"><r:ValueList/></r:Slot></r:AdhocQuery>', "", "'name': the value breaks the facet maxLength"),
@@ -235,6 +243,8 @@ def test_an_optional_mtom_policy_on_a_simple_transaction_fits() -> None:
     ("file", "before", "after", "finding"),
     [
         ("registry.wsdl", '<gw:transaction id="ITI-42"/>', "", "registry.wsdl: .*RegisterDocumentSet-b lacks transaction"),
+        ("registry.wsdl", "http://schemas.xmlsoap.org/wsdl/soap12/", "http://schemas.xmlsoap.org/wsdl/soap/", "lacks SOAP 1.2"),
+        ("registry.wsdl", 'use="literal"', 'use="encoded"', "lacks document/literal"),
         ("registry.wsdl", 'id="ITI-42"', 'id="ITI-18"', "ITI-18 is declared twice"),
         ("registry.wsdl", 'wsam:Action="urn:ihe:iti:2007:RegistryStoredQueryResponse"', "", "lacks response_action"),
         ("registry.wsdl", "xsd/lcm.xsd", "../elsewhere.xsd", "outside the folder"),
