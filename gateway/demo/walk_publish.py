@@ -104,6 +104,9 @@ class PublishWalk:
         await walk.step("the replaced document is superseded", self._old_is_superseded, needs=(REPLACED,))
         await walk.step("the new document shows relatesTo", self._new_relates_to, needs=(REPLACED,))
         await walk.step(
+            "appends, transforms and signs are shown as relatesTo", self._relate, needs=(PUBLISHED,)
+        )
+        await walk.step(
             "a second replacement of the same document is refused", self._replace_twice, needs=(REPLACED,)
         )
 
@@ -259,21 +262,29 @@ class PublishWalk:
             expect(f"matches with status={status}", wanted, (await self._client.search(parameters)).total)
 
     async def _new_relates_to(self) -> None:
-        content = self._samples.content
+        wanted = [("replaces", self._reference("report"))]
+        expect("relatesTo", wanted, await self._relations(self._samples.content.corrected_report))
+        read = await self._client.request("GET", self._client.resolve(self.locations["corrected_report"]))
+        expect("relatesTo when read", wanted, _relations(read.expect_status(200).json()))
+
+    async def _relate(self) -> None:
+        patient = self._samples.content.patient
+        target = self._reference("discharge")
+        for code in ("appends", "transforms", "signs"):
+            document = replace(self._samples.note, unique_id=IdSource(f"{patient.id} {code}").oid(2))
+            request = provide_bundle([document], patient=patient, relates_to=[(code, target)])
+            response_entries(await self._client.publish(request), request)
+            expect("relatesTo", [(code, target)], await self._relations(document))
+
+    async def _relations(self, document: SampleDocument) -> list[tuple[str, str]]:
         parameters = [
-            ("patient.identifier", content.patient.token),
+            ("patient.identifier", self._samples.content.patient.token),
             ("status", "current"),
-            ("identifier", content.corrected_report.token),
+            ("identifier", document.token),
         ]
         page = await self._client.search(parameters)
         expect("matches", 1, len(page.documents))
-        read = await self._client.request("GET", self._client.resolve(self.locations["corrected_report"]))
-        for resource in (page.documents[0], read.expect_status(200).json()):
-            relations = [
-                (relation["code"], "/".join(relation["target"]["reference"].split("/")[-2:]))
-                for relation in resource.get("relatesTo", [])
-            ]
-            expect("relatesTo", [("replaces", self._reference("report"))], relations)
+        return _relations(page.documents[0])
 
     async def _replace_twice(self) -> None:
         content = self._samples.content
@@ -294,3 +305,11 @@ def _attachment(request: dict[str, Any]) -> dict[str, Any]:
 
 def _unique_id(resource: dict[str, Any]) -> object:
     return resource["masterIdentifier"]["value"]
+
+
+def _relations(resource: dict[str, Any]) -> list[tuple[str, str]]:
+    """Code of each relatesTo, and `DocumentReference/<id>` of its target."""
+    return [
+        (relation["code"], "/".join(relation["target"]["reference"].split("/")[-2:]))
+        for relation in resource.get("relatesTo", [])
+    ]

@@ -22,20 +22,24 @@ _GATEWAY = [sys.executable, "-m", "gateway.cli", "demo"]
 _PROC = Path("/proc")
 
 
-def _commands_with(text: str) -> list[str]:
-    """Command lines of processes that run now and name `text`."""
-    if _PROC.is_dir():
-        found = []
-        for process in _PROC.glob("[0-9]*/cmdline"):
-            try:
-                found.append(process.read_bytes().replace(b"\0", b" ").decode())
-            except OSError:
-                continue
-    else:
-        found = subprocess.run(
-            ["ps", "-A", "-o", "command"], capture_output=True, text=True, check=True
-        ).stdout.splitlines()
-    return [command for command in found if text in command]
+def _processes_with(text: str) -> list[str]:
+    """Command lines of processes that run now and name `text` there or in their environment."""
+    if not _PROC.is_dir():
+        listed = subprocess.run(
+            ["ps", "-A", "-E", "-o", "command"], capture_output=True, text=True, check=True
+        )
+        return [line for line in listed.stdout.splitlines() if text in line]
+    found = []
+    for process in _PROC.glob("[0-9]*"):
+        try:
+            command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            environment = (process / "environ").read_bytes().decode("utf-8", "replace")
+        except OSError:
+            continue
+        # a process that has ended and waits for its parent has neither
+        if text in command or text in environment:
+            found.append(command)
+    return found
 
 
 @contextmanager
@@ -66,7 +70,7 @@ def _demo(state_dir: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[s
 
 def _wait_until_ended(text: str) -> list[str]:
     deadline = time.monotonic() + 30
-    while (left := _commands_with(text)) and time.monotonic() < deadline:
+    while (left := _processes_with(text)) and time.monotonic() < deadline:
         time.sleep(0.1)
     return left
 
@@ -121,7 +125,8 @@ def test_the_printed_example_can_be_published_and_retrieved(tmp_path: Path) -> N
 )
 def test_killed_it_takes_its_children_along(tmp_path: Path) -> None:
     with _demo(tmp_path) as (process, _):
-        assert _commands_with(str(tmp_path))
+        # itself, affinity domain, gateway and Redis
+        assert len(_processes_with(str(tmp_path))) >= 4
         os.kill(process.pid, signal.SIGKILL)
         process.wait(30)
         assert _wait_until_ended(str(tmp_path)) == []
