@@ -11,6 +11,7 @@ from gateway.affinity.options import AffinityOptions
 from gateway.affinity.transactions import Transactions
 from gateway.soap.contract import load_contract
 from gateway.soap.server import SoapService
+from gateway.telemetry.logs import configure
 
 _SHUTDOWN_SECONDS = 30.0
 
@@ -50,8 +51,10 @@ def create_app(options: AffinityOptions) -> web.Application:
 async def serve(options: AffinityOptions, host: str = "127.0.0.1", port: int = 0) -> None:
     """Serve until SIGTERM or SIGINT, then finish what is in flight. Port 0 takes a free one.
 
-    Prints `ready http://host:port` on standard output once requests are answered.
+    Prints `ready http://host:port`, its only line on standard output, once requests are answered; logs go
+    to standard error.
     """
+    configure()
     runner = web.AppRunner(create_app(options), access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
     await runner.setup()
     try:
