@@ -4,7 +4,6 @@ Every call goes to `peer.url` and nowhere else: redirects are not followed, and 
 XOP headers of an answer can name another host. All that can go wrong is a `PeerError` that names the peer.
 """
 
-import asyncio
 import ssl
 import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -133,7 +132,6 @@ class SoapClient:
         known = self._contract[transaction]
         lane = self._lane(peer, transaction)
         request = _request(peer, known, body, attachments, header_blocks)
-        deadline = asyncio.get_running_loop().time() + peer.total_timeout
 
         async def attempt() -> _Element:
             exchange = Exchange(peer, known)
@@ -143,8 +141,8 @@ class SoapClient:
             finally:
                 exchange.close()
 
-        async with lane.place(deadline):
-            return await lane.run(attempt, attempts=_attempts(peer, retry, attachments), deadline=deadline)
+        async with lane.place():
+            return await lane.run(attempt, _attempts(peer, retry, attachments))
 
     @asynccontextmanager
     async def open(
@@ -161,7 +159,6 @@ class SoapClient:
         known = self._contract[transaction]
         lane = self._lane(peer, transaction)
         request = _request(peer, known, body, attachments, header_blocks)
-        deadline = asyncio.get_running_loop().time() + peer.total_timeout
 
         async def attempt() -> Exchange:
             exchange = Exchange(peer, known)
@@ -172,9 +169,8 @@ class SoapClient:
                 raise
             return exchange
 
-        async with lane.place(deadline):
-            attempts = _attempts(peer, retry, attachments)
-            exchange = await lane.run(attempt, attempts=attempts, deadline=deadline)
+        async with lane.place():
+            exchange = await lane.run(attempt, _attempts(peer, retry, attachments))
             try:
                 yield StreamedReply(exchange, lane)
                 await exchange.finish()

@@ -28,7 +28,7 @@ class Peer:
     """A SOAP endpoint and how to treat it. Times in seconds.
 
     `connect_timeout` bounds connecting, `read_timeout` each wait for bytes of an answer, `total_timeout` a
-    call in whole (of a streamed answer: as far as its envelope), with its waiting and repeats.
+    call with its repeats (of a streamed answer: as far as its envelope), and the wait for a place before it.
     `max_in_flight` and `max_waiting` hold per transaction. `max_answer_bytes` bounds the envelope of an
     answer, and all of an answer that is not streamed. The circuit opens after `circuit_threshold` failures
     in a row and lets one request try again after `circuit_reset`.
@@ -79,17 +79,14 @@ class Lane:
         return _STATES[self._breaker.context.state] if self._breaker else "closed"
 
     @asynccontextmanager
-    async def place(self, deadline: float) -> AsyncIterator[None]:
-        """Hold one of the places in flight. Raises PeerBusy where too many wait, or until `deadline`.
-
-        `deadline` is a time of the running loop's clock.
-        """
+    async def place(self) -> AsyncIterator[None]:
+        """Hold one of the places in flight. Raises PeerBusy where too many wait, or none becomes free."""
         if self._places.locked():
             if self._waiting >= self.peer.max_waiting:
                 raise self._busy(f"{self._waiting} requests are already waiting for a free place")
             self._waiting += 1
             try:
-                async with asyncio.timeout_at(deadline):
+                async with asyncio.timeout(self.peer.total_timeout):
                     await self._places.acquire()
             except TimeoutError:
                 raise self._busy(f"no free place within {self.peer.total_timeout:g} s") from None
@@ -102,16 +99,18 @@ class Lane:
         finally:
             self._places.release()
 
-    async def run(self, attempt: Callable[[], Awaitable[T]], *, attempts: int, deadline: float) -> T:
+    async def run(self, attempt: Callable[[], Awaitable[T]], attempts: int) -> T:
         """Run attempts until one succeeds. Raises the PeerError of the last one.
 
         Attempts signal failure by AttemptFailed; other exceptions pass through and count as no failure.
         """
+        # time spent waiting for a place is not the peer's, so the clock starts here
+        deadline = asyncio.get_running_loop().time() + self.peer.total_timeout
         try:
             async for one in stamina.retry_context(
                 on=_is_repeatable,
                 attempts=attempts,
-                timeout=max(deadline - asyncio.get_running_loop().time(), 0.001),
+                timeout=self.peer.total_timeout,
                 wait_initial=_FIRST_PAUSE,
                 wait_max=_LONGEST_PAUSE,
                 wait_jitter=_FIRST_PAUSE,

@@ -332,12 +332,12 @@ async def test_a_place_is_given_back_when_a_waiting_or_running_call_is_cancelled
 
 
 async def test_waiting_for_a_place_ends_as_busy(client: SoapClient, retrieve_request: _Element) -> None:
-    async with raw_peer(silence) as raw:
-        peer = Peer("repo", raw.url, max_in_flight=1, total_timeout=0.3)
-        results = await asyncio.gather(
-            *(client.call(peer, "ITI-43", retrieve_request) for _ in range(2)), return_exceptions=True
-        )
-        assert {type(result) for result in results} == {PeerTimeout, PeerBusy}
+    async with raw_peer(then_good()) as raw:
+        peer = Peer("repo", raw.url, max_in_flight=1, total_timeout=0.5)
+        async with client.open(peer, "ITI-43", retrieve_request):
+            with pytest.raises(PeerBusy, match="no free place"):
+                await client.call(peer, "ITI-43", retrieve_request)
+        assert len(raw.requests) == 1
 
 
 @pytest.mark.parametrize("failing", [ERROR_PAGE, b""])
