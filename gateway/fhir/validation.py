@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from fhir.resources.R4B import get_fhir_model_class
+from fhir.resources.R4B.resource import Resource
 from fhir_core.fhirabstractmodel import FHIRAbstractModel
 from pydantic import ValidationError
 
@@ -28,6 +29,7 @@ _REFERENCE = re.compile(
 )
 _CHOICE = re.compile(r"(value|deceased|multipleBirth)[A-Z]\w*")
 
+_ABSTRACT: Final = frozenset({"Resource", "DomainResource"})
 _GENDER: Final = {"gender": frozenset({"male", "female", "other", "unknown"})}
 _BY_RESOURCE: Final[Mapping[str, Mapping[str, frozenset[str]]]] = {
     "Bundle": {
@@ -82,14 +84,15 @@ def is_resource_type(name: object) -> bool:
     if not isinstance(name, str) or not name.isalpha():
         return False
     try:
-        get_fhir_model_class(name)
+        model = get_fhir_model_class(name)
     except (KeyError, ValueError):
         return False
-    return True
+    return issubclass(model, Resource) and name not in _ABSTRACT
 
 
 def validate_resource(resource: Json, path: str, findings: Findings) -> None:
     """Report everything in which `resource` is not FHIR R4. `path` is its FHIRPath."""
+    before = len(findings.errors)
     known = _validate_contained_types(resource, path, findings)
     try:
         model = get_fhir_model_class(resource["resourceType"]).model_validate(known)
@@ -99,7 +102,6 @@ def validate_resource(resource: Json, path: str, findings: Findings) -> None:
     except (KeyError, ValueError, TypeError, AttributeError):
         findings.error(path, "structure", f"This is not a {resource['resourceType']} of FHIR R4.")
         return
-    before = len(findings.errors)
     _compare(model, known, path, findings)
     if len(findings.errors) > before:
         return
