@@ -105,9 +105,11 @@ class Contract:
             element.render(holder, element(**content))
         except (Error, TypeError) as error:
             raise ContractError(f"{transaction_id} request: {error}") from error
+        except (ValueError, AttributeError) as error:
+            # these texts may quote a value
+            raise ContractError(f"{transaction_id} request: {type(error).__name__} in zeep") from None
         body: _Element = holder[0]
         holder.remove(body)
-        etree.cleanup_namespaces(body)
         self.validate(body)
         return body
 
