@@ -39,7 +39,9 @@ def dtms(draw):
 coded = st.builds(Code, words, oids, texts(40))
 cxs = st.builds(Cx, texts(12), oids)
 reference_ids = st.one_of(
-    st.builds(ReferenceId, texts(12), oids, st.sampled_from((codes.REFERENCE_ACCESSION, codes.REFERENCE_ORDER))),
+    st.builds(
+        ReferenceId, texts(12), oids, st.sampled_from((codes.REFERENCE_ACCESSION, codes.REFERENCE_ORDER))
+    ),
     st.builds(ReferenceId, oids, st.none(), st.just(codes.REFERENCE_STUDY)),
     st.builds(ReferenceId, st.one_of(oids, uuids), st.none(), st.just(codes.REFERENCE_UNIQUE_ID)),
 )

@@ -105,7 +105,9 @@ def test_an_unmapped_code_system_is_named_with_the_setting():
 
 def test_an_unmapped_authority_is_named_with_the_setting():
     findings = Findings()
-    assert read_cx({"system": "https://ids.example", "value": "1"}, TERMS, findings, "s") == Cx("1", "2.999.2")
+    assert read_cx({"system": "https://ids.example", "value": "1"}, TERMS, findings, "s") == Cx(
+        "1", "2.999.2"
+    )
     assert read_cx({"system": "https://other.example", "value": "1"}, TERMS, findings, "s") is None
     assert "https://other.example" in findings.errors[0].diagnostics
     assert "terminology.assigning_authorities" in findings.errors[0].diagnostics

@@ -135,7 +135,9 @@ def test_a_dtm_keeps_what_precision_date_time_has(dtm, date_time):
     assert write(replace(ENTRY, creation_time=dtm))["content"][0]["attachment"]["creation"] == date_time
 
 
-@pytest.mark.parametrize("dtm", ["20240230", "20241301000000", "20230229101010", "yesterday", "2024010203040506"])
+@pytest.mark.parametrize(
+    "dtm", ["20240230", "20241301000000", "20230229101010", "yesterday", "2024010203040506"]
+)
 def test_a_time_that_does_not_exist_is_not_written(dtm):
     assert "creation" not in write(replace(ENTRY, creation_time=dtm))["content"][0]["attachment"]
 
@@ -180,9 +182,7 @@ def test_every_author_is_contained_with_role_and_institutions():
     assert role["code"] == [{"text": "Attending"}]
     assert role["specialty"][0]["coding"][0]["system"] == "http://snomed.info/sct"
     assert by_id["author0r1"]["practitioner"] == role["practitioner"] == {"reference": "#author0p"}
-    assert by_id["author0o0"]["identifier"] == [
-        {"system": "urn:ietf:rfc:3986", "value": "urn:oid:2.999.5"}
-    ]
+    assert by_id["author0o0"]["identifier"] == [{"system": "urn:ietf:rfc:3986", "value": "urn:oid:2.999.5"}]
     assert by_id["author1"]["name"] == [{"family": "Kiley"}]
 
 

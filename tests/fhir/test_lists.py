@@ -93,9 +93,7 @@ def test_authors_beyond_one_person_and_one_institution_are_reported():
         Author(person=Person(family="Kiley")),
         Author(institutions=(Organization("C"),)),
     )
-    resource = write_submission_set_list(
-        replace(SET, authors=authors), (), write_context(warnings=warnings)
-    )
+    resource = write_submission_set_list(replace(SET, authors=authors), (), write_context(warnings=warnings))
     assert_valid(resource)
     assert [w.severity for w in warnings] == ["warning"]
     context = read_context()
