@@ -34,6 +34,7 @@ class DocumentFiles:
         for number in range(256):
             (folder / f"{number:02x}").mkdir(exist_ok=True)
         _sync_folder(folder)
+        _sync_folder(folder.parent)
 
     def path(self, sha1: str) -> Path:
         """Where the content with this hash is."""
