@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gateway.model import Cx
 
-_OID = re.compile(r"[0-2](?:\.(?:0|[1-9]\d*))+")
+_OID = re.compile(r"(?:0|[1-9]\d*)(?:\.(?:0|[1-9]\d*))+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,10 @@ class AffinityOptions:
 
 
 def is_oid(value: str) -> bool:
-    """True for a dotted OID of at most 64 characters, the bound of DICOM and of ITI TF-3 4.2.3.1.7."""
+    """True for a dotted OID of at most 64 characters, the bound of DICOM and of ITI TF-3 4.2.3.1.7.
+
+    The first arc may be above 2, which no OID has but the ids of widespread test tools do.
+    """
     return len(value) <= 64 and _OID.fullmatch(value) is not None
 
 

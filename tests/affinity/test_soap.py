@@ -3,6 +3,8 @@
 import asyncio
 import hashlib
 import itertools
+import re
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -346,3 +348,26 @@ async def test_a_registry_transaction_is_not_served_by_the_repository(client):
 def test_a_wrong_option_stops_the_start(tmp_path, wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         AffinityOptions(**{"state_dir": tmp_path, "repository_unique_id": REPOSITORY, **wrong})
+
+
+CAPTURE = Path(__file__).parents[3] / "shared" / "oracle" / "messages" / "http-mtom-pnr.txt"
+
+
+@pytest.mark.skipif(not CAPTURE.exists(), reason="the oracle material is not here")
+async def test_a_submission_captured_elsewhere_is_stored(client):
+    head, _, body = CAPTURE.read_bytes().replace(b"\r\n", b"\n").partition(b"\n\n")
+    (content_type,) = (line for line in head.decode().splitlines() if line.startswith("Content-Type:"))
+    headers = {"Content-Type": content_type.partition(":")[2].strip()}
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(client.repository.url, data=body.replace(b"\n", b"\r\n"), headers=headers) as response,
+    ):
+        answer = await response.text()
+    assert "ResponseStatusType:Success" in answer
+    name = re.search(
+        rb'value="([^"]*)"[^>]*>\s*<rim:Name>\s*<rim:LocalizedString value="XDSDocumentEntry.uniqueId', body
+    )
+    assert name is not None
+    retrieved, contents = await client.retrieve(name[1].decode())
+    assert retrieved.status is ResponseStatus.SUCCESS
+    assert contents[name[1].decode()].strip().endswith(b"shall not perish from the earth.")
