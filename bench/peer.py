@@ -15,6 +15,7 @@ _SUCCESS = b"urn:oasis:names:tc:ebxml-regrep:ResponseStatusType:Success"
 _REGISTERED = (
     b'<r:RegistryResponse xmlns:r="urn:oasis:names:tc:ebxml-regrep:xsd:rs:3.0" status="' + _SUCCESS + b'"/>'
 )
+_BOUNDARY = b"uuid:5f0b1c52-8f37-4d3a-9c1e-2a6d1f6a0c11"
 _CHUNK = bytes(range(256)) * 1024
 
 
@@ -78,14 +79,16 @@ class Peer:
         )
         if size:
             head += (
-                b"\r\n--b\r\nContent-Type: application/octet-stream\r\nContent-Transfer-Encoding: binary\r\n"
+                b"\r\n--"
+                + _BOUNDARY
+                + b"\r\nContent-Type: application/octet-stream\r\nContent-Transfer-Encoding: binary\r\n"
                 b"Content-ID: <document@bench>\r\n\r\n"
             )
-        tail = b"\r\n--b--\r\n"
+        tail = b"\r\n--" + _BOUNDARY + b"--\r\n"
         response = web.StreamResponse(
             headers={
                 "Content-Type": 'multipart/related; type="application/xop+xml"; start="<root@bench>"; '
-                'start-info="application/soap+xml"; boundary="b"'
+                f'start-info="application/soap+xml"; boundary="{_BOUNDARY.decode()}"'
             }
         )
         response.content_length = len(head) + size + len(tail)

@@ -67,23 +67,34 @@ class Publisher:
             bundle = await asyncio.to_thread(read_provide_bundle, raw, self._context)
         else:
             bundle = read_provide_bundle(raw, self._context)
-        begun = await self._idempotency.begin(bundle.digest, self._lifetimes.lock)
-        if isinstance(begun, InProgress):
-            waited = await self._idempotency.wait(bundle.digest, self._lifetimes.wait)
-            begun = waited or await self._idempotency.begin(bundle.digest, self._lifetimes.lock)
+        begun = await self._begin(bundle.digest)
         if isinstance(begun, Done):
             return begun.response
-        if isinstance(begun, InProgress):
-            raise fail(
-                503,
-                "transient",
-                "The same Bundle is being stored by another request; send it again to get its answer.",
-            )
         # a client that goes away must not leave a submission half sent, nor its outcome unrecorded
         task = asyncio.create_task(self._store(bundle, begun))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         return await asyncio.shield(task)
+
+    async def _begin(self, digest: str) -> Fresh | Done:
+        """The claim to store the Bundle, or the answer of the request that did."""
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + self._lifetimes.wait
+        while True:
+            begun = await self._idempotency.begin(digest, self._lifetimes.lock)
+            if not isinstance(begun, InProgress):
+                return begun
+            left = ends - loop.time()
+            if left <= 0:
+                raise fail(
+                    503,
+                    "transient",
+                    "The same Bundle is being stored by another request; send it again to get its answer.",
+                )
+            # without an answer in the end the holder has failed or died, and one of those who wait is next
+            done = await self._idempotency.wait(digest, left)
+            if done is not None:
+                return done
 
     async def drain(self) -> None:
         """Wait until the submissions that are under way are answered and recorded."""
@@ -93,10 +104,11 @@ class Publisher:
         try:
             async with self._idempotency.renewing(claim, self._lifetimes.lock):
                 warnings = await self._submit(bundle)
+            response = write_provide_response(bundle, self._context, issues_of_warnings(warnings, "ITI-41"))
+            answer = orjson.dumps(response)
         except BaseException:
             await self._idempotency.abandon(claim)
             raise
-        answer = orjson.dumps(write_provide_response(bundle, self._context, issues_of_warnings(warnings)))
         await self._idempotency.finish(claim, answer, self._lifetimes.answer)
         return answer
 

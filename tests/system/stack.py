@@ -149,9 +149,11 @@ class Service:
                 stderr=log,
             )
         assert self.process.stdout is not None
-        line = (await asyncio.wait_for(self.process.stdout.readline(), 60)).decode().split()
-        assert line[:1] == ["ready"], self._log.read_text()[-2000:]
-        return line[1]
+        line = (await asyncio.wait_for(self.process.stdout.readline(), 60)).decode()
+        assert line.startswith("ready "), (
+            f"{line!r} {self.process.returncode} {self._log.read_text()[-2000:]}"
+        )
+        return line.split()[1]
 
     @property
     def pid(self) -> int:
@@ -197,5 +199,7 @@ def gateway_service(folder: Path, port: int, affinity_port: int) -> Service:
         "GATEWAY_REGISTRY__URL": f"{domain}/registry",
         "GATEWAY_REPOSITORIES": f'[{{"unique_id": "{REPOSITORY}", "url": "{domain}/repository"}}]',
         "GATEWAY_LOG__LEVEL": "warning",
+        # a killed gateway's claims are free after this
+        "GATEWAY_LIFETIMES__PUBLISH_LOCK": "1.5",
     }
     return Service(["serve"], environment, folder / "gateway.log")
