@@ -8,6 +8,7 @@ ref-1 of FHIR R4).
 
 import re
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Final
 
@@ -169,8 +170,11 @@ def _compare_value(read: Any, item: Any, path: str, findings: Findings) -> None:
         _compare(read, item, path, findings)
     elif isinstance(read, FHIRAbstractModel | list | dict) or isinstance(item, dict | list):
         findings.error(path, "structure", "This element is an object in FHIR JSON.")
-    elif (isinstance(read, bool) or isinstance(item, bool)) and read is not item:
-        findings.error(path, "value", "This element is true or false in FHIR JSON.")
+    elif isinstance(read, bool) or isinstance(item, bool):
+        if read is not item:
+            findings.error(path, "value", "This element takes true or false where FHIR does, and only there.")
+    elif isinstance(item, str) == isinstance(read, int | float | Decimal):
+        findings.error(path, "value", "This element takes a number for text or text for a number.")
     elif isinstance(read, int) and not isinstance(item, int):
         findings.error(path, "value", "This element is a whole number in FHIR JSON.")
 

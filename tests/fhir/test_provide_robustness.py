@@ -82,6 +82,13 @@ def try_to_read(made):
     write_provide_response(provided, samples.context())
 
 
+def holds(place, step):
+    """True where an earlier change has left this step of a path in place."""
+    if isinstance(step, str):
+        return isinstance(place, dict) and step in place
+    return isinstance(place, list) and step < len(place)
+
+
 @given(st.lists(st.tuples(st.sampled_from(PLACES), ODD), min_size=1, max_size=3))
 @settings(max_examples=250, deadline=None)
 def test_values_that_do_not_belong_there(changes):
@@ -89,15 +96,9 @@ def test_values_that_do_not_belong_there(changes):
     for path, value in changes:
         place = made
         for step in path[:-1]:
-            try:
-                place = place[step]
-            except (KeyError, IndexError, TypeError):
-                break
-        else:
-            try:
-                place[path[-1]] = value
-            except (KeyError, IndexError, TypeError):
-                continue
+            place = place[step] if holds(place, step) else None
+        if holds(place, path[-1]):
+            place[path[-1]] = copy.deepcopy(value)
     try_to_read(made)
 
 
