@@ -74,7 +74,8 @@ class Peer:
 
     async def _multipart(self, request: web.Request, root: bytes, size: int) -> web.StreamResponse:
         head = (
-            b'--b\r\nContent-Type: application/xop+xml; charset=UTF-8; type="application/soap+xml"\r\n'
+            b"--" + _BOUNDARY + b"\r\n"
+            b'Content-Type: application/xop+xml; charset=UTF-8; type="application/soap+xml"\r\n'
             b"Content-Transfer-Encoding: binary\r\nContent-ID: <root@bench>\r\n\r\n" + root
         )
         if size:

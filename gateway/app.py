@@ -142,6 +142,7 @@ def use_cases(settings: Settings, parts: Parts, base_url: str) -> UseCases:
                 patient_reference=references.of,
                 document_url=document_url,
                 repository_unique_id=publish_to.unique_id,
+                max_bytes=settings.server.max_bundle_bytes,
             ),
             PublishLifetimes(
                 answer=settings.lifetimes.idempotency,

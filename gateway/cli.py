@@ -83,11 +83,15 @@ def affinity(
     from gateway.affinity.app import serve as run
     from gateway.affinity.options import AffinityOptions
 
-    options = AffinityOptions(
-        state_dir=state_dir,
-        repository_unique_id=repository_unique_id,
-        home_community_id=home_community_id,
-    )
+    try:
+        options = AffinityOptions(
+            state_dir=state_dir,
+            repository_unique_id=repository_unique_id,
+            home_community_id=home_community_id,
+        )
+    except ValueError as error:
+        typer.echo(f"affinity: {error}", err=True)
+        raise typer.Exit(2) from None
     try:
         asyncio.run(run(options, host, port))
     except OSError as error:

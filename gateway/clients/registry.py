@@ -26,7 +26,7 @@ class DocumentRegistry:
         answer = await self._soap.call(self.peer, "ITI-18", write_query(query), retry=True)
         try:
             reader = QueryResponseReader(answer)
-            while not reader.read_some(_ENTRIES_PER_STEP):
+            while not reader.read_some(_ENTRIES_PER_STEP):  # noqa: ASYNC110 - gives way, waits for nothing
                 await asyncio.sleep(0)
             result = reader.result()
         except MetadataError as error:
