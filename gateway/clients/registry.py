@@ -10,8 +10,8 @@ from gateway.model.errors import PeerProtocolError
 from gateway.model.query import StoredQuery
 from gateway.soap.client import Peer, SoapClient
 
-_ENTRIES_PER_STEP = 25
-"""Objects read before other requests get their turn: about 3 ms of work."""
+_ENTRIES_PER_STEP = 10
+"""Objects read before other requests get their turn: about 1 ms of work."""
 
 
 class DocumentRegistry:
@@ -25,7 +25,7 @@ class DocumentRegistry:
         """Run one stored query. Raises PeerError, or RegistryFailure where the registry answers Failure."""
         answer = await self._soap.call(self.peer, "ITI-18", write_query(query), retry=True)
         try:
-            reader = QueryResponseReader(answer)
+            reader = QueryResponseReader(answer, consume=True)
             while not reader.read_some(_ENTRIES_PER_STEP):  # noqa: ASYNC110 - gives way, waits for nothing
                 await asyncio.sleep(0)
             result = reader.result()

@@ -4,7 +4,8 @@ The reader is on the path of every search: it works in steps, so that an answer 
 does not hold up other requests.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
 
 from lxml.etree import Element, SubElement, _Element
 
@@ -47,16 +48,19 @@ class QueryResponseReader:
     """Reads an answer object by object.
 
     An object without what identifies it (a DocumentEntry without uniqueId) is left out, and the result
-    says so in a warning.
+    says so in a warning. With `consume` each object is taken out of the tree once it is read: to free a
+    large tree at once holds up other requests as much as to read it would.
     """
 
-    def __init__(self, element: _Element) -> None:
+    def __init__(self, element: _Element, *, consume: bool = False) -> None:
         if element.tag not in (ADHOC_QUERY_RESPONSE, REGISTRY_RESPONSE):
             raise MetadataError("XDSRegistryError", "the answer is not an AdhocQueryResponse")
         self._element = element
         object_list = element.find(REGISTRY_OBJECT_LIST)
         self._labels = {} if object_list is None else package_labels(object_list)
+        self._list = object_list
         self._objects: Iterator[_Element] = iter(()) if object_list is None else iter(object_list)
+        self._consume = consume
         self._position = 0
         self._warnings: list[RegistryError] = []
         self._entries: list[DocumentEntry] = []
@@ -67,10 +71,16 @@ class QueryResponseReader:
 
     def read_some(self, n: int) -> bool:
         """Read the next `n` objects. True when the whole answer is read."""
-        for _ in range(n):
-            element = next(self._objects, None)
-            if element is None:
-                return True
+        if self._consume and self._list is not None:
+            self._read_all(self._list[:n])
+            del self._list[:n]
+            return len(self._list) == 0
+        batch = list(islice(self._objects, n))
+        self._read_all(batch)
+        return len(batch) < n
+
+    def _read_all(self, objects: Iterable[_Element]) -> None:
+        for element in objects:
             self._position += 1
             try:
                 self._read(element)
@@ -82,7 +92,6 @@ class QueryResponseReader:
                         severity=Severity.WARNING,
                     )
                 )
-        return False
 
     def _read(self, element: _Element) -> None:
         tag = element.tag

@@ -5,7 +5,6 @@ metadata are checked on the way with the last chunk held back, so that a client 
 document for a complete one (IHE MHD 4.2.4 2:3.68; ITI TF-2 3.43).
 """
 
-import hashlib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from gateway.clients.registry import DocumentRegistry
 from gateway.clients.repository import DocumentRepository
 from gateway.fhir.issues import OutcomeError, fail
 from gateway.mhd.conditions import ByteRange, UnsatisfiableRange, accepts, none_match, parse_range
+from gateway.mhd.stream_digest import StreamDigest
 from gateway.model import AvailabilityStatus, DocumentEntry, DocumentRequest, RegistryFailure
 from gateway.model.codes import EMPTY_SHA1
 from gateway.model.errors import PeerError
@@ -206,7 +206,7 @@ def _etag(key: DocumentKey) -> str | None:
 async def _checked(chunks: AsyncIterator[bytes], key: DocumentKey) -> AsyncIterator[bytes]:
     """Pass the chunks on, the last one only when size and SHA-1 of the whole agree with the metadata."""
     size, expected = _size(key), None if _delayed(key) else key.hash
-    digest = hashlib.sha1(usedforsecurity=False) if expected else None
+    digest = StreamDigest() if expected else None
     seen = 0
     held = b""
     async for chunk in chunks:
@@ -214,13 +214,13 @@ async def _checked(chunks: AsyncIterator[bytes], key: DocumentKey) -> AsyncItera
         if size is not None and seen > size:
             raise AlteredDocument(f"longer than the {size} bytes of the metadata")
         if digest is not None:
-            digest.update(chunk)
+            await digest.update(chunk)
         if held:
             yield held
         held = chunk
     if size is not None and seen != size:
         raise AlteredDocument(f"{seen} bytes instead of the {size} of the metadata")
-    if digest is not None and digest.hexdigest() != expected:
+    if digest is not None and await digest.hexdigest() != expected:
         raise AlteredDocument("its SHA-1 is not that of the metadata")
     if held:
         yield held

@@ -4,6 +4,7 @@ Sources: W3C MTOM and XOP 1.0, RFC 2387 (multipart/related), RFC 2392 (cid), ITI
 err in every direction, so a message is judged by its media types, never by what was expected.
 """
 
+import asyncio
 import re
 import tempfile
 from collections.abc import AsyncIterator, Mapping
@@ -26,6 +27,8 @@ MULTIPART_RELATED: Final = "multipart/related"
 _XML_TYPES: Final = frozenset({"", SOAP_MEDIA_TYPE, XOP_MEDIA_TYPE, "application/xml", "text/xml"})
 _IN_MEMORY: Final = 256 * 1024
 _CHUNK: Final = 256 * 1024
+_PARSED_AT_ONCE: Final = 64 * 1024
+"""Bytes of XML parsed before other requests get their turn: about 0.4 ms of work."""
 
 _PARAMETER = re.compile(r';\s*([^\s=;"]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;]*))')
 
@@ -259,7 +262,10 @@ async def _read_root(
         raise NotSoap(f"the media type of the root part is {_safe_name(media.name)}, not one of SOAP")
     feeder = XmlFeeder(huge=huge, charset=media.parameters.get("charset") or None, max_bytes=limits.envelope)
     async for chunk in source:
-        feeder.feed(chunk)
+        for start in range(0, len(chunk), _PARSED_AT_ONCE):
+            if start:
+                await asyncio.sleep(0)
+            feeder.feed(chunk[start : start + _PARSED_AT_ONCE])
     return feeder.close()
 
 

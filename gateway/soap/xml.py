@@ -12,7 +12,7 @@ from lxml import etree
 from lxml.etree import _Element
 
 _PROLOG_LIMIT: Final = 64 * 1024
-_FEED_ABOVE: Final = 512 * 1024
+_FEED_ABOVE: Final = 128 * 1024
 """Larger documents are parsed piece by piece as they arrive, so that no single step holds the loop."""
 
 _ENCODINGS: Final = frozenset(
