@@ -74,9 +74,9 @@ def gateway_settings(folder: Path, peer: str, entries: int, size: int) -> dict[s
 
 
 @contextmanager
-def gateway(peer: str, entries: int = 10, size: int = 1 << 20) -> Iterator[Child]:
-    """A gateway with a probe, in front of the bench peer."""
+def gateway(peer: str, entries: int = 10, size: int = 1 << 20, **more: str) -> Iterator[Child]:
+    """A gateway with a probe, in front of the bench peer; `more` is set in its environment."""
     with TemporaryDirectory(prefix="bench") as folder:
-        settings = gateway_settings(Path(folder), peer, entries, size)
+        settings = gateway_settings(Path(folder), peer, entries, size) | more
         with child("-m", "bench.probed", environment=settings) as running:
             yield running

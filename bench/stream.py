@@ -4,7 +4,7 @@ import hashlib
 import socket
 import statistics
 import time
-from pathlib import Path
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from bench import report
@@ -57,46 +57,59 @@ def fetch(url: str, size: int) -> tuple[float, float]:
     return received / elapsed / 1e6, (first - started) * 1000
 
 
-def _peak(process: Child) -> int:
-    lines = Path(f"/proc/{process.process.pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+@dataclass
+class _Way:
+    """One way to the same bytes."""
+
+    url: str
+    probe: Child | None = None
+    rates: list[float] = field(default_factory=list)
+    firsts: list[float] = field(default_factory=list)
+    added: str = ""
+    blocked: str = ""
 
 
 def run(size: int, rounds: int) -> None:
-    """Fetch `size` bytes through both, in turns."""
-    token = document_token(REPOSITORY, size, _sha1(size))
+    """Fetch `size` bytes through each, in turns: a proxy, the gateway as it comes, and with SHA-1 checked."""
+    path = f"content/{document_token(REPOSITORY, size, _sha1(size))}"
     with (
         child("-m", "bench.peer") as peer,
         child("-m", "bench.proxy", peer.url) as proxy,
         gateway(peer.url, size=size) as running,
+        gateway(peer.url, size=size, GATEWAY_RETRIEVE__VERIFY_SHA1_UP_TO=str(size)) as verifying,
     ):
-        urls = {"plain proxy": f"{proxy.url}/plain/{size}", "gateway": f"{running.url}/content/{token}"}
+        ways = {
+            "plain proxy": _Way(f"{proxy.url}/plain/{size}"),
+            "gateway": _Way(f"{running.url}/{path}", running),
+            "gateway, SHA-1 checked": _Way(f"{verifying.url}/{path}", verifying),
+        }
         fetch(f"{proxy.url}/plain/1000", 1000)
-        idle = running.ask()["rss_kib"]
-        rates: dict[str, list[float]] = {name: [] for name in urls}
-        firsts: dict[str, list[float]] = {name: [] for name in urls}
+        idle = {name: way.probe.ask()["rss_kib"] for name, way in ways.items() if way.probe}
         for _ in range(rounds):
-            for name, url in urls.items():
-                rate, first = fetch(url, size)
-                rates[name].append(rate)
-                firsts[name].append(first)
-        after = running.ask()
-        blocked, added = after["blocked_ms"], (after["peak_kib"] - idle) / 1024
-    share = statistics.median(rates["gateway"]) / statistics.median(rates["plain proxy"])
+            for way in ways.values():
+                rate, first = fetch(way.url, size)
+                way.rates.append(rate)
+                way.firsts.append(first)
+        for name, way in ways.items():
+            if way.probe:
+                after = way.probe.ask()
+                way.added = f"{(after['peak_kib'] - idle[name]) / 1024:.1f}"
+                way.blocked = f"{after['blocked_ms']:.1f}"
+    plain = statistics.median(ways["plain proxy"].rates)
     rows = [
         (
             name,
-            max(rates[name]),
-            statistics.median(rates[name]),
-            min(firsts[name]),
-            f"{added:.1f}" if name == "gateway" else "",
-            f"{blocked:.1f}" if name == "gateway" else "",
-            f"{share * 100:.0f} %" if name == "gateway" else "100 %",
+            max(way.rates),
+            statistics.median(way.rates),
+            min(way.firsts),
+            way.added,
+            way.blocked,
+            f"{statistics.median(way.rates) / plain * 100:.0f} %",
         )
-        for name in urls
+        for name, way in ways.items()
     ]
     report.show(
-        f"ITI-68 of {size / 1e6:,.0f} MB, SHA-1 checked on the way",
+        f"ITI-68 of {size / 1e6:,.0f} MB",
         ("through", "MB/s best", "MB/s median", "first byte ms", "added MiB", "blocked ms", "of proxy"),
         rows,
     )

@@ -6,7 +6,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 from aiohttp import web
@@ -30,7 +30,7 @@ from gateway.mhd.middleware import access_log, outcomes
 from gateway.mhd.publish import Publisher, PublishLifetimes
 from gateway.mhd.read import Reader
 from gateway.mhd.references import PatientReferences, document_urls
-from gateway.mhd.retrieve import Retriever
+from gateway.mhd.retrieve import RetrievePolicy, Retriever
 from gateway.mhd.routes import MhdRoutes, UseCases
 from gateway.security.document_urls import DocumentTokens, PageTokens
 from gateway.security.patient_ids import PatientIds
@@ -165,7 +165,12 @@ def use_cases(settings: Settings, parts: Parts, base_url: str) -> UseCases:
             write_context=write_context,
             limits=FindLimits(settings.search.max_results, settings.lifetimes.snapshot),
         ),
-        retriever=Retriever(registry, repositories, tokens, settings.retrieve.deprecated),
+        retriever=Retriever(
+            registry,
+            repositories,
+            tokens,
+            RetrievePolicy(settings.retrieve.deprecated, settings.retrieve.verify_sha1_up_to),
+        ),
         reader=Reader(registry, patient_ids, write_context),
         capability_statement=lambda: write_capability_statement(base_url),
     )
@@ -204,7 +209,11 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
                 await stack.enter_async_context(embedded)
             except EmbeddedRedisError as error:
                 raise StartError(f"redis: {error}") from None
-            options = embedded.options
+            options = replace(
+                embedded.options,
+                connect_timeout=settings.redis.connect_timeout,
+                operation_timeout=settings.redis.operation_timeout,
+            )
         else:
             options = redis_options(settings)
         store = await stack.enter_async_context(

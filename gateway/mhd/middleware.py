@@ -38,10 +38,9 @@ async def outcomes(request: web.Request, handler: Handler) -> web.StreamResponse
         log.warning("peer.error", peer=error.peer, transaction=error.transaction, error=type(error).__name__)
         return _write(outcome_of_peer_error(error))
     except AlteredDocument as error:
-        log.error("retrieve.altered", reason=str(error))
-        return _write(
-            fail(502, "exception", f"The repository's document is not the registered one: {error}.")
-        )
+        log.error("retrieve.altered", peer=error.peer, reason=str(error))
+        text = f"{error.peer} (ITI-43): The document is not the one that is registered: {error}."
+        return _write(fail(502, "exception", text))
     except web.HTTPException as error:
         if error.status < 400:
             raise

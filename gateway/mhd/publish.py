@@ -17,14 +17,14 @@ from gateway.clients.registry import DocumentRegistry
 from gateway.clients.repository import DocumentRepository, OutgoingDocument
 from gateway.correlation.idempotency import Done, Fresh, IdempotencyStore, InProgress
 from gateway.fhir.issues import fail
-from gateway.fhir.outcome import issues_of_warnings
+from gateway.fhir.outcome import issues_of_warnings, outcome_of_failure
 from gateway.fhir.provide_bundle import ProvideBundle, ProvideContext, read_provide_bundle
 from gateway.fhir.provide_response import write_provide_response
 from gateway.model import RegistryError, RegistryFailure
 from gateway.model.errors import PeerError
 from gateway.model.query import ANY_DOCUMENT, GetSubmissionSetAndContents
 
-_READ_IN_THREAD = 1 << 20
+_READ_IN_THREAD = 256 * 1024
 """Bodies above this are parsed, decoded and hashed outside the event loop."""
 
 log = structlog.get_logger()
@@ -55,6 +55,8 @@ class Publisher:
         self._idempotency = idempotency
         self._context = context
         self._lifetimes = lifetimes
+        # more threads would only make the event loop wait longer for the interpreter
+        self._reading = asyncio.Semaphore(1)
         self._running: set[asyncio.Task[bytes]] = set()
 
     async def publish(self, raw: bytes) -> bytes:
@@ -63,10 +65,7 @@ class Publisher:
         Raises OutcomeError for a Bundle that breaks a rule, RegistryFailure and PeerError for what the
         domain behind says; nothing is stored then, or the error says that the outcome is unknown.
         """
-        if len(raw) > _READ_IN_THREAD:
-            bundle = await asyncio.to_thread(read_provide_bundle, raw, self._context)
-        else:
-            bundle = read_provide_bundle(raw, self._context)
+        bundle = await self._read(raw)
         begun = await self._begin(bundle.digest)
         if isinstance(begun, Done):
             return begun.response
@@ -75,6 +74,12 @@ class Publisher:
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         return await asyncio.shield(task)
+
+    async def _read(self, raw: bytes) -> ProvideBundle:
+        if len(raw) <= _READ_IN_THREAD:
+            return read_provide_bundle(raw, self._context)
+        async with self._reading:
+            return await asyncio.to_thread(read_provide_bundle, raw, self._context)
 
     async def _begin(self, digest: str) -> Fresh | Done:
         """The claim to store the Bundle, or the answer of the request that did."""
@@ -116,9 +121,9 @@ class Publisher:
         documents = [OutgoingDocument(d.entry_uuid, d.mime_type, d.content) for d in bundle.documents]
         try:
             response = await self._repository.provide_and_register(bundle.submission, documents)
-        except RegistryFailure:
+        except RegistryFailure as failure:
             # the failure may only say that an earlier attempt was stored after all
-            if await self._is_stored(bundle):
+            if await self._was_stored_before(bundle, failure):
                 return ()
             raise
         except PeerError as error:
@@ -126,6 +131,15 @@ class Publisher:
                 raise
             return await self._after_unknown_outcome(bundle, error)
         return response.errors
+
+    async def _was_stored_before(self, bundle: ProvideBundle, failure: RegistryFailure) -> bool:
+        """Ask the registry; where it does not answer, only a conflict leaves open what is true."""
+        try:
+            return await self._is_stored(bundle)
+        except (PeerError, RegistryFailure):
+            if outcome_of_failure(failure).status == 409:
+                raise
+            return False
 
     async def _after_unknown_outcome(
         self, bundle: ProvideBundle, error: PeerError

@@ -1,7 +1,7 @@
 """Retrieve Document (ITI-68) carried out as Retrieve Document Set (ITI-43).
 
-The document flows from the repository's answer to the client in constant memory. Size and SHA-1 of the
-metadata are checked on the way with the last chunk held back, so that a client never takes an altered
+The document flows from the repository's answer to the client in constant memory. Its size, and up to a
+limit its SHA-1, are checked on the way with the last chunk held back, so that a client never takes an altered
 document for a complete one (IHE MHD 4.2.4 2:3.68; ITI TF-2 3.43).
 """
 
@@ -26,7 +26,11 @@ _DEFAULT_TYPE = "application/octet-stream"
 
 
 class AlteredDocument(Exception):
-    """The repository's bytes are not those that the registry describes; the text says in what."""
+    """The bytes of the repository `peer` are not those that the registry describes; the text says in what."""
+
+    def __init__(self, peer: str, difference: str) -> None:
+        super().__init__(difference)
+        self.peer = peer
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,14 @@ class Retrieval:
         return self.range.length if self.range else self.size
 
 
+@dataclass(frozen=True, slots=True)
+class RetrievePolicy:
+    """What becomes of superseded documents, and up to how many bytes the SHA-1 is checked."""
+
+    deprecated: Literal["serve", "gone"] = "serve"
+    verify_sha1_up_to: int = 64 * 1024 * 1024
+
+
 class Retriever:
     """The use case of ITI-68."""
 
@@ -67,12 +79,12 @@ class Retriever:
         registry: DocumentRegistry,
         repositories: Mapping[str, DocumentRepository],
         tokens: DocumentTokens,
-        deprecated: Literal["serve", "gone"],
+        policy: RetrievePolicy,
     ) -> None:
         self._registry = registry
         self._repositories = repositories
         self._tokens = tokens
-        self._deprecated = deprecated
+        self._policy = policy
 
     async def describe(self, token: str, conditions: Conditions) -> Retrieval:
         """Answer a HEAD request from the registry, without moving the document."""
@@ -95,13 +107,13 @@ class Retriever:
             await self._check_registered(key)
             yield Retrieval(304, key.mime_type or _DEFAULT_TYPE, etag, _size(key), None, None)
             return
-        if self._deprecated == "gone":
+        if self._policy.deprecated == "gone":
             await self._check_registered(key)
         wanted = self._range(key, conditions)
         repository, request = self._route(key)
         try:
             async with repository.retrieve(request) as document:
-                chunks = _checked(document.chunks, key)
+                chunks = _checked(document.chunks, key, self._policy)
                 first = await anext(chunks, b"")
                 media_type = key.mime_type or document.header.mime_type or _DEFAULT_TYPE
                 whole = _chain(first, chunks)
@@ -181,7 +193,7 @@ class Retriever:
                 "The document is not registered any more.",
                 details_code="XDSDocumentUniqueIdError",
             )
-        if self._deprecated == "gone" and entry.status is AvailabilityStatus.DEPRECATED:
+        if self._policy.deprecated == "gone" and entry.status is AvailabilityStatus.DEPRECATED:
             raise _superseded()
         return entry
 
@@ -203,25 +215,28 @@ def _etag(key: DocumentKey) -> str | None:
     return f'"{key.hash}"' if key.hash and not _delayed(key) else None
 
 
-async def _checked(chunks: AsyncIterator[bytes], key: DocumentKey) -> AsyncIterator[bytes]:
+async def _checked(
+    chunks: AsyncIterator[bytes], key: DocumentKey, policy: RetrievePolicy
+) -> AsyncIterator[bytes]:
     """Pass the chunks on, the last one only when size and SHA-1 of the whole agree with the metadata."""
     size, expected = _size(key), None if _delayed(key) else key.hash
-    digest = StreamDigest() if expected else None
+    hashed = expected is not None and (size or 0) <= policy.verify_sha1_up_to
+    digest = StreamDigest() if hashed else None
     seen = 0
     held = b""
     async for chunk in chunks:
         seen += len(chunk)
         if size is not None and seen > size:
-            raise AlteredDocument(f"longer than the {size} bytes of the metadata")
+            raise AlteredDocument(peer, f"longer than the {size} bytes of the metadata")
         if digest is not None:
             await digest.update(chunk)
         if held:
             yield held
         held = chunk
     if size is not None and seen != size:
-        raise AlteredDocument(f"{seen} bytes instead of the {size} of the metadata")
+        raise AlteredDocument(peer, f"{seen} bytes instead of the {size} of the metadata")
     if digest is not None and await digest.hexdigest() != expected:
-        raise AlteredDocument("its SHA-1 is not that of the metadata")
+        raise AlteredDocument(peer, "its SHA-1 is not that of the metadata")
     if held:
         yield held
 
