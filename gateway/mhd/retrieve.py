@@ -113,7 +113,7 @@ class Retriever:
         repository, request = self._route(key)
         try:
             async with repository.retrieve(request) as document:
-                chunks = _checked(document.chunks, key, self._policy)
+                chunks = _checked(document.chunks, key, self._policy, repository.peer.name)
                 first = await anext(chunks, b"")
                 media_type = key.mime_type or document.header.mime_type or _DEFAULT_TYPE
                 whole = _chain(first, chunks)
@@ -216,7 +216,7 @@ def _etag(key: DocumentKey) -> str | None:
 
 
 async def _checked(
-    chunks: AsyncIterator[bytes], key: DocumentKey, policy: RetrievePolicy
+    chunks: AsyncIterator[bytes], key: DocumentKey, policy: RetrievePolicy, peer: str
 ) -> AsyncIterator[bytes]:
     """Pass the chunks on, the last one only when size and SHA-1 of the whole agree with the metadata."""
     size, expected = _size(key), None if _delayed(key) else key.hash

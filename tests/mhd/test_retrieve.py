@@ -11,6 +11,7 @@ from gateway.model import DocumentHeader
 from gateway.model.codes import EMPTY_SHA1
 from gateway.security.document_urls import DocumentKey, DocumentTokens
 from gateway.security.sealing import KeyRing
+from gateway.soap.client import Peer
 
 CONTENT = [b"first", b"second", b"last"]
 WHOLE = b"".join(CONTENT)
@@ -20,6 +21,8 @@ TOKENS = DocumentTokens(KeyRing([bytes(32)]))
 
 class Repository:
     """Returns the chunks that it is given."""
+
+    peer = Peer("repository 2.999.10", "http://127.0.0.1:1/xds/repository")
 
     def __init__(self, chunks, mime_type="text/plain"):
         self.chunks, self.mime_type = chunks, mime_type

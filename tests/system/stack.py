@@ -84,8 +84,13 @@ async def _site(app: web.Application) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def running_stack(folder: Path, **overrides: Any) -> AsyncIterator[Stack]:
-    """Affinity domain and gateway in this process; state below `folder`."""
+async def running_stack(
+    folder: Path, *, peers: dict[str, Any] | None = None, **overrides: Any
+) -> AsyncIterator[Stack]:
+    """Affinity domain and gateway in this process; state below `folder`.
+
+    `peers` are settings of the registry and the repository alike, `overrides` other settings.
+    """
     calls: Counter[str] = Counter()
     holder: list[Stack] = []
 
@@ -103,28 +108,36 @@ async def running_stack(folder: Path, **overrides: Any) -> AsyncIterator[Stack]:
         AffinityOptions(state_dir=folder / "affinity", repository_unique_id=REPOSITORY)
     )
     affinity.middlewares.insert(0, observe)
-    listener = socket.create_server(("127.0.0.1", 0))
-    base_url = f"http://127.0.0.1:{listener.getsockname()[1]}/fhir"
-    async with _site(affinity) as domain, aiohttp.ClientSession() as session:
+    async with _site(affinity) as domain:
+        common = peers or {}
+        repository = {"unique_id": REPOSITORY, "url": f"{domain}/xds/repository", **common}
         values: dict[str, Any] = {
             "state_dir": folder / "gateway",
-            "registry": {"url": f"{domain}/xds/registry"},
-            "repositories": [{"unique_id": REPOSITORY, "url": f"{domain}/xds/repository"}],
+            "registry": {"url": f"{domain}/xds/registry", **common},
+            "repositories": [repository],
             **overrides,
         }
-        settings = Settings(**values)
-        async with open_parts(settings) as parts:
-            app, _ = create_app(settings, parts, base_url)
-            runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1)
-            await runner.setup()
-            await web.SockSite(runner, listener).start()
-            stack = Stack(base_url, session, settings, calls)
+        async with running_gateway(Settings(**values)) as stack:
+            stack.soap_calls = calls
             holder.append(stack)
-            try:
-                yield stack
-            finally:
-                await runner.cleanup()
-                listener.close()
+            yield stack
+
+
+@asynccontextmanager
+async def running_gateway(settings: Settings) -> AsyncIterator[Stack]:
+    """A gateway in this process, on a free port. Its own URLs begin with `server.base_url` where that is set."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    here = f"http://127.0.0.1:{listener.getsockname()[1]}/fhir"
+    async with aiohttp.ClientSession() as session, open_parts(settings) as parts:
+        app, _ = create_app(settings, parts, settings.server.base_url or here)
+        runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1)
+        await runner.setup()
+        await web.SockSite(runner, listener).start()
+        try:
+            yield Stack(here, session, settings)
+        finally:
+            await runner.cleanup()
+            listener.close()
 
 
 class Service:
