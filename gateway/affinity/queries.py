@@ -120,7 +120,8 @@ def _get_all(connection: sqlite3.Connection, query: GetAll) -> Found:
         _rows(connection, "submission_set", of_sets),
         _rows(connection, "folder", of_folders),
     )
-    found.associations = _among(connection, found.uuids())
+    # one end is enough: what a current document replaced is named even where it is not part of the answer
+    found.associations = _touching(connection, found.uuids())
     return found
 
 
@@ -247,9 +248,7 @@ def _touching(
     return _association_rows(connection, conditions)
 
 
-def _among(
-    connection: sqlite3.Connection, uuids: list[str], also: Iterable[str] = ()
-) -> list[AssociationRow]:
+def _among(connection: sqlite3.Connection, uuids: list[str], also: Iterable[str]) -> list[AssociationRow]:
     """Associations whose both ends are in `uuids` or that are named by `also`, with their memberships."""
     within = Conditions()
     within.one_of("source", uuids)

@@ -24,7 +24,6 @@ from gateway.model import (
 from gateway.model.codes import APND, DOCUMENT_RELATIONS, HAS_MEMBER, IS_SNAPSHOT_OF, REPLACEMENTS, XFRM
 from gateway.model.dtm import to_dtm
 
-_NEED_APPROVED_TARGET = REPLACEMENTS | {APND, XFRM}
 _CHILDREN = (APND, XFRM)
 
 
@@ -159,14 +158,7 @@ class _Held:
             )
         if target.patient_id != self._patient:
             yield _other_patient(name, "targetObject")
-        if (
-            association.type in _NEED_APPROVED_TARGET
-            and association.target not in self._new_entries
-            and target.status is not AvailabilityStatus.APPROVED
-        ):
-            yield RegistryError(
-                Refusal.DEPRECATED_DOCUMENT, f"{name}: targetObject {association.target} is deprecated"
-            )
+        yield from self._deprecated_errors(association, target)
         if (association.type == IS_SNAPSHOT_OF) != target.on_demand:
             yield RegistryError(
                 Refusal.REGISTRY_METADATA,
@@ -186,8 +178,8 @@ class _Held:
                 Refusal.REGISTRY_METADATA,
                 f"{name}: SubmissionSetStatus must be Reference for a DocumentEntry registered before",
             )
-        if entry.patient_id != self._patient:
-            yield _other_patient(name, "targetObject")
+        # its patient may be another one: a mother's result is filed with the child's submission
+        yield from self._deprecated_errors(association, entry)
 
     def _folder_member_errors(self, association: Association) -> Iterator[RegistryError]:
         name = _name(association)
@@ -199,8 +191,18 @@ class _Held:
             yield _other_patient(name, "sourceObject")
         if entry is None:
             yield _unresolved(name, "targetObject", "DocumentEntry")
-        elif entry.patient_id != self._patient:
-            yield _other_patient(name, "targetObject")
+        else:
+            if entry.patient_id != self._patient:
+                yield _other_patient(name, "targetObject")
+            yield from self._deprecated_errors(association, entry)
+
+    def _deprecated_errors(self, association: Association, target: DocumentEntry) -> Iterator[RegistryError]:
+        """An Association of whatever type cannot end at a deprecated document (ITI TF-3 Table 4.2.4.1-2)."""
+        if association.target not in self._new_entries and target.status is not AvailabilityStatus.APPROVED:
+            yield RegistryError(
+                Refusal.DEPRECATED_DOCUMENT,
+                f"{_name(association)}: targetObject {association.target} is deprecated",
+            )
 
 
 def _name(association: Association) -> str:

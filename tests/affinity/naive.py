@@ -101,7 +101,7 @@ def evaluate(all_: Content, q) -> Content:
     def touching(uuids):
         return [a for a in all_.associations if a.source in uuids or a.target in uuids]
 
-    def closed(content, also=()):
+    def closed(content, also):
         held = set(content.uuids())
         kept = {a.entry_uuid for a in all_.associations if a.source in held and a.target in held}
         kept |= {a.entry_uuid for a in all_.associations if a.entry_uuid in also}
@@ -137,23 +137,21 @@ def evaluate(all_: Content, q) -> Content:
                 ]
             )
         case GetAll():
-            return closed(
-                Content(
-                    [
-                        e
-                        for e in all_.entries
-                        if e.patient_id == q.patient_id
-                        and e.status in q.entry_status
-                        and content_matches(e, q)
-                    ],
-                    [
-                        s
-                        for s in all_.submission_sets
-                        if s.patient_id == q.patient_id and s.status in q.submission_set_status
-                    ],
-                    [f for f in all_.folders if f.patient_id == q.patient_id and f.status in q.folder_status],
-                )
+            found = Content(
+                [
+                    e
+                    for e in all_.entries
+                    if e.patient_id == q.patient_id and e.status in q.entry_status and content_matches(e, q)
+                ],
+                [
+                    s
+                    for s in all_.submission_sets
+                    if s.patient_id == q.patient_id and s.status in q.submission_set_status
+                ],
+                [f for f in all_.folders if f.patient_id == q.patient_id and f.status in q.folder_status],
             )
+            found.associations = touching(set(found.uuids()))
+            return found
         case GetDocuments():
             return Content(entries=named(all_.entries, q.entry_uuids, q.unique_ids))
         case GetFolders():

@@ -366,6 +366,16 @@ def test_whole_objects_of_several_patients_are_refused_and_their_ids_are_not(dom
     assert len(domain.query(query, "ObjectRef").object_refs) == 2
 
 
+def test_get_all_names_what_a_current_document_replaced(domain):
+    old, new = entry(), entry()
+    domain.register(old)
+    replacing = link(RPLC, new.entry_uuid, old.entry_uuid)
+    domain.register(submission(new, associations=(replacing,)))
+    found = domain.query(GetAll(patient_id=PATIENT))
+    assert [e.entry_uuid for e in found.entries] == [new.entry_uuid]
+    assert replacing in found.associations
+
+
 def test_more_whole_objects_than_allowed_are_refused(make_domain):
     domain = make_domain(max_results=2)
     domain.register(submission(entry(), entry(), entry()))

@@ -276,14 +276,29 @@ def test_a_replacement_needs_a_registered_target(domain):
     assert refusals(domain, wanted) == ["UnresolvedReferenceException"]
 
 
-@pytest.mark.parametrize("kind", [RPLC, XFRM_RPLC, APND, XFRM])
-def test_what_is_deprecated_takes_no_successor_and_no_addendum(domain, kind):
+@pytest.mark.parametrize("kind", [RPLC, XFRM_RPLC, APND, XFRM, SIGNS])
+def test_what_is_deprecated_takes_no_successor_addendum_or_signature(domain, kind):
     old = domain.register(entry()).entries[0]
     new = entry()
     domain.register(submission(new, associations=(link(RPLC, new.entry_uuid, old.entry_uuid),)))
     late = entry()
     wanted = submission(late, associations=(link(kind, late.entry_uuid, old.entry_uuid),))
     assert refusals(domain, wanted) == ["XDSRegistryDeprecatedDocumentError"]
+
+
+def test_what_is_deprecated_becomes_no_member_again(domain):
+    old, box = entry(), folder()
+    domain.register(submission(old, folders=(box,)))
+    new = entry()
+    domain.register(submission(new, associations=(link(RPLC, new.entry_uuid, old.entry_uuid),)))
+    late = submission(entry())
+    by_reference = link(
+        HAS_MEMBER, late.submission_set.entry_uuid, old.entry_uuid, submission_set_status="Reference"
+    )
+    into_the_folder = link(HAS_MEMBER, box.entry_uuid, old.entry_uuid)
+    for association in (by_reference, into_the_folder):
+        wanted = structs.replace(late, associations=(*late.associations, association))
+        assert refusals(domain, wanted) == ["XDSRegistryDeprecatedDocumentError"]
 
 
 def test_a_relation_to_a_document_of_another_patient_does_not_match(domain):
@@ -303,23 +318,39 @@ def test_a_stable_document_has_no_snapshot(domain):
     assert refusals(domain, wanted) == [METADATA]
 
 
-def test_a_member_by_reference_is_registered_and_of_the_patient(domain):
+def holding(target, status="Reference"):
+    """A submission that brings one document and has a registered one as member."""
+    base = submission(entry())
+    member = link(HAS_MEMBER, base.submission_set.entry_uuid, target, submission_set_status=status)
+    return structs.replace(base, associations=(*base.associations, member))
+
+
+def test_a_member_by_reference_is_a_registered_document(domain):
     old = domain.register(entry()).entries[0]
-    foreign = domain.register(submission(entry(patient_id=OTHER_PATIENT), patient_id=OTHER_PATIENT)).entries[
-        0
-    ]
-
-    def holding(target, status="Reference"):
-        base = submission(entry())
-        member = link(HAS_MEMBER, base.submission_set.entry_uuid, target, submission_set_status=status)
-        return structs.replace(base, associations=(*base.associations, member))
-
     assert refusals(domain, holding(entry_uuid())) == ["UnresolvedReferenceException"]
     assert refusals(domain, holding(old.entry_uuid, "Original")) == [METADATA]
-    assert refusals(domain, holding(foreign.entry_uuid)) == ["XDSPatientIdDoesNotMatch"]
     taken = domain.register(holding(old.entry_uuid))
     found = domain.query(GetSubmissionSetAndContents(entry_uuid=taken.submission_set.entry_uuid))
     assert old.entry_uuid in {e.entry_uuid for e in found.entries}
+
+
+def test_a_member_by_reference_may_be_of_another_patient(domain):
+    foreign = domain.register(submission(entry(patient_id=OTHER_PATIENT), patient_id=OTHER_PATIENT)).entries[
+        0
+    ]
+    taken = domain.register(holding(foreign.entry_uuid))
+    query = GetSubmissionSetAndContents(entry_uuid=taken.submission_set.entry_uuid)
+    assert [e.code for e in domain.query(query).errors] == ["XDSResultNotSinglePatient"]
+    assert foreign.entry_uuid in {r.id for r in domain.query(query, "ObjectRef").object_refs}
+
+
+def test_a_folder_holds_documents_of_its_patient_only(domain):
+    foreign = domain.register(submission(entry(patient_id=OTHER_PATIENT), patient_id=OTHER_PATIENT)).entries[
+        0
+    ]
+    box = folder()
+    wanted = submission(folders=(box,), associations=(link(HAS_MEMBER, box.entry_uuid, foreign.entry_uuid),))
+    assert refusals(domain, wanted) == ["XDSPatientIdDoesNotMatch"]
 
 
 @pytest.mark.parametrize("kind", [RPLC, XFRM_RPLC])
