@@ -97,6 +97,13 @@ class Envelope:
     repeated: tuple[str, ...] = field(default=())
     """Clark names of WS-Addressing headers that may appear once and appear more often."""
 
+    @property
+    def addressed(self) -> bool:
+        """True where the sender uses WS-Addressing, in part at least."""
+        return self.header is not None and any(
+            etree.QName(block).namespace == NS_WSA for block in self.header
+        )
+
 
 def write_envelope(
     body: _Element | bytes,
@@ -107,12 +114,18 @@ def write_envelope(
     reply_to: str | None = None,
     relates_to: str | None = None,
     header_blocks: Iterable[HeaderBlock] = (),
+    must_understand: bool = True,
 ) -> bytes:
-    """One envelope in UTF-8 around a body element (or its bytes). Headers that are None are left out."""
+    """One envelope in UTF-8 around a body element (or its bytes). Headers that are None are left out.
+
+    `must_understand` is for the Action, as IHE asks of every message; False for a peer that knows no
+    WS-Addressing.
+    """
+    flag = ' s:mustUnderstand="1"' if must_understand else ""
     parts = [
         b"<?xml version='1.0' encoding='UTF-8'?>"
         b'<s:Envelope xmlns:s="%b" xmlns:a="%b"><s:Header>' % (NS_SOAP12.encode(), NS_WSA.encode()),
-        f'<a:Action s:mustUnderstand="1">{escape(action)}</a:Action>'.encode(),
+        f"<a:Action{flag}>{escape(action)}</a:Action>".encode(),
     ]
     if message_id is not None:
         parts.append(f"<a:MessageID>{escape(message_id)}</a:MessageID>".encode())
@@ -134,7 +147,13 @@ def _bytes_of(element: _Element | bytes) -> bytes:
     return serialised
 
 
-def write_fault(fault: SoapFault, *, relates_to: str | None = None, message_id: str | None = None) -> bytes:
+def write_fault(
+    fault: SoapFault,
+    *,
+    relates_to: str | None = None,
+    message_id: str | None = None,
+    must_understand: bool = True,
+) -> bytes:
     """An envelope that carries the fault, with the header blocks that its kind asks for."""
     return write_envelope(
         _fault_body(fault),
@@ -143,6 +162,7 @@ def write_fault(fault: SoapFault, *, relates_to: str | None = None, message_id: 
         relates_to=relates_to,
         header_blocks=[_qname_element("s:NotUnderstood", name) for name in fault.not_understood]
         + ([_upgrade()] if fault.code == "VersionMismatch" else []),
+        must_understand=must_understand,
     )
 
 

@@ -83,6 +83,8 @@ class _Turn:
 
     packaged: bool = False
     message_id: str | None = None
+    addressed: bool = False
+    """The sender has WS-Addressing; who has not would stumble over a header that must be understood."""
     broken_off: bool = False
     """Part of the request may be unread, so the connection cannot be used again."""
 
@@ -135,6 +137,12 @@ class SoapService:
         except MessageError as error:
             turn.broken_off = True
             raise SoapFault("Sender", str(error)) from None
+        except ConnectionError:
+            raise
+        except OSError as error:
+            turn.broken_off = True
+            log.error("soap.spool_failed", error=type(error).__name__, errno=error.errno)
+            raise SoapFault("Receiver", "the request could not be stored on its way in") from error
         return await self._handle(received, turn.packaged)
 
     async def _receive(self, request: web.Request, spool: RequestSpool, turn: _Turn) -> SoapRequest:
@@ -150,6 +158,7 @@ class SoapService:
             turn.broken_off = message.packaged
             envelope = read_envelope(message.root)
             turn.message_id = envelope.message_id
+            turn.addressed = envelope.addressed
             transaction = self._dispatch(envelope)
             attachments = {
                 part.content_id: await spool.keep(
@@ -211,7 +220,12 @@ class SoapService:
             raise SoapFault("Receiver", "the service failed; its log has the reason") from error
 
     async def _respond_fault(self, request: web.Request, fault: SoapFault, turn: _Turn) -> web.StreamResponse:
-        envelope = write_fault(fault, relates_to=turn.message_id, message_id=_new_message_id())
+        envelope = write_fault(
+            fault,
+            relates_to=turn.message_id,
+            message_id=_new_message_id(),
+            must_understand=turn.addressed,
+        )
         write = mtom_message if turn.packaged else simple_message
         return await _respond(request, write(envelope, fault.action), fault.http_status, turn)
 

@@ -113,6 +113,7 @@ async def test_faults_are_understood(peer: JavaPeer, domain: Domain, tmp_path: P
     assert (report.passed, report.failed) == (
         [
             "a query without Action is a fault",
+            "a client without WS-Addressing understands the fault",
             "a query with an unknown Action is a fault",
             "a query with an unknown mandatory header is a fault",
             "a retrieve with an unknown mandatory header is a fault",

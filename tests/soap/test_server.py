@@ -262,6 +262,15 @@ async def test_missing_action_or_message_id_is_a_fault_that_names_it(start: Star
     assert f":{name}</a:ProblemHeaderQName>".encode() in answer.body
 
 
+@pytest.mark.parametrize(("headers", "flagged"), [("", False), (MESSAGE_ID, True), (TO, True)])
+async def test_a_fault_demands_addressing_only_of_who_uses_it(
+    start: Start, headers: str, flagged: bool
+) -> None:
+    answer = await (await start()).post(envelope(RETRIEVE, headers))
+    assert answer.fault() == (400, "Sender", ("MessageAddressingHeaderRequired",))
+    assert (b"mustUnderstand" in answer.body) is flagged
+
+
 async def test_missing_reply_to_and_any_to_are_accepted(start: Start) -> None:
     service = await start()
     assert (await service.post(envelope(RETRIEVE, ACTION + MESSAGE_ID))).status == 200
@@ -410,6 +419,17 @@ async def test_a_request_cut_short_reaches_no_handler_and_leaves_no_file(start: 
         while service.left():
             await asyncio.sleep(0.01)
     assert service.requests == []
+
+
+async def test_an_attachment_that_cannot_be_stored_is_a_receiver_fault(start: Start) -> None:
+    service = await start()
+    for folder in service.spool.iterdir():
+        folder.rmdir()
+    body = related(root_part(provide("cid:doc@peer")), document_part(b"x" * 300_000))
+    answer = await service.post(body, RELATED)
+    assert answer.fault() == (500, "Receiver", ())
+    assert service.requests == []
+    assert (await service.post(envelope(RETRIEVE, HEADERS))).status == 200
 
 
 async def test_a_cancelled_handler_leaves_no_file(start: Start) -> None:

@@ -19,6 +19,7 @@ import javax.xml.soap.SOAPConstants;
 import javax.xml.soap.SOAPFault;
 import javax.xml.soap.SOAPHeaderElement;
 import javax.xml.ws.BindingProvider;
+import javax.xml.ws.soap.AddressingFeature;
 import javax.xml.ws.soap.SOAPFaultException;
 import oasis.names.tc.ebxml_regrep.xsd.query._3.AdhocQueryResponse;
 import oasis.names.tc.ebxml_regrep.xsd.rim._3.ExtrinsicObjectType;
@@ -245,6 +246,10 @@ final class Checks {
             expect(fault, SENDER, new QName(WSA, "MessageAddressingHeaderRequired"));
             equal(true, fault.hasDetail());
         });
+        fault("a client without WS-Addressing understands the fault", SENDER,
+                new QName(WSA, "MessageAddressingHeaderRequired"),
+                () -> client.registryPort(new AddressingFeature(false))
+                        .documentRegistryRegistryStoredQuery(Client.ofPatient(patient)));
         fault("a query with an unknown Action is a fault", SENDER, new QName(WSA, "ActionNotSupported"), () -> {
             DocumentRegistryPortType port = client.registryPort();
             var context = ((BindingProvider) port).getRequestContext();
