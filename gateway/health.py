@@ -30,6 +30,8 @@ class Health:
 
     async def ready(self, _: web.Request) -> web.Response:
         """`status` is ready, impaired or stopping; `redis` and `circuits` say what is impaired."""
+        # without traffic nothing else would notice that Redis is gone
+        await self._store.get("health", "ready")
         circuits = dict(self._soap.circuit_states())
         impaired = not self._store.available or any(state != "closed" for state in circuits.values())
         status = "stopping" if self.draining else "impaired" if impaired else "ready"

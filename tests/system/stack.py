@@ -49,6 +49,12 @@ class Stack:
         async with self.session.get(full, params=list(_pairs(parameters))) as answer:
             return answer.status, await answer.json(content_type=None)
 
+    async def health(self) -> dict[str, Any]:
+        """What /health/ready says of a gateway that takes requests."""
+        status, report = await self.get(self.base_url.removesuffix("/fhir") + "/health/ready")
+        assert status == 200, report
+        return report
+
     async def find(self, **parameters: Any) -> list[dict[str, Any]]:
         """Resources that an ITI-67 search matches; underscores in names stand for dots."""
         named = {name.replace("__", ".").rstrip("_"): value for name, value in parameters.items()}
