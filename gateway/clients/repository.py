@@ -14,6 +14,7 @@ from gateway.model import (
     RegistryFailure,
     RegistryResponse,
     ResponseStatus,
+    Severity,
     Submission,
 )
 from gateway.model.errors import PeerProtocolError
@@ -105,11 +106,13 @@ class DocumentRepository:
     def _pick(
         self, answer: RetrieveAnswer, request: DocumentRequest
     ) -> tuple[DocumentHeader, XopHref | bytes]:
-        wanted = _comparable(request.document_unique_id)
-        for document in answer.documents:
-            if _comparable(document.header.document_unique_id) == wanted:
-                return document.header, document.content
-        if answer.errors or answer.status is ResponseStatus.FAILURE:
+        """The DocumentResponse of the request; peers may send others with it, in any order."""
+        for same in (_exactly, _alike):
+            for document in answer.documents:
+                if same(document.header.document_unique_id, request.document_unique_id):
+                    return document.header, document.content
+        failed = any(error.severity is Severity.ERROR for error in answer.errors)
+        if failed or answer.status is ResponseStatus.FAILURE:
             raise RegistryFailure(self.peer.name, "ITI-43", answer.errors)
         raise PeerProtocolError(
             self.peer.name, "ITI-43", "the answer holds neither the document nor an error"
@@ -135,8 +138,16 @@ def _request_fields(request: DocumentRequest) -> dict[str, str]:
     return fields
 
 
-def _comparable(unique_id: str) -> str:
+def _exactly(returned: str, asked: str) -> bool:
+    return returned == asked
+
+
+def _alike(returned: str, asked: str) -> bool:
     """Peers return a uniqueId with or without URN prefix and brackets; compare what is left."""
+    return _bare(returned) == _bare(asked)
+
+
+def _bare(unique_id: str) -> str:
     text = unique_id.strip().strip("<>{}").lower()
     for prefix in ("urn:oid:", "urn:uuid:"):
         text = text.removeprefix(prefix)
