@@ -91,7 +91,6 @@ class RepositorySettings(PeerSettings):
     """A document repository and the repositoryUniqueId that leads to it."""
 
     unique_id: Oid
-    max_documents_per_request: Count = 10
 
 
 class RedisSettings(_Section):
@@ -126,7 +125,6 @@ class LifetimeSettings(_Section):
     snapshot: Seconds = 900.0
     idempotency: Seconds = 86_400.0
     publish_lock: Seconds = 10.0
-    lookup: Seconds = 3_600.0
 
 
 class TerminologySettings(_Section):
