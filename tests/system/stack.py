@@ -149,7 +149,16 @@ async def running_gateway(settings: Settings) -> AsyncIterator[Stack]:
 class Service:
     """`gateway <arguments>` as a process that can be killed and started again on the same port."""
 
-    def __init__(self, arguments: list[str], environment: dict[str, str], log: Path) -> None:
+    def __init__(
+        self,
+        arguments: list[str],
+        environment: dict[str, str],
+        log: Path,
+        *,
+        program: tuple[str, ...] = ("-m", "gateway.cli"),
+    ) -> None:
+        """`program` is what Python runs, by default the command line of the gateway."""
+        self._program = program
         self._arguments = arguments
         self._environment = os.environ | environment
         self._log = log
@@ -160,8 +169,7 @@ class Service:
         with self._log.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
                 sys.executable,
-                "-m",
-                "gateway.cli",
+                *self._program,
                 *self._arguments,
                 env=self._environment,
                 stdout=asyncio.subprocess.PIPE,
@@ -209,8 +217,10 @@ def affinity_service(folder: Path, port: int) -> Service:
     return Service([*arguments, "--repository-unique-id", REPOSITORY], {}, folder / "affinity.log")
 
 
-def gateway_service(folder: Path, port: int, affinity_port: int) -> Service:
-    """The gateway as a process, with an own Redis."""
+def gateway_service(
+    folder: Path, port: int, affinity_port: int, *, program: tuple[str, ...] | None = None, **settings: str
+) -> Service:
+    """The gateway as a process, with an own Redis. `settings` are further `GATEWAY_` variables."""
     domain = f"http://127.0.0.1:{affinity_port}/xds"
     environment = {
         "GATEWAY_STATE_DIR": str(folder / "gateway"),
@@ -220,5 +230,7 @@ def gateway_service(folder: Path, port: int, affinity_port: int) -> Service:
         "GATEWAY_LOG__LEVEL": "warning",
         # a killed gateway's claims are free after this
         "GATEWAY_LIFETIMES__PUBLISH_LOCK": "1.5",
+        **{f"GATEWAY_{name}": value for name, value in settings.items()},
     }
-    return Service(["serve"], environment, folder / "gateway.log")
+    more = {"program": program} if program else {}
+    return Service(["serve"], environment, folder / "gateway.log", **more)
