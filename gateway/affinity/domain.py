@@ -67,7 +67,9 @@ def _locked(path: Path) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise StateUnusable(f"{path.parent}: another process uses this state directory") from None
+            raise StateUnusable(
+                f"{path.parent}: another process uses this state directory; stop it or name another directory"
+            ) from None
         yield
     finally:
         os.close(descriptor)

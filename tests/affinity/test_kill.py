@@ -3,8 +3,6 @@
 import asyncio
 import contextlib
 import random
-import subprocess
-import sys
 
 import pytest
 
@@ -15,30 +13,8 @@ from gateway.model.query import ANY_STATUS, FindSubmissionSets, GetSubmissionSet
 from gateway.soap.client import SoapClient
 from gateway.soap.contract import load_contract
 from tests.affinity.client import Client
-from tests.affinity.samples import PATIENT, REPOSITORY, entry, link, sha1, submission
-
-SERVER = """
-import asyncio, sys
-from pathlib import Path
-from gateway.affinity.app import serve
-from gateway.affinity.options import AffinityOptions
-asyncio.run(serve(AffinityOptions(state_dir=Path(sys.argv[1]), repository_unique_id=sys.argv[2])))
-"""
-
-
-@contextlib.contextmanager
-def server(state_dir):
-    process = subprocess.Popen(
-        [sys.executable, "-c", SERVER, str(state_dir), REPOSITORY], stdout=subprocess.PIPE, text=True
-    )
-    try:
-        line = process.stdout.readline()
-        assert line.startswith("ready http://127.0.0.1:")
-        yield process, line.split()[1]
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
+from tests.affinity.process import server
+from tests.affinity.samples import PATIENT, entry, link, sha1, submission
 
 
 def a_submission(random_, replaced):
