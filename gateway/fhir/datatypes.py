@@ -32,6 +32,7 @@ _HEX_SHA1 = re.compile(rb"[0-9a-fA-F]{40}")
 _USUAL_TIME = re.compile(
     r"(?!0000)\d{4}(?:0[1-9]|1[0-2])(?:0[1-9]|1\d|2[0-8])(?:[01]\d|2[0-3])[0-5]\d[0-5]\d", re.ASCII
 )
+_LONGEST_UNIQUE_ID: Final = 128
 _MAX_CACHED = 4096
 """Distinct codes and persons kept ready per kind: a page repeats a few dozen."""
 
@@ -215,9 +216,16 @@ def read_unique_id(identifier: Json, terminology: Terminology, findings: Finding
         findings.error(path, "required", "A uniqueId needs system and value.")
         return None
     if system == codes.URI_SYSTEM:
-        return _read_uri_id(value, findings, f"{path}.value")
-    root = read_authority(system, terminology, findings, f"{path}.system")
-    return f"{root}^{value}" if root else None
+        read = _read_uri_id(value, findings, f"{path}.value")
+    else:
+        root = read_authority(system, terminology, findings, f"{path}.system")
+        read = f"{root}^{value}" if root else None
+    if read is not None and len(read) > _LONGEST_UNIQUE_ID:
+        findings.error(
+            f"{path}.value", "too-long", f"XDS takes at most {_LONGEST_UNIQUE_ID} characters here."
+        )
+        return None
+    return read
 
 
 def _read_uri_id(value: str, findings: Findings, path: str) -> str | None:

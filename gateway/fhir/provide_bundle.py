@@ -3,16 +3,15 @@
 
 First the Bundle has to be FHIR (400), then it has to keep the rules of the transaction (422). Every finding
 of a stage is reported. All ids that the client leaves open follow from the content of the Bundle, so the
-same Bundle makes the same submission, whatever the order of its properties or its white space.
+same Bundle makes the same submission, whatever its white space, the order of its properties, or the labels
+that its entries have for each other.
 """
 
-import hashlib
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-import orjson
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -22,6 +21,7 @@ from gateway.fhir.findings import Findings
 from gateway.fhir.issues import Issue, fail
 from gateway.fhir.lists import read_folder_list, read_submission_set_list
 from gateway.fhir.provide_bundle_associations import AssociationReader
+from gateway.fhir.provide_bundle_digest import content_digest
 from gateway.fhir.provide_bundle_documents import AttachmentReader, ProvidedDocument, decode_binaries
 from gateway.fhir.provide_bundle_entries import (
     BundleIndex,
@@ -35,6 +35,7 @@ from gateway.fhir.provide_rules import check_bundle
 from gateway.fhir.strict_json import read_json
 from gateway.fhir.terminology import Terminology
 from gateway.fhir.validation import is_resource_type, validate_resource
+from gateway.model.dtm import dtm_end, dtm_start
 from gateway.model.metadata import Cx, DocumentEntry, Folder, Submission, SubmissionSet
 
 _VALIDATED: Final = frozenset({"List", "DocumentReference", "Binary", "Parameters", "Patient"})
@@ -74,7 +75,7 @@ class PlannedEntry(Struct, frozen=True):
 class ProvideBundle(Struct, frozen=True):
     """A request of ITI-65 that keeps every rule. `plan` has one item per request entry, in order.
 
-    `digest` is the SHA-256 (hex) of the content of the Bundle.
+    `digest` is the SHA-256 (hex) of the content of the Bundle, see `provide_bundle_digest`.
     """
 
     submission: Submission
@@ -99,7 +100,7 @@ def read_provide_bundle(raw: bytes, context: ProvideContext) -> ProvideBundle:
     contents = decode_binaries(index, findings)
     findings.raise_errors(400)
     check_bundle(bundle, index, findings)
-    digest = content_digest(bundle, contents)
+    digest = content_digest(bundle.get("entry") or (), index.entries, contents)
     return _Reading(index, contents, context, findings, digest).read()
 
 
@@ -127,20 +128,6 @@ def _validate_entry(resource: object, path: str, findings: Findings) -> None:
         if resource["resourceType"] == "Binary":
             resource = {name: value for name, value in resource.items() if name != "data"}
         validate_resource(resource, path, findings)
-
-
-def content_digest(bundle: Json, contents: dict[int, bytes]) -> str:
-    """SHA-256 of the Bundle with properties in order, documents standing for themselves by their hash."""
-    entries = []
-    for position, entry in enumerate(bundle.get("entry") or ()):
-        content = contents.get(position)
-        if content is not None:
-            data = hashlib.sha256(content).hexdigest()
-            entries.append({**entry, "resource": {**entry["resource"], "data": data}})
-        else:
-            entries.append(entry)
-    text = orjson.dumps({**bundle, "entry": entries}, option=orjson.OPT_SORT_KEYS)
-    return hashlib.sha256(text).hexdigest()
 
 
 class _Reading:
@@ -233,6 +220,13 @@ class _Reading:
 
     def _read_document(self, entry: RequestEntry) -> tuple[DocumentEntry, ProvidedDocument | None]:
         read = read_document_reference(entry.resource, self._read_context, entry.resource_path)
+        start, stop = read.service_start_time, read.service_stop_time
+        if start and stop and dtm_start(start) >= dtm_end(stop):
+            self._findings.error(
+                f"{entry.resource_path}.context.period",
+                "invariant",
+                "The period ends before it starts (per-1).",
+            )
         named = replace(read, entry_uuid=self._entry_uuid(entry, read.entry_uuid))
         return self._attachments.read(entry, named)
 

@@ -8,6 +8,12 @@ from typing import Final
 from gateway.fhir.datatypes import Json, canonical, is_uuid_urn
 from gateway.fhir.findings import Findings
 from gateway.fhir.provide_bundle_entries import BundleIndex, EntryKind, RequestEntry, literal_id, literal_uuid
+from gateway.fhir.provide_rules_general import (
+    check_modifiers,
+    check_request_bundle,
+    check_texts,
+    report_unmapped,
+)
 from gateway.fhir.provide_rules_resources import (
     check_document_reference,
     check_folder,
@@ -33,6 +39,8 @@ def check_bundle(bundle: Json, index: BundleIndex, findings: Findings) -> None:
     """Report every broken rule of the Bundle itself and of each entry on its own."""
     if bundle["type"] != "transaction":
         findings.error("Bundle.type", "value", "A Provide Document Bundle has the type transaction.")
+    check_request_bundle(bundle, findings)
+    check_modifiers(bundle, findings)
     _check_profile(bundle, findings)
     _check_slices(index, findings)
     _check_full_urls(index, findings)
@@ -40,6 +48,8 @@ def check_bundle(bundle: Json, index: BundleIndex, findings: Findings) -> None:
         _check_request(bundle["entry"][position], entry, index.base_url, findings)
     for entry in index.entries:
         _check_resource(entry, findings)
+        check_texts(entry, findings)
+        report_unmapped(entry, findings)
 
 
 def _check_profile(bundle: Json, findings: Findings) -> None:

@@ -2,13 +2,14 @@
 (IHE MHD 4.2.4), on resources that are valid FHIR R4.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from gateway.fhir.datatypes import Json, identifier_role
 from gateway.fhir.document_reference_read import contained_by_id
 from gateway.fhir.findings import Findings
 from gateway.fhir.lists import extensions
+from gateway.fhir.provide_rules_general import element_values
 from gateway.model import codes
 
 _DOCUMENT_REQUIRED: Final = (
@@ -26,9 +27,9 @@ _DOCUMENT_REQUIRED: Final = (
     "context.practiceSetting",
     "context.sourcePatientInfo",
 )
-_DOCUMENT_PROHIBITED: Final = ("modifierExtension", "docStatus", "content.attachment.data")
+_DOCUMENT_PROHIBITED: Final = ("docStatus", "content.attachment.data")
 _DOCUMENT_SINGLE: Final = ("category", "content")
-_SET_PROHIBITED: Final = ("modifierExtension", "encounter", "orderedBy", "emptyReason")
+_SET_PROHIBITED: Final = ("encounter", "orderedBy", "emptyReason")
 _FOLDER_PROHIBITED: Final = (*_SET_PROHIBITED, "source")
 _ITEM_PROHIBITED: Final = ("flag", "deleted", "date")
 _LIST_SINGLE: Final = ("note",)
@@ -118,28 +119,16 @@ def check_patch(resource: Json, path: str, findings: Findings) -> None:
 
 
 # --- parts ----------------------------------------------------------------------------------------------
-def _values(value: Any, steps: list[str], path: str) -> Iterator[tuple[Any, str]]:
-    """What an element path leads to, with the FHIRPath of each; an absent element is None."""
-    if isinstance(value, list):
-        for number, item in enumerate(value):
-            yield from _values(item, steps, f"{path}[{number}]")
-    elif not steps:
-        yield value, path
-    else:
-        inner = value.get(steps[0]) if isinstance(value, dict) else None
-        yield from _values(inner, steps[1:], f"{path}.{steps[0]}")
-
-
 def _require(resource: Json, elements: Iterable[str], profile: str, path: str, findings: Findings) -> None:
     for element in elements:
-        for value, place in _values(resource, element.split("."), path):
+        for value, place in element_values(resource, element.split("."), path):
             if value is None:
                 findings.error(place, "required", f"The profile {profile} requires this element.")
 
 
 def _prohibit(resource: Json, elements: Iterable[str], path: str, findings: Findings) -> None:
     for element in elements:
-        for value, place in _values(resource, element.split("."), path):
+        for value, place in element_values(resource, element.split("."), path):
             if value is not None:
                 findings.error(place, "structure", "The profiles of IHE MHD do not allow this element.")
 

@@ -6,8 +6,7 @@ ones are left to the filter; uniqueId and entryUUID cannot stand in one GetDocum
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
 
 from gateway.fhir.issues import Issue, OutcomeError
 from gateway.fhir.matching import (
@@ -36,6 +35,7 @@ from gateway.fhir.search_parameters import (
     Support,
     find_parameter,
 )
+from gateway.fhir.search_queries import Asked, find_documents, get_documents
 from gateway.fhir.search_request import DocumentSearch, SearchContext
 from gateway.fhir.search_sort import SortKey, read_sort
 from gateway.fhir.search_tokens import (
@@ -47,15 +47,11 @@ from gateway.fhir.search_tokens import (
     read_related,
     related_patterns,
 )
-from gateway.fhir.search_values import SearchProblem, alternatives, read_token, shown, unescape
+from gateway.fhir.search_values import CONTROL, SearchProblem, alternatives, read_token, shown, unescape
 from gateway.model import codes
-from gateway.model.metadata import AvailabilityStatus, Code, Cx
+from gateway.model.metadata import AvailabilityStatus, Cx
 from gateway.model.query import (
-    ANY_DOCUMENT,
     ANY_STATUS,
-    FindDocuments,
-    FindDocumentsByReferenceId,
-    GetDocuments,
     StoredQuery,
 )
 
@@ -68,15 +64,6 @@ _STATUS: dict[str, AvailabilityStatus | None] = {
     "entered-in-error": None,
 }
 _STATUS_SYSTEMS = frozenset({None, "", codes.DOCUMENT_REFERENCE_STATUS_SYSTEM})
-
-_SINGLE_SLOTS = {
-    "category": "class_code",
-    "type": "type_code",
-    "setting": "practice_setting",
-    "facility": "facility_type",
-    "format": "format_code",
-}
-_REPEATED_SLOTS = {"event": "event_codes", "security-label": "confidentiality"}
 
 
 class SearchParser:
@@ -94,10 +81,8 @@ class SearchParser:
         self._patients: list[frozenset[Cx]] = []
         self._statuses: frozenset[AvailabilityStatus] | None = None
         self._ids: dict[str, list[tuple[IdentifierToken, ...]]] = defaultdict(list)
-        self._codes: dict[str, list[tuple[Code, ...]]] = defaultdict(list)
         self._limits: dict[str, list[Limits]] = defaultdict(list)
-        self._authors: list[tuple[str, ...]] = []
-        self._references: list[tuple[str, ...]] = []
+        self._asked = Asked()
         self._count: int | None = None
         self._only_count = False
         self._sort: SortKey | None = None
@@ -115,7 +100,7 @@ class SearchParser:
         count = self._page_size()
         queries = self._stored_queries() if not self._errors else ()
         if self._errors:
-            raise OutcomeError(400, self._errors)
+            raise OutcomeError(400, (*self._errors, *self._warnings))
         return DocumentSearch(
             stored_queries=queries,
             criteria=tuple(self._criteria),
@@ -144,6 +129,8 @@ class SearchParser:
         if parameter.support is Support.IGNORED:
             self._leave_out(f"{parameter.name} cannot be searched by, since XDS has no such value")
             return
+        if CONTROL.search(value):
+            raise SearchProblem("value", f"{shown(name)}: the value has a control character.")
         values = alternatives(value)
         if not values:
             self._leave_out(f"{shown(name)} has no value")
@@ -193,7 +180,9 @@ class SearchParser:
         self._criteria.append(HasCode(CODES[name], tokens, negated=modifier == "not"))
         pushed = [a.pushed for a in asked]
         if modifier is None and None not in pushed:
-            self._codes[name].append(tuple(dict.fromkeys(c for group in pushed if group for c in group)))
+            self._asked.codes[name].append(
+                tuple(dict.fromkeys(c for group in pushed if group for c in group))
+            )
 
     def _read_names(self, name: str, modifier: str | None, values: list[str]) -> None:
         texts = [unescape(v) for v in values]
@@ -206,7 +195,7 @@ class SearchParser:
         caret = "^" if name == "author.family" else ""
         patterns = tuple("%" + caret + pattern(text) + "%" for text in texts)
         if all(any(c.isalnum() for c in p) for p in patterns):
-            self._authors.append(tuple(p.replace("%%", "%") for p in patterns))
+            self._asked.authors.append(tuple(p.replace("%%", "%") for p in patterns))
 
     def _read_patient(self, _modifier: str | None, values: list[str]) -> None:
         found: set[Cx] = set()
@@ -254,7 +243,7 @@ class SearchParser:
         self._criteria.append(IsRelated(tokens))
         patterns = related_patterns(tokens)
         if patterns is not None:
-            self._references.append(patterns)
+            self._asked.references.append(patterns)
 
     def _read_identifier(self, _modifier: str | None, values: list[str]) -> None:
         tokens = tuple(read_identifier(v, "identifier", self._ctx.terminology) for v in values)
@@ -268,9 +257,10 @@ class SearchParser:
 
     def _add_control(self, name: str, value: str) -> None:
         if name == "_count":
-            if self._count is not None or not (value.isascii() and value.isdigit() and len(value) < 10):
+            if self._count is not None or not (value.isascii() and value.isdigit()):
                 raise SearchProblem("value", "_count: give one whole number, 0 or more.")
-            self._count = int(value)
+            # more digits than any limit has, and fewer than are slow to read
+            self._count = int(value.lstrip("0")[:12] or "0")
         elif name == "_summary":
             if value == "count":
                 self._only_count = True
@@ -291,7 +281,7 @@ class SearchParser:
         return min(wanted, self._ctx.max_count)
 
     def _stored_queries(self) -> tuple[StoredQuery, ...]:
-        by_id = self._get_documents()
+        by_id = get_documents([*self._ids["_id"], *self._ids["identifier"]])
         patient = self._one_patient(needed=by_id is None)
         statuses = self._wanted_statuses(needed=by_id is None)
         if self._errors:
@@ -305,22 +295,8 @@ class SearchParser:
         if by_id is not None:
             return by_id
         assert patient is not None and statuses is not None
-        return (self._find_documents(patient, statuses),)
-
-    def _get_documents(self) -> tuple[StoredQuery, ...] | None:
-        """GetDocuments for one of the id parameters; None where none of them is enough to ask with."""
-        for tokens in (*self._ids["_id"], *self._ids["identifier"]):
-            if any(token.extension is not None for token in tokens):
-                continue
-            uuids = tuple(dict.fromkeys(t.entry_uuid for t in tokens if t.entry_uuid is not None))
-            unique = tuple(dict.fromkeys(t.unique_id for t in tokens if t.unique_id is not None))
-            queries: list[StoredQuery] = []
-            if uuids:
-                queries.append(GetDocuments(entry_uuids=uuids))
-            if unique:
-                queries.append(GetDocuments(unique_ids=unique))
-            return tuple(queries)
-        return None
+        limits = {name: strictest(self._limits[name]) for name in INTERVALS}
+        return (find_documents(patient, statuses, self._asked, limits),)
 
     def _one_patient(self, *, needed: bool) -> Cx | None:
         known = frozenset().union(*self._patients)
@@ -363,32 +339,6 @@ class SearchParser:
         )
         self._used.append(("status", "current"))
         return frozenset({AvailabilityStatus.APPROVED})
-
-    def _find_documents(self, patient: Cx, statuses: frozenset[AvailabilityStatus]) -> StoredQuery:
-        creation = strictest(self._limits["creation"])
-        period = strictest(self._limits["period"])
-        content: dict[str, Any] = {
-            "patient_id": patient,
-            "status": tuple(s for s in ANY_STATUS if s in statuses),
-            "document_type": ANY_DOCUMENT,
-            "author_person": _first(self._authors),
-            "creation_time_from": creation.start_from,
-            "creation_time_to": creation.start_to,
-            "service_start_time_from": period.start_from,
-            "service_start_time_to": period.start_to,
-            "service_stop_time_from": period.stop_from,
-            "service_stop_time_to": period.stop_to,
-        }
-        content |= {slot: _first(self._codes[name]) for name, slot in _SINGLE_SLOTS.items()}
-        content |= {slot: tuple(self._codes[name]) for name, slot in _REPEATED_SLOTS.items()}
-        if self._references:
-            return FindDocumentsByReferenceId(reference_ids=tuple(self._references), **content)
-        return FindDocuments(**content)
-
-
-def _first(groups: Sequence[tuple[Any, ...]]) -> tuple[Any, ...]:
-    """The shortest OR list; the filter applies the others."""
-    return min(groups, key=len, default=())
 
 
 def _flag(name: str, values: list[str]) -> bool:

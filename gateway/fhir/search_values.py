@@ -3,9 +3,13 @@
 Diagnostics never repeat a value, since a value may name a patient.
 """
 
+import re
 from dataclasses import dataclass
 
 from gateway.fhir.issues import Issue
+
+CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+"""Characters that no text of a registry has, since XML cannot carry them."""
 
 _LONGEST_NAME = 60
 

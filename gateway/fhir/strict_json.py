@@ -5,6 +5,7 @@ A property that comes twice is refused because systems differ in which one they 
 them checked another would not store.
 """
 
+import re
 from typing import Any, Final
 
 import orjson
@@ -17,6 +18,10 @@ MAX_DEPTH: Final = 64
 """Objects and arrays within each other; a Bundle with contained resources needs about 15."""
 
 _SPACE = b" \t\r\n"
+_LONGEST_TEXT: Final = 1 << 20
+"""Characters of the longest FHIR string. A longer one is the base64 of a Binary, which is checked as such."""
+_NOT_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+"""Control characters, which FHIR does not allow, and the two that XML cannot carry."""
 
 
 def read_json(raw: bytes, root: str) -> Json:
@@ -50,19 +55,23 @@ def _check(value: Any, path: str, depth: int, findings: Findings) -> int:
         for name, item in value.items():
             if item is None:
                 findings.error(f"{path}.{name}", "structure", "null is allowed only inside arrays.")
-            elif isinstance(item, str):
-                if not item:
-                    findings.error(f"{path}.{name}", "structure", "A string must not be empty.")
-            elif isinstance(item, dict | list):
-                properties += _check(item, f"{path}.{name}", depth + 1, findings)
+            else:
+                properties += _check_item(item, f"{path}.{name}", depth, findings)
         return properties
     if not value:
         findings.error(path, "structure", "An array must not be empty.")
-    return sum(
-        _check(item, f"{path}[{number}]", depth + 1, findings)
-        for number, item in enumerate(value)
-        if isinstance(item, dict | list)
-    )
+    return sum(_check_item(item, f"{path}[{number}]", depth, findings) for number, item in enumerate(value))
+
+
+def _check_item(item: Any, path: str, depth: int, findings: Findings) -> int:
+    if isinstance(item, dict | list):
+        return _check(item, path, depth + 1, findings)
+    if isinstance(item, str):
+        if not item:
+            findings.error(path, "structure", "A string must not be empty.")
+        elif len(item) <= _LONGEST_TEXT and _NOT_TEXT.search(item):
+            findings.error(path, "value", "The text has a character that FHIR or XML cannot carry.")
+    return 0
 
 
 def _count_properties(raw: bytes) -> int:

@@ -154,8 +154,26 @@ def _attributes(model: type[FHIRAbstractModel]) -> Mapping[str, str]:
     return {field.alias or name: name for name, field in model.model_fields.items()}
 
 
+@lru_cache(maxsize=256)
+def _required_primitives(model: type[FHIRAbstractModel]) -> tuple[str, ...]:
+    """Elements of primitive type that R4 requires, by their name in JSON."""
+    return tuple(
+        field.alias or name
+        for name, field in model.model_fields.items()
+        if isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get("element_required")
+    )
+
+
 def _compare(model: FHIRAbstractModel, value: Any, path: str, findings: Findings) -> None:
-    """Report where the models took one JSON type for another, such as "11" for 11."""
+    """Report where the models took one JSON type for another, such as "11" for 11.
+
+    They also take an extension for a value that R4 requires.
+    """
+    for name in _required_primitives(type(model)):
+        if name not in value:
+            findings.error(
+                f"{path}.{name}", "required", "A value is required here; an extension cannot stand for it."
+            )
     names = _attributes(type(model))
     for key, item in value.items():
         if key in names:
@@ -181,7 +199,7 @@ def _compare_value(read: Any, item: Any, path: str, findings: Findings) -> None:
 
 def _walk(resource: Json, path: str, findings: Findings) -> None:
     _check_codes(resource, _BY_RESOURCE.get(resource["resourceType"], {}), path, findings)
-    for name, element, place in _elements(resource, path):
+    for name, element, place in elements(resource, path):
         codes = _BY_ELEMENT.get(name)
         if name == "contained":
             codes = _BY_RESOURCE.get(element["resourceType"])
@@ -212,26 +230,26 @@ def _check_codes(element: Json, codes: Mapping[str, frozenset[str]], path: str, 
             )
 
 
-def _elements(value: Json, path: str) -> Iterator[tuple[str, Json, str]]:
+def elements(value: Json, path: str) -> Iterator[tuple[str, Json, str]]:
     """Every object below `value` with the name of its element and its FHIRPath."""
     for name, item in value.items():
         choice = _CHOICE.fullmatch(name)
         place = f"{path}.{choice[1] if choice else name}"
         if isinstance(item, dict):
             yield name, item, place
-            yield from _elements(item, place)
+            yield from elements(item, place)
         elif isinstance(item, list):
             for number, one in enumerate(item):
                 if isinstance(one, dict):
                     yield name, one, f"{place}[{number}]"
-                    yield from _elements(one, f"{place}[{number}]")
+                    yield from elements(one, f"{place}[{number}]")
 
 
 def _check_contained(resource: Json, path: str, findings: Findings) -> None:
     contained: list[Json] = resource.get("contained") or []
     local: set[str] = set()
     used: set[str] = set()
-    for _, element, place in _elements(resource, path):
+    for _, element, place in elements(resource, path):
         reference = element.get("reference")
         if isinstance(reference, str) and reference.startswith("#"):
             used.add(reference[1:])

@@ -4,6 +4,7 @@ import base64
 import copy
 import hashlib
 import json
+import uuid
 
 import orjson
 import pytest
@@ -110,6 +111,38 @@ def test_another_byte_in_a_document_makes_another_submission():
     assert samples.read(first).digest != samples.read(second).digest
     ids = [samples.read(b).submission.entries[0].entry_uuid for b in (first, second)]
     assert ids[0] != ids[1]
+
+
+def relabelled(made):
+    """The Bundle as a client builds it again, with new fullUrls."""
+    text = orjson.dumps(made).decode()
+    for entry in made["entry"]:
+        text = text.replace(
+            entry["fullUrl"], f"urn:uuid:{uuid.uuid4()}".upper().replace("URN:UUID", "urn:uuid")
+        )
+    return orjson.loads(text)
+
+
+def test_new_labels_and_a_new_envelope_make_the_same_submission():
+    made = samples.with_folder(b"one", b"two")
+    again = {**relabelled(made), "id": "again", "timestamp": "2026-01-02T03:04:05Z"}
+    first, second = samples.read(made), samples.read(again)
+    assert (first.digest, first.submission) == (second.digest, second.submission)
+
+
+def test_labels_count_by_the_entry_they_lead_to():
+    made = samples.bundle(b"one", b"one")
+    crossed = copy.deepcopy(made)
+    urls = [e["resource"]["content"][0]["attachment"] for e in crossed["entry"] if "content" in e["resource"]]
+    urls[0]["url"], urls[1]["url"] = urls[1]["url"], urls[0]["url"]
+    assert samples.read(made).digest != samples.read(crossed).digest
+
+
+def test_another_identifier_makes_another_submission_even_if_it_is_a_label_too():
+    made = samples.bundle()
+    own = made["entry"][1]
+    own["resource"]["identifier"] = [samples.identifier("entryUUID", own["fullUrl"])]
+    assert samples.read(made).digest != samples.read(relabelled(made)).digest
 
 
 def test_ids_that_the_client_gives_are_kept_in_lower_case():

@@ -66,6 +66,75 @@ def test_type_batch():
     assert errors(changed(("type",), "batch")) == (422, ["Bundle.type"])
 
 
+MODIFIER = [{"url": "https://x.example", "valueBoolean": True}]
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "value"),
+    [
+        ((), "implicitRules", "https://x.example"),
+        (("entry", 0), "modifierExtension", MODIFIER),
+        (("entry", 0, "resource"), "implicitRules", "https://x.example"),
+        (("entry", 0, "resource", "entry", 0), "modifierExtension", MODIFIER),
+        (("entry", 1, "resource", "content", 0), "modifierExtension", MODIFIER),
+        (("entry", 1, "resource", "contained", 0), "modifierExtension", MODIFIER),
+        (("entry", 1, "resource", "contained", 0), "implicitRules", "https://x.example"),
+        (("entry", 2, "resource"), "implicitRules", "https://x.example"),
+    ],
+)
+def test_what_modifies_the_meaning_is_not_passed_over(path, name, value):
+    steps = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
+    assert errors(changed((*path, name), value)) == (422, [f"Bundle{steps}.{name}"])
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "place"),
+    [
+        (("total",), 3, "Bundle.total"),
+        (("entry", 1, "search"), {"mode": "match"}, "Bundle.entry[1].search"),
+        (("entry", 1, "response"), {"status": "200"}, "Bundle.entry[1].response"),
+    ],
+)
+def test_what_only_other_kinds_of_bundle_have(path, value, place):
+    assert errors(changed(path, value)) == (422, [place])
+
+
+@pytest.mark.parametrize(
+    ("path", "place"),
+    [
+        (("description",), "description"),
+        (("content", 0, "attachment", "title"), "content[0].attachment.title"),
+    ],
+)
+def test_a_text_that_no_registry_takes(path, place):
+    assert samples.read(changed(("entry", 1, "resource", *path), "x" * 1024))
+    assert errors(changed(("entry", 1, "resource", *path), "x" * 1025)) == (422, [f"{DOCUMENT}.{place}"])
+
+
+def test_a_unique_id_that_is_too_long():
+    made = changed(("entry", 1, "resource", "masterIdentifier", "value"), "urn:oid:1." + "1" * 130)
+    assert errors(made) == (422, [f"{DOCUMENT}.masterIdentifier.value"])
+
+
+def test_a_period_that_ends_before_it_starts():
+    place = ("entry", 1, "resource", "context", "period")
+    assert samples.read(changed(place, {"start": "2024-02-01", "end": "2024"}))
+    reversed_ = {"start": "2024-02-02", "end": "2024-02-01T23:00:00Z"}
+    assert errors(changed(place, reversed_)) == (422, [f"{DOCUMENT}.context.period"])
+
+
+def test_content_that_xds_has_no_place_for_is_named():
+    made = samples.bundle()
+    made["entry"][1]["resource"]["extension"] = MODIFIER
+    made["entry"][0]["resource"]["identifier"].append({"system": "urn:oid:2.999.8", "value": "4"})
+    warnings = samples.read(made).warnings
+    assert {w.severity for w in warnings} == {"information"}
+    assert {w.expression for w in warnings} == {
+        f"{DOCUMENT}.extension[0]",
+        "Bundle.entry[0].resource.identifier[1]",
+    }
+
+
 def test_no_profile():
     assert errors(changed(("meta",))) == (422, ["Bundle.meta.profile"])
 
@@ -171,7 +240,7 @@ def test_a_document_reference_without_context():
     ("path", "value", "place"),
     [
         (("docStatus",), "final", "docStatus"),
-        (("modifierExtension",), [{"url": "https://x.example", "valueCode": "a"}], "modifierExtension[0]"),
+        (("modifierExtension",), [{"url": "https://x.example", "valueCode": "a"}], "modifierExtension"),
         (("content", 0, "attachment", "data"), "SGVsbG8=", "content[0].attachment.data"),
         (("status",), "superseded", "status"),
         (("status",), "entered-in-error", "status"),

@@ -57,6 +57,10 @@ def test_a_property_that_comes_twice_is_refused(raw):
     [
         (b'{"a":null}', "Bundle.a"),
         (b'{"a":""}', "Bundle.a"),
+        (b'{"a":[1,""]}', "Bundle.a[1]"),
+        (b'{"a":"x\\u0000"}', "Bundle.a"),
+        (b'{"a":["x","\\u001b"]}', "Bundle.a[1]"),
+        (b'{"a":{"b":"\\ufffe"}}', "Bundle.a.b"),
         (b'{"a":{}}', "Bundle.a"),
         (b'{"a":[]}', "Bundle.a"),
         (b'{"a":[{"b":1},{}]}', "Bundle.a[1]"),

@@ -73,6 +73,11 @@ def attachment(resource):
         ),
         (lambda r: r.update(extension=[{"url": "x", "valueFoo": "y"}]), "R.extension[0].value"),
         (lambda r: r.update(extension=[{"valueString": "y"}]), "R.extension[0].url"),
+        (lambda r: r.update(_status={"id": r.pop("status")}), "R.status"),
+        (
+            lambda r: r.update(relatesTo=[{"_code": {"id": "x"}, "target": {"display": "y"}}]),
+            "R.relatesTo[0].code",
+        ),
     ],
 )
 def test_a_fault_is_found_where_it_is(change, place):
