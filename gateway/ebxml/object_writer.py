@@ -31,6 +31,8 @@ _NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 def checked(text: str, limit: int, element: str) -> str:
     """The text itself. Raises MetadataError where it is too long for the schema or not XML."""
+    if len(text) <= limit and text.isprintable():
+        return text
     if len(text) > limit:
         raise MetadataError(
             "XDSRegistryMetadataError",
@@ -67,6 +69,9 @@ class ObjectWriter:
         )
         self._id = object_id
         self._children = 0
+        self._child_prefix = (
+            uuid5(NAMESPACE_URL, object_id).urn[:-12] if object_id.startswith("urn:uuid:") else None
+        )
         for name, value in attributes.items():
             if value is not None:
                 self.element.set(name, checked(value, LONG_NAME, f"attribute {name}"))
@@ -150,8 +155,9 @@ class ObjectWriter:
     def _child_id(self) -> str:
         """Id of a part: a UUID where the object has one, else symbolic as the object's own."""
         self._children += 1
-        name = f"{self._id}.{self._children}"
-        return f"urn:uuid:{uuid5(NAMESPACE_URL, name)}" if name.startswith("urn:uuid:") else name
+        if self._child_prefix is None:
+            return f"{self._id}.{self._children}"
+        return f"{self._child_prefix}{self._children:012x}"
 
 
 def _add_text(parent: _Element, tag: str, text: str | None, element: str) -> None:
