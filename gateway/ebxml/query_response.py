@@ -72,8 +72,10 @@ class QueryResponseReader:
     def read_some(self, n: int) -> bool:
         """Read the next `n` objects. True when the whole answer is read."""
         if self._consume and self._list is not None:
-            self._read_all(self._list[:n])
-            del self._list[:n]
+            taken = self._list[:n]
+            self._read_all(taken)
+            for element in taken:
+                self._list.remove(element)
             return len(self._list) == 0
         batch = list(islice(self._objects, n))
         self._read_all(batch)
