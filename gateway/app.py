@@ -13,8 +13,8 @@ from aiohttp import web
 
 from gateway.clients.registry import DocumentRegistry
 from gateway.clients.repository import DocumentRepository
-from gateway.correlation.connection import RedisOptions, connect
-from gateway.correlation.embedded import EmbeddedRedis, EmbeddedRedisError
+from gateway.correlation.connection import RedisClient, RedisOptions, connect
+from gateway.correlation.embedded import EmbeddedRedis, EmbeddedRedisError, EmbeddedRedisInUse
 from gateway.correlation.idempotency import IdempotencyStore
 from gateway.correlation.snapshots import SnapshotStore
 from gateway.correlation.store import CorrelationStore
@@ -41,6 +41,7 @@ from gateway.soap.contract import load_contract
 from gateway.telemetry.logs import configure
 
 BASE_PATH = "/fhir"
+_DTM_DIGITS = {"year": 4, "month": 6, "day": 8, "hour": 10, "minute": 12, "second": 14}
 _WILDCARDS = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - compared, not bound
 
 log = structlog.get_logger()
@@ -48,6 +49,10 @@ log = structlog.get_logger()
 
 class StartError(Exception):
     """The gateway cannot start; the text is one line for the operator."""
+
+
+class StateInUse(StartError):
+    """Another gateway runs on the state directory."""
 
 
 def peer_of(name: str, settings: PeerSettings) -> Peer:
@@ -93,6 +98,17 @@ def redis_options(settings: Settings) -> RedisOptions:
         connect_timeout=redis.connect_timeout,
         operation_timeout=redis.operation_timeout,
     )
+
+
+def _connected(options: RedisOptions) -> RedisClient:
+    try:
+        return connect(options)
+    except ValueError:
+        # the text of the error may quote a part of a password
+        if options.url:
+            raise StartError("redis.url: must be a redis://, rediss:// or unix:// URL") from None
+        key = "sentinels" if options.sentinels else "cluster"
+        raise StartError(f"redis.{key}: each must be host:port") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +177,7 @@ def use_cases(settings: Settings, parts: Parts, base_url: str) -> UseCases:
                 default_count=settings.search.default_count,
                 max_count=settings.search.max_count,
                 status_required=settings.search.status_required,
+                coarsest_time=_DTM_DIGITS[settings.search.coarsest_time],
             ),
             write_context=write_context,
             limits=FindLimits(settings.search.max_results, settings.lifetimes.snapshot),
@@ -207,6 +224,8 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
             embedded = EmbeddedRedis(settings.state_dir / "redis", settings.redis.embedded_max_memory_mib)
             try:
                 await stack.enter_async_context(embedded)
+            except EmbeddedRedisInUse as error:
+                raise StateInUse(f"redis: {error}") from None
             except EmbeddedRedisError as error:
                 raise StartError(f"redis: {error}") from None
             options = replace(
@@ -218,7 +237,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
             options = redis_options(settings)
         store = await stack.enter_async_context(
             CorrelationStore(
-                connect(options), ring, prefix=settings.redis.key_prefix, deadline=options.deadline
+                _connected(options), ring, prefix=settings.redis.key_prefix, deadline=options.deadline
             )
         )
         soap = await stack.enter_async_context(SoapClient(contract))
@@ -233,8 +252,23 @@ def create_app(settings: Settings, parts: Parts, base_url: str) -> tuple[web.App
     app = web.Application(middlewares=[access_log, outcomes])
     app.add_routes(MhdRoutes(cases, admission).table(BASE_PATH))
     app.add_routes(health.table())
-    app.on_shutdown.append(lambda _: cases.publisher.drain())
+    _drain_on_stop(app, cases.publisher, settings.server.shutdown_timeout)
     return app, health
+
+
+def _drain_on_stop(app: web.Application, publisher: Publisher, seconds: float) -> None:
+    """Publishes whose client has gone end like the others: within `seconds` of the stop."""
+    ends = 0.0
+
+    async def stopping(_: web.Application) -> None:
+        nonlocal ends
+        ends = asyncio.get_running_loop().time() + seconds
+
+    async def stopped(_: web.Application) -> None:
+        await publisher.drain(ends - asyncio.get_running_loop().time())
+
+    app.on_shutdown.append(stopping)
+    app.on_cleanup.append(stopped)
 
 
 async def serve(settings: Settings) -> None:

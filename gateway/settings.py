@@ -6,11 +6,13 @@ message that names it.
 """
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
+import yaml  # type: ignore[import-untyped]  # its types are a package of their own
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
@@ -18,6 +20,7 @@ from pydantic_settings import (
     SettingsConfigDict,
     YamlConfigSettingsSource,
 )
+from pydantic_settings import SettingsError as SourceError
 
 from gateway.fhir.terminology import is_oid
 
@@ -142,6 +145,10 @@ class SearchSettings(_Section):
     max_results: Count = 5000
     status_required: bool = False
     """True: a search without status is refused (400), as IHE MHD asks of consumers; False: current only."""
+    coarsest_time: Literal["year", "month", "day", "hour", "minute", "second"] = "year"
+    """The least precise creation and service time that the registry holds. A registry compares the first
+    instant of such a time, so a lower limit is moved back by that much and the answer filtered. `second`
+    makes the smallest answers; it misses documents whose time is less precise."""
 
 
 class RetrieveSettings(_Section):
@@ -246,19 +253,40 @@ def _lines(error: ValidationError) -> str:
     return "\n".join(lines)
 
 
+def _check_file(path: Path) -> None:
+    """Raises SettingsError where a settings file is not a YAML mapping."""
+    if not path.is_file():
+        raise SettingsError(f"{path}: no such settings file")
+    try:
+        content = yaml.safe_load(path.read_text("utf-8"))
+    except OSError as error:
+        raise SettingsError(f"{path}: {error.strerror or 'cannot be read'}") from None
+    except UnicodeDecodeError:
+        raise SettingsError(f"{path}: is not UTF-8 text") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        raise SettingsError(f"{path}{where}: is not YAML") from None
+    if content is not None and not isinstance(content, dict):
+        raise SettingsError(f"{path}: must be a mapping of settings")
+
+
 def load_settings(config: Path | None = None, overrides: Mapping[str, Any] | None = None) -> Settings:
     """Read the settings. Raises SettingsError whose text names each wrong key."""
     if config is not None:
         os.environ[CONFIG_VARIABLE] = str(config)
     path = os.environ.get(CONFIG_VARIABLE)
-    if path and not Path(path).is_file():
-        raise SettingsError(f"{path}: no such settings file")
+    if path:
+        _check_file(Path(path))
     secrets = os.environ.get(SECRETS_VARIABLE)
+    if secrets and not Path(secrets).is_dir():
+        raise SettingsError(f"{SECRETS_VARIABLE}: {secrets}: no such directory")
     try:
         make: Any = Settings  # the underscore arguments of BaseSettings are unknown to type checkers
         settings: Settings = make(_secrets_dir=secrets, **(overrides or {}))
     except ValidationError as error:
         raise SettingsError(_lines(error)) from None
-    except ValueError as error:
-        raise SettingsError(f"{path or 'settings'}: {error}") from None
+    except SourceError as error:
+        named = re.search(r'field "(\w+)"', str(error))
+        raise SettingsError(f"{named[1] if named else 'settings'}: its value is not JSON") from None
     return settings

@@ -15,7 +15,8 @@ import orjson
 import pybase64
 
 from gateway.fhir.findings import Findings
-from gateway.fhir.terminology import OidMap, Terminology, UnmappedError, is_oid
+from gateway.fhir.terminology import OidMap, Terminology, UnmappedError
+from gateway.model.oids import bare_oid, is_oid
 from gateway.model import codes
 from gateway.model.dtm import dtm_start, to_dtm
 from gateway.model.metadata import Code, Cx
@@ -301,7 +302,7 @@ def read_authority_id(
     if not system:
         return value, None
     if system == codes.URI_SYSTEM:
-        bare = value[8:] if value[:8].lower() == "urn:oid:" else value
+        bare = bare_oid(value)
         return bare, None
     return value, read_authority(system, terminology, findings, f"{path}.system")
 

@@ -16,6 +16,7 @@ from gateway.fhir.datatypes import (
     coding_fragment,
     concept_fragment,
     fhir_code,
+    is_uuid_urn,
     write_date_time,
     write_entry_uuid,
     write_hash,
@@ -70,6 +71,12 @@ def logical_id(entry_uuid: str) -> str:
     return entry_uuid.removeprefix("urn:uuid:")
 
 
+def entry_uuid_of(resource_id: str) -> str | None:
+    """entryUUID of the registry object that a FHIR id names; None for an id that cannot be of one."""
+    urn = f"urn:uuid:{resource_id.lower()}"
+    return urn if is_uuid_urn(urn) else None
+
+
 def write_document_reference(
     entry: DocumentEntry, context: WriteContext, relations: Sequence[Association] = ()
 ) -> Json:
@@ -112,7 +119,7 @@ def document_reference_json(
     if entry.confidentiality:
         resource["securityLabel"] = _concepts(entry.confidentiality, terminology)
     resource["content"] = [content]
-    clinical = _write_context(entry, terminology, contained)
+    clinical = _write_context(entry, context, contained)
     if clinical:
         resource["context"] = clinical
     if not contained:
@@ -195,47 +202,66 @@ def _write_content(entry: DocumentEntry, context: WriteContext) -> Json:
             if entry.size <= MAX_UNSIGNED_INT:
                 attachment["size"] = entry.size
             else:
-                _warn_size(entry, context)
+                _warn(entry, context, "content.attachment.size", "The size is larger than FHIR can say")
         if entry.hash:
             value = write_hash(entry.hash)
             if value:
                 attachment["hash"] = value
+            else:
+                _warn(entry, context, "content.attachment.hash", "The hash is no SHA-1")
     if entry.title:
         attachment["title"] = entry.title
     creation = write_date_time(entry.creation_time)
     if creation:
         attachment["creation"] = creation
+    elif entry.creation_time:
+        _warn(entry, context, "content.attachment.creation", "The creationTime names no time")
     content: Json = {"attachment": attachment}
     if entry.format_code is not None:
         content["format"] = coding_fragment(entry.format_code, context.terminology)
     return content
 
 
-def _warn_size(entry: DocumentEntry, context: WriteContext) -> None:
+def _warn(entry: DocumentEntry, context: WriteContext, element: str, loss: str) -> None:
     context.warn(
         Issue(
             "warning",
             "incomplete",
-            "The document is larger than attachment.size can say; the size is left out.",
-            f"DocumentReference.where(id='{logical_id(entry.entry_uuid)}').content.attachment.size",
+            f"{loss}; it is left out.",
+            f"DocumentReference.where(id='{logical_id(entry.entry_uuid)}').{element}",
         )
     )
 
 
-def _write_context(entry: DocumentEntry, terminology: Terminology, contained: list[Any]) -> Json:
+def _write_period(entry: DocumentEntry, context: WriteContext) -> Json:
+    """Period of the service times; FHIR has none that ends before it starts (per-1)."""
+    period: Json = {}
+    first, last = entry.service_start_time, entry.service_stop_time
+    start, stop = write_date_time(first), write_date_time(last)
+    if start:
+        period["start"] = start
+    elif first:
+        _warn(entry, context, "context.period.start", "The serviceStartTime names no time")
+    if first and last and start and stop and last < first[: len(last)]:
+        _warn(entry, context, "context.period.end", "The serviceStopTime is before the serviceStartTime")
+    elif stop:
+        period["end"] = stop
+    elif last:
+        _warn(entry, context, "context.period.end", "The serviceStopTime names no time")
+    return period
+
+
+def _write_context(entry: DocumentEntry, context: WriteContext, contained: list[Any]) -> Json:
+    terminology = context.terminology
     clinical: Json = {}
     if entry.reference_ids:
         _write_reference_ids(entry.reference_ids, terminology, clinical)
     if entry.event_codes:
         clinical["event"] = _concepts(entry.event_codes, terminology)
-    period: Json = {}
-    start, stop = write_date_time(entry.service_start_time), write_date_time(entry.service_stop_time)
-    if start:
-        period["start"] = start
-    if stop:
-        period["end"] = stop
-    if period:
-        clinical["period"] = period
+    if entry.service_start_time or entry.service_stop_time:
+        period = _write_period(entry, context)
+        if period:
+            clinical["period"] = period
     if entry.facility_type is not None:
         clinical["facilityType"] = concept_fragment(entry.facility_type, terminology)
     if entry.practice_setting is not None:

@@ -32,7 +32,8 @@ from gateway.fhir.document_reference_read import (
 from gateway.fhir.issues import Issue
 from gateway.fhir.people import write_author, write_recipient
 from gateway.fhir.people_read import PeopleReader
-from gateway.fhir.terminology import Terminology, is_oid
+from gateway.fhir.terminology import Terminology
+from gateway.model.oids import bare_oid, is_oid
 from gateway.model import codes
 from gateway.model.metadata import Author, Code, Folder, IntendedRecipient, SubmissionSet
 
@@ -273,7 +274,7 @@ def read_list_unique_id(resource: Json, context: ReadContext, path: str) -> str 
 def _read_source_id(resource: Json, context: ReadContext, path: str) -> str | None:
     for number, extension in extensions(resource, codes.EXT_SOURCE_ID):
         value = (extension.get("valueIdentifier") or {}).get("value") or ""
-        bare: str = value[8:] if value[:8].lower() == "urn:oid:" else value
+        bare: str = bare_oid(value)
         if is_oid(bare):
             return bare
         context.findings.error(

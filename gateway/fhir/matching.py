@@ -71,7 +71,7 @@ def presence_of(name: str) -> Callable[[DocumentEntry], bool]:
 
 def bare_scheme(scheme: str) -> str:
     """A coding scheme without `urn:oid:`, which some domains put in front."""
-    return scheme[8:] if scheme[:8].lower() == "urn:oid:" else scheme
+    return bare_oid(scheme)
 
 
 @dataclass(frozen=True, slots=True)

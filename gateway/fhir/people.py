@@ -12,7 +12,8 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from gateway.fhir.datatypes import Json, write_authority_id, write_coding, write_cx, write_date
-from gateway.fhir.terminology import Terminology, is_oid
+from gateway.fhir.terminology import Terminology
+from gateway.model.oids import is_oid
 from gateway.model import codes
 from gateway.model.metadata import (
     Address,

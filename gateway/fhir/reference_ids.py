@@ -7,7 +7,8 @@ from typing import Final
 
 from gateway.fhir.datatypes import Json, authority_uri, fhir_uri, read_authority
 from gateway.fhir.findings import Findings
-from gateway.fhir.terminology import Terminology, is_oid
+from gateway.fhir.terminology import Terminology
+from gateway.model.oids import bare_oid, is_oid
 from gateway.model import codes
 from gateway.model.metadata import ReferenceId
 
@@ -68,7 +69,7 @@ def read_reference_id(
     kind = codes.REFERENCE_ENCOUNTER if encounter else _reference_type(identifier)
     authority: str | None = None
     if system in (codes.DICOM_UID_SYSTEM, codes.URI_SYSTEM):
-        value = value[8:] if value[:8].lower() == "urn:oid:" else value
+        value = bare_oid(value)
         if kind is None:
             is_study = system == codes.DICOM_UID_SYSTEM
             kind = codes.REFERENCE_STUDY if is_study else codes.REFERENCE_UNIQUE_ID

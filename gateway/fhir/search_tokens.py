@@ -5,6 +5,7 @@ well hold the document under an OID that nobody told us (ITI TF-2 Appendix Z.9.1
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gateway.fhir.matching import CodeToken, IdentifierToken, RelatedToken, bare_scheme
@@ -15,6 +16,14 @@ from gateway.model.metadata import Code, Cx
 
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _UID_SYSTEMS = frozenset({codes.URI_SYSTEM, codes.DICOM_UID_SYSTEM})
+_HL7_DELIMITER = re.compile(r"[|^&~\\]")
+_TYPES_WITH_AUTHORITY = (
+    codes.REFERENCE_ACCESSION,
+    codes.REFERENCE_ORDER,
+    codes.REFERENCE_REFERRAL,
+    codes.REFERENCE_ENCOUNTER,
+)
+_TYPES_WITHOUT_AUTHORITY = (codes.REFERENCE_STUDY, codes.REFERENCE_UNIQUE_ID, codes.REFERENCE_WORKFLOW)
 _NO_LITERAL = re.compile(r"[^0-9A-Za-z.\- :/%]+")
 
 
@@ -88,13 +97,28 @@ def read_related(text: str, parameter: str, terminology: Terminology) -> Related
 
 
 def related_patterns(tokens: tuple[RelatedToken, ...]) -> tuple[str, ...] | None:
-    """LIKE patterns over CXi that find at least what `tokens` ask for; None where there are none."""
-    patterns: list[str] = []
-    for token in tokens:
-        if not token.ids:
-            return None
-        patterns.extend(pattern(value) + "^%" for value in sorted(token.ids))
-    return tuple(dict.fromkeys(patterns))
+    """What to ask of referenceIdList, which finds at least what `tokens` mean; None where one has no id.
+
+    ITI TF-2 3.18 says of FindDocumentsByReferenceId both that values are matched as a whole and that they
+    are LIKE patterns over the CXi. So there is a pattern for each id, and the values that a registry of the
+    other reading may hold it as; what either finds too much is filtered afterwards.
+    """
+    if not all(token.ids for token in tokens):
+        return None
+    patterns = [pattern(value) + "^%" for token in tokens for value in sorted(token.ids)]
+    whole = [value for token in tokens for value in _whole_values(token)]
+    return tuple(dict.fromkeys([*patterns, *whole]))
+
+
+def _whole_values(token: RelatedToken) -> Iterator[str]:
+    """CXi texts of an id in each type it may have. Escapes differ, so ids that need them have none."""
+    for value in sorted(token.ids):
+        if _HL7_DELIMITER.search(value):
+            continue
+        for authority in sorted(token.authorities or ()):
+            yield from (f"{value}^^^&{authority}&ISO^{kind}" for kind in _TYPES_WITH_AUTHORITY)
+        if not token.authorities:
+            yield from (f"{value}^^^^{kind}" for kind in _TYPES_WITHOUT_AUTHORITY)
 
 
 def pattern(text: str) -> str:

@@ -5,10 +5,9 @@ the settings; `urn:oid:X` is X in both directions without an entry. An unknown v
 names it, never a guess (spec: ITI TF-3 4.2.3.1, IHE MHD mapping of codes).
 """
 
-import re
 from collections.abc import Iterable, Mapping
 
-_OID = re.compile(r"[0-2](?:\.(?:0|[1-9]\d*))+")
+from gateway.model.oids import bare_oid, is_oid
 
 
 class UnmappedError(ValueError):
@@ -20,15 +19,9 @@ class UnmappedError(ValueError):
         self.setting = setting
 
 
-def is_oid(value: str) -> bool:
-    """True for a dotted OID of at least two arcs."""
-    return bool(_OID.fullmatch(value))
-
-
 def _oid_of_urn(value: str) -> str | None:
-    if value[:8].lower() == "urn:oid:" and is_oid(value[8:]):
-        return value[8:]
-    return None
+    bare = bare_oid(value)
+    return bare if bare != value and is_oid(bare) else None
 
 
 class OidMap:
@@ -65,7 +58,7 @@ class OidMap:
         """FHIR system URI of a scheme: from the table, else `urn:oid:`, else the scheme as it stands."""
         found = self._to_uri.get(oid)
         if found is None:
-            bare = oid[8:] if oid[:8].lower() == "urn:oid:" else oid
+            bare = bare_oid(oid)
             found = self._to_uri.get(bare) or (f"urn:oid:{bare}" if is_oid(bare) else oid)
             # the field holds some thousand schemes at most, so this cache cannot grow without bound
             if len(self._to_uri) < 10_000:

@@ -10,13 +10,13 @@ import asyncio
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import orjson
 
 from gateway.clients.registry import DocumentRegistry
 from gateway.correlation.snapshots import SnapshotStore
-from gateway.fhir.document_reference import WriteContext, document_reference_json
+from gateway.fhir.document_reference import WriteContext, document_reference_json, entry_uuid_of
 from gateway.fhir.document_search import DocumentSearch, SearchContext, parse_document_search
 from gateway.fhir.issues import Issue, fail
 from gateway.fhir.outcome import issues_of_warnings, means_no_match
@@ -112,11 +112,14 @@ class Finder:
 
     async def read(self, logical_id: str) -> bytes:
         """Return one DocumentReference by its id, the UUID of its entryUUID. Raises OutcomeError 404."""
-        entry_uuid = f"urn:uuid:{logical_id.lower()}"
+        unknown = fail(404, "not-found", "No DocumentReference with this id.", expression="DocumentReference")
+        entry_uuid = entry_uuid_of(logical_id)
+        if entry_uuid is None:
+            raise unknown
         found = await self._registry.query(GetDocumentsAndAssociations(entry_uuids=(entry_uuid,)))
         entry = next((e for e in found.entries if e.entry_uuid == entry_uuid), None)
         if entry is None:
-            raise fail(404, "not-found", "No DocumentReference with this id.", expression="DocumentReference")
+            raise unknown
         relations = [a for a in found.associations if _is_relation_of(a, entry.entry_uuid)]
         return document_reference_json(entry, self._write_context, relations)
 
@@ -169,12 +172,12 @@ class Finder:
     ) -> bytes:
         entries = page.entries
         relations, relation_issues = await self._relations(entries)
+        losses: list[Issue] = []
+        context = replace(self._write_context, warn=losses.append)
         resources: list[tuple[str, bytes]] = []
         base = f"{self._write_context.base_url}/DocumentReference/"
         for number, entry in enumerate(entries, 1):
-            resource = document_reference_json(
-                entry, self._write_context, relations.get(entry.entry_uuid, ())
-            )
+            resource = document_reference_json(entry, context, relations.get(entry.entry_uuid, ()))
             resources.append((base + entry.entry_uuid.removeprefix("urn:uuid:"), resource))
             if number % _WRITTEN_AT_ONCE == 0:
                 await asyncio.sleep(0)
@@ -182,7 +185,7 @@ class Finder:
             entries=resources,
             total=page.total,
             links=self._links(search, page),
-            issues=(*issues, *relation_issues),
+            issues=(*issues, *relation_issues, *losses),
         )
 
     async def _relations(

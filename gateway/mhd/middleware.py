@@ -7,6 +7,7 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from gateway.ebxml.errors import MetadataError, StoredQueryError
 from gateway.fhir.issues import Issue, OutcomeError, fail
 from gateway.fhir.outcome import outcome_of_failure, outcome_of_peer_error, write_outcome
 from gateway.mhd.retrieve import AlteredDocument
@@ -37,6 +38,12 @@ async def outcomes(request: web.Request, handler: Handler) -> web.StreamResponse
     except PeerError as error:
         log.warning("peer.error", peer=error.peer, transaction=error.transaction, error=type(error).__name__)
         return _write(outcome_of_peer_error(error))
+    except MetadataError as error:
+        return _write(
+            fail(422, "value", f"ITI-41 cannot carry this: {error.context}.", details_code=error.code)
+        )
+    except StoredQueryError as error:
+        return _write(fail(400, "value", f"ITI-18 cannot ask for this: {error.context}."))
     except AlteredDocument as error:
         log.error("retrieve.altered", peer=error.peer, reason=str(error))
         text = f"{error.peer} (ITI-43): The document is not the one that is registered: {error}."

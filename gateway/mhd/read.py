@@ -3,7 +3,7 @@
 import orjson
 
 from gateway.clients.registry import DocumentRegistry
-from gateway.fhir.document_reference import WriteContext
+from gateway.fhir.document_reference import WriteContext, entry_uuid_of
 from gateway.fhir.issues import fail
 from gateway.fhir.lists import write_folder_list, write_submission_set_list
 from gateway.model.codes import HAS_MEMBER
@@ -22,7 +22,10 @@ class Reader:
 
     async def read_list(self, logical_id: str) -> bytes:
         """A SubmissionSet or Folder as List, with its members. Raises OutcomeError 404."""
-        entry_uuid = f"urn:uuid:{logical_id.lower()}"
+        unknown = fail(404, "not-found", "No List with this id.", expression="List")
+        entry_uuid = entry_uuid_of(logical_id)
+        if entry_uuid is None:
+            raise unknown
         found = await self._registry.query(
             GetSubmissionSetAndContents(entry_uuid=entry_uuid, document_type=ANY_DOCUMENT)
         )
@@ -40,7 +43,7 @@ class Reader:
                 kinds = {e.entry_uuid: "DocumentReference" for e in found.entries}
                 members = _members(entry_uuid, found.associations, kinds)
                 return orjson.dumps(write_folder_list(folder, members, self._context))
-        raise fail(404, "not-found", "No List with this id.", expression="List")
+        raise unknown
 
     def read_patient(self, logical_id: str) -> bytes:
         """The identifier that a Patient id of this server stands for. Raises OutcomeError 404."""

@@ -1,5 +1,6 @@
 """The FHIR endpoints of IHE MHD: each handler parses, calls one use case and writes the answer."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
@@ -84,7 +85,7 @@ class MhdRoutes:
         page = next((value for name, value in parameters if name == "_page"), None)
         if page is not None:
             return _json(await self._use.finder.page(page))
-        strict = "handling=strict" in request.headers.get("Prefer", "").replace(" ", "").lower()
+        strict = "handling=strict" in re.sub(r'[\s"]', "", request.headers.get("Prefer", "")).lower()
         return _json(await self._use.finder.search(parameters, strict=strict))
 
     async def read_document_reference(self, request: web.Request) -> web.Response:

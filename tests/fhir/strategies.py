@@ -30,6 +30,15 @@ words = st.from_regex(r"[A-Za-z0-9/^&|.:-]{1,12}", fullmatch=True)
 
 
 @st.composite
+def periods(draw):
+    """Two DTMs or None, in order; a period that ends before it starts cannot be written."""
+    start, stop = draw(maybe(dtms())), draw(maybe(dtms()))
+    if start and stop and stop < start[: len(stop)]:
+        start, stop = stop, start
+    return start, stop
+
+
+@st.composite
 def dtms(draw):
     """DTM of the precisions that dateTime keeps."""
     moment = draw(st.datetimes(min_value=datetime(1850, 1, 1), max_value=datetime(2200, 1, 1)))
@@ -136,8 +145,7 @@ def document_entries(draw):
         event_codes=draw(several(coded, 2)),
         reference_ids=(*draw(several(encounters, 2)), *draw(several(reference_ids, 3))),
         creation_time=draw(maybe(dtms())),
-        service_start_time=draw(maybe(dtms())),
-        service_stop_time=draw(maybe(dtms())),
+        **dict(zip(("service_start_time", "service_stop_time"), draw(periods()), strict=True)),
         language=draw(maybe(st.sampled_from(("en", "de-CH")))),
         hash=None if on_demand else draw(hashes),
         size=None if on_demand else draw(maybe(st.integers(0, 2**31 - 1))),

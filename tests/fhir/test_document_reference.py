@@ -120,6 +120,28 @@ def test_a_size_above_unsigned_int_is_left_out_with_a_warning():
 
 
 @pytest.mark.parametrize(
+    ("field", "value", "element"),
+    [
+        ("hash", "not a hash", "content.attachment.hash"),
+        ("creation_time", "20240231", "content.attachment.creation"),
+        ("service_start_time", "2024-01-01", "context.period.start"),
+        ("service_stop_time", "soon", "context.period.end"),
+        ("service_stop_time", "1999", "context.period.end"),
+    ],
+)
+def test_what_is_no_fhir_value_is_left_out_with_a_warning(field, value, element):
+    warnings = []
+    changes = {"service_start_time": "2000", "service_stop_time": "2001", field: value}
+    resource = write(replace(ENTRY, **changes), warnings=warnings)
+    assert [w.expression.partition("').")[2] for w in warnings] == [element]
+    place = resource
+    for step in element.split("."):
+        place = place[0] if isinstance(place, list) else place
+        place = place.get(step)
+    assert place is None
+
+
+@pytest.mark.parametrize(
     ("dtm", "date_time"),
     [
         ("2024", "2024"),

@@ -351,7 +351,9 @@ def test_related_asks_by_reference_id_and_filters_by_authority():
     found = search(WHO, CURRENT, ("related:identifier", "http://ids.example|ACC1"))
     (asked,) = found.queries()
     assert isinstance(asked, FindDocumentsByReferenceId)
-    assert asked.reference_ids == (("ACC1^%",),)
+    ((like, *whole),) = asked.reference_ids
+    assert like == "ACC1^%"
+    assert f"ACC1^^^&2.999.7&ISO^{codes.REFERENCE_ACCESSION}" in whole
     accession = codes.REFERENCE_ACCESSION
     assert found.matches(entry(reference_ids=(ReferenceId("ACC1", "2.999.7", accession),)))
     assert not found.matches(entry(reference_ids=(ReferenceId("ACC1", "2.999.8", accession),)))
@@ -376,7 +378,16 @@ def test_a_study_is_found_by_its_uid_in_every_spelling(value):
 
 def test_repeated_related_is_and():
     asked = query(("related:identifier", "A,B"), ("related:identifier", "C"))
-    assert asked.reference_ids == (("A^%", "B^%"), ("C^%",))
+    assert [values[: len(values) // 4] for values in asked.reference_ids] == [("A^%", "B^%"), ("C^%",)]
+
+
+def test_a_registry_that_compares_whole_values_finds_a_study_too():
+    ((*asked,),) = query(("related:identifier", "urn:dicom:uid|urn:oid:1.2.3")).reference_ids
+    assert f"1.2.3^^^^{codes.REFERENCE_STUDY}" in asked
+
+
+def test_an_id_that_hl7_escapes_is_asked_for_as_pattern_only():
+    assert query(("related:identifier", "http://ids.example|A&1")).reference_ids == (("A%1^%",),)
 
 
 def test_a_literal_related_reference_is_refused_with_the_way_out():
