@@ -19,10 +19,10 @@ from gateway.fhir.searchset import write_searchset
 from gateway.fhir.terminology import Terminology
 from gateway.mhd.references import PatientReferences, document_urls
 from gateway.model import DocumentEntry
+from gateway.safe_xml import parse_xml
 from gateway.security.document_urls import DocumentTokens
 from gateway.security.patient_ids import PatientIds
 from gateway.security.sealing import KeyRing
-from gateway.soap.xml import parse_xml
 
 BASE = "http://127.0.0.1:8080/fhir"
 SIZES = (1, 10, 100, 1000)

@@ -15,13 +15,13 @@ import aiohttp
 from lxml.etree import _Element
 
 from gateway.model.errors import PeerError
+from gateway.safe_xml import MessageError
 from gateway.soap.contract import Contract, Packaging, Transaction
 from gateway.soap.envelope import ANONYMOUS, HeaderBlock, write_envelope
 from gateway.soap.exchange import READ_BUFFER, Exchange, OutgoingRequest
 from gateway.soap.mtom import Part
 from gateway.soap.outgoing import Attachment, mtom_message, simple_message
 from gateway.soap.resilience import Lane, Peer
-from gateway.soap.xml import MessageError
 
 __all__ = ["Attachment", "Part", "Peer", "SoapClient", "StreamedReply"]
 

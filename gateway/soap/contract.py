@@ -17,6 +17,7 @@ from lxml import etree
 from lxml.etree import _Element
 
 from gateway.model.codes import NS_LCM, NS_QUERY, NS_RIM, NS_RS, NS_XDS
+from gateway.safe_xml import parse_xml
 from gateway.soap.schemas import MessageSchema, SchemaInvalid
 from gateway.soap.wsdl import (
     Operation,
@@ -25,7 +26,6 @@ from gateway.soap.wsdl import (
     read_wsdl,
     use_own_schemas,
 )
-from gateway.soap.xml import parse_xml
 
 __all__ = [
     "Contract",

@@ -13,7 +13,7 @@ from lxml import etree
 from lxml.etree import _Element
 
 from gateway.model.codes import NS_SOAP12, NS_WSA, NS_WSSE
-from gateway.soap.xml import MessageError
+from gateway.safe_xml import MessageError
 
 NS_SOAP11: Final = "http://schemas.xmlsoap.org/soap/envelope/"
 ANONYMOUS: Final = f"{NS_WSA}/anonymous"

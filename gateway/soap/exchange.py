@@ -22,12 +22,12 @@ from gateway.model.errors import (
     PeerTimeout,
     PeerUnreachable,
 )
+from gateway.safe_xml import MessageError, MessageTooLarge
 from gateway.soap.contract import Packaging, Transaction
 from gateway.soap.envelope import Envelope, SoapFault, read_envelope
 from gateway.soap.mtom import MessageLimits, ReceivedMessage, inline_contents, read_message
 from gateway.soap.outgoing import OutgoingMessage
 from gateway.soap.resilience import AttemptFailed, Peer
-from gateway.soap.xml import MessageError, MessageTooLarge
 
 READ_BUFFER: Final = 256 * 1024
 _LATE_END_SECONDS: Final = 0.25

@@ -17,8 +17,8 @@ import pybase64
 from lxml.etree import _Element
 
 from gateway.model.codes import NS_XOP
+from gateway.safe_xml import MessageError, MessageTooLarge, XmlFeeder
 from gateway.soap.multipart import DEFAULT_LIMITS, BodyPart, MultipartError, MultipartLimits, MultipartReader
-from gateway.soap.xml import MessageError, MessageTooLarge, XmlFeeder
 
 INCLUDE: Final = f"{{{NS_XOP}}}Include"
 SOAP_MEDIA_TYPE: Final = "application/soap+xml"

@@ -11,7 +11,7 @@ from typing import Final
 
 import pybase64
 
-from gateway.soap.xml import MessageError
+from gateway.safe_xml import MessageError
 
 _PASSED_AS_IS: Final = frozenset({"", "binary", "8bit", "7bit"})
 _CRLF: Final = b"\r\n"

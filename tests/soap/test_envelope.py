@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from gateway.model.codes import NS_SOAP12, NS_WSA
+from gateway.safe_xml import parse_xml
 from gateway.soap.envelope import (
     ANONYMOUS,
     EnvelopeError,
@@ -15,7 +16,6 @@ from gateway.soap.envelope import (
     write_envelope,
     write_fault,
 )
-from gateway.soap.xml import parse_xml
 
 from .wire import envelope
 

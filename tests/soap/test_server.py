@@ -14,11 +14,11 @@ from aiohttp import web
 from lxml import etree
 
 from gateway.model.codes import NS_RS, NS_SOAP12, NS_WSA, NS_WSSE, NS_XDS
+from gateway.safe_xml import parse_xml
 from gateway.soap.client import Attachment
 from gateway.soap.contract import Contract
 from gateway.soap.envelope import Envelope, read_envelope
 from gateway.soap.server import ServiceLimits, SoapReply, SoapRequest, SoapService
-from gateway.soap.xml import parse_xml
 
 from .wire import (
     RELATED,

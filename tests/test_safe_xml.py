@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
-from gateway.soap.xml import MalformedXml, MessageTooLarge, UnsafeXml, XmlFeeder, parse_xml
+from gateway.safe_xml import MalformedXml, MessageTooLarge, UnsafeXml, XmlFeeder, parse_xml
 
 LAUGHS = (
     '<!DOCTYPE r [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;">'

@@ -1,4 +1,4 @@
-"""XML from outside, parsed with every dangerous feature off (SOAP 1.2 part 1 section 5: no DTD, no PIs).
+"""XML from outside, SOAP and FHIR alike, parsed with every dangerous feature off (SOAP 1.2 part 1 section 5).
 
 A document type declaration is refused before libxml2 sees it, since entities in attribute values are
 expanded whatever the parser's settings. Error texts give a place in the document, never its content.
