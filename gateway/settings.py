@@ -22,7 +22,7 @@ from pydantic_settings import (
 )
 from pydantic_settings import SettingsError as SourceError
 
-from gateway.fhir.terminology import is_oid
+from gateway.model.oids import bare_oid, is_oid
 
 CONFIG_VARIABLE = "GATEWAY_CONFIG"
 SECRETS_VARIABLE = "GATEWAY_SECRETS_DIR"
@@ -33,7 +33,7 @@ class SettingsError(Exception):
 
 
 def _oid(value: str) -> str:
-    bare = value[8:] if value[:8].lower() == "urn:oid:" else value
+    bare = bare_oid(value)
     if not is_oid(bare):
         raise ValueError("must be an OID such as 2.999.1")
     return bare

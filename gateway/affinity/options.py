@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gateway.model import Cx
+from gateway.model.oids import bare_oid
 
 _OID = re.compile(r"(?:0|[1-9]\d*)(?:\.(?:0|[1-9]\d*))+")
 
@@ -37,7 +38,7 @@ class AffinityOptions:
         if not is_oid(self.repository_unique_id):
             raise ValueError("repository_unique_id must be an OID")
         if self.home_community_id is not None:
-            bare = bare_home(self.home_community_id)
+            bare = bare_oid(self.home_community_id)
             if not is_oid(bare):
                 raise ValueError("home_community_id must be an OID or urn:oid: and an OID")
             object.__setattr__(self, "home_community_id", f"urn:oid:{bare}")
@@ -54,7 +55,7 @@ class AffinityOptions:
         """True where a request addresses another community than the configured one."""
         if not home_community_id or self.home_community_id is None:
             return False
-        return bare_home(home_community_id) != bare_home(self.home_community_id)
+        return bare_oid(home_community_id) != bare_oid(self.home_community_id)
 
 
 def is_oid(value: str) -> bool:
@@ -63,8 +64,3 @@ def is_oid(value: str) -> bool:
     The first arc may be above 2, which no OID has but the ids of widespread test tools do.
     """
     return len(value) <= 64 and _OID.fullmatch(value) is not None
-
-
-def bare_home(value: str) -> str:
-    """A homeCommunityId without `urn:oid:`, which peers leave out or write in capitals."""
-    return value[8:] if value[:8].lower() == "urn:oid:" else value

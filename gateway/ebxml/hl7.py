@@ -10,6 +10,7 @@ from functools import lru_cache
 
 from gateway.model import Code, Cx, Organization, Person, ReferenceId, Telecom
 from gateway.model.metadata import Address
+from gateway.model.oids import bare_oid
 
 _ESCAPES = {"|": "\\F\\", "^": "\\S\\", "&": "\\T\\", "~": "\\R\\", "\\": "\\E\\"}
 _ESCAPE_TABLE = str.maketrans(_ESCAPES)
@@ -34,8 +35,7 @@ def unescape(text: str) -> str:
 
 def oid(text: str) -> str:
     """An OID without `urn:oid:`; other text unchanged."""
-    stripped = text.strip()
-    return stripped[8:] if stripped[:8].lower() == "urn:oid:" else stripped
+    return bare_oid(text.strip())
 
 
 def _components(value: str, count: int) -> list[str]:
@@ -113,9 +113,8 @@ def home_community_id(text: str) -> str | None:
     stripped = text.strip()
     if not stripped:
         return None
-    if stripped[:8].lower() == "urn:oid:":
-        return "urn:oid:" + stripped[8:]
-    return stripped if ":" in stripped else "urn:oid:" + stripped
+    bare = bare_oid(stripped)
+    return stripped if ":" in bare else "urn:oid:" + bare
 
 
 @lru_cache(_CACHE)

@@ -72,7 +72,7 @@ class QueryResponseReader:
     def read_some(self, n: int) -> bool:
         """Read the next `n` objects. True when the whole answer is read."""
         if self._consume and self._list is not None:
-            taken = self._list[:n]
+            taken = list(islice(self._list, n))
             self._read_all(taken)
             for element in taken:
                 self._list.remove(element)

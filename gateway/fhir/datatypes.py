@@ -16,10 +16,10 @@ import pybase64
 
 from gateway.fhir.findings import Findings
 from gateway.fhir.terminology import OidMap, Terminology, UnmappedError
-from gateway.model.oids import bare_oid, is_oid
 from gateway.model import codes
 from gateway.model.dtm import dtm_start, to_dtm
 from gateway.model.metadata import Code, Cx
+from gateway.model.oids import bare_oid, is_oid
 
 Json = dict[str, Any]
 PatientOf = Callable[[str], Cx | None]

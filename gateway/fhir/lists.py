@@ -33,9 +33,9 @@ from gateway.fhir.issues import Issue
 from gateway.fhir.people import write_author, write_recipient
 from gateway.fhir.people_read import PeopleReader
 from gateway.fhir.terminology import Terminology
-from gateway.model.oids import bare_oid, is_oid
 from gateway.model import codes
 from gateway.model.metadata import Author, Code, Folder, IntendedRecipient, SubmissionSet
+from gateway.model.oids import bare_oid, is_oid
 
 SUBMISSION_SET: Final = "submissionset"
 FOLDER: Final = "folder"

@@ -13,6 +13,7 @@ from typing import Protocol
 from gateway.fhir.search_dates import NEVER, DateCondition, Interval, dtm_interval
 from gateway.model import codes
 from gateway.model.metadata import AvailabilityStatus, Code, Cx, DocumentEntry, Person, ReferenceId
+from gateway.model.oids import bare_oid
 
 
 class Criterion(Protocol):

@@ -13,7 +13,6 @@ import orjson
 
 from gateway.fhir.datatypes import Json, write_authority_id, write_coding, write_cx, write_date
 from gateway.fhir.terminology import Terminology
-from gateway.model.oids import is_oid
 from gateway.model import codes
 from gateway.model.metadata import (
     Address,
@@ -26,6 +25,7 @@ from gateway.model.metadata import (
     SourcePatientInfo,
     Telecom,
 )
+from gateway.model.oids import is_oid
 
 _GENDERS: Final = {"M": "male", "F": "female", "O": "other", "A": "other", "N": "other", "U": "unknown"}
 _MAX_CACHED = 4096

@@ -8,9 +8,9 @@ from typing import Final
 from gateway.fhir.datatypes import Json, authority_uri, fhir_uri, read_authority
 from gateway.fhir.findings import Findings
 from gateway.fhir.terminology import Terminology
-from gateway.model.oids import bare_oid, is_oid
 from gateway.model import codes
 from gateway.model.metadata import ReferenceId
+from gateway.model.oids import bare_oid, is_oid
 
 # types of referenceIdList under the codes that imaging profiles use for the same identifiers
 _REFERENCE_TYPE_CODES: Final[tuple[tuple[str, str, str, str], ...]] = (

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 from gateway.fhir.matching import CodeToken, IdentifierToken, RelatedToken, bare_scheme
 from gateway.fhir.search_values import SearchProblem, read_token
-from gateway.fhir.terminology import OidMap, Terminology, UnmappedError, is_oid
+from gateway.fhir.terminology import OidMap, Terminology, UnmappedError
 from gateway.model import codes
 from gateway.model.metadata import Code, Cx
+from gateway.model.oids import is_oid
 
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _UID_SYSTEMS = frozenset({codes.URI_SYSTEM, codes.DICOM_UID_SYSTEM})

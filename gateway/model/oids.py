@@ -1,0 +1,16 @@
+"""OIDs, which some messages write bare (`1.2.3`) and others as a URN (`urn:oid:1.2.3`, RFC 3061)."""
+
+import re
+
+_URN = "urn:oid:"
+_OID = re.compile(r"[0-2](?:\.(?:0|[1-9]\d*))+")
+
+
+def is_oid(value: str) -> bool:
+    """True for a bare OID of at least two arcs."""
+    return _OID.fullmatch(value) is not None
+
+
+def bare_oid(value: str) -> str:
+    """The value without `urn:oid:`, in whatever letter case; any other value unchanged."""
+    return value[len(_URN) :] if value[: len(_URN)].lower() == _URN else value
