@@ -16,7 +16,7 @@ import structlog
 from gateway.clients.registry import DocumentRegistry
 from gateway.clients.repository import DocumentRepository, OutgoingDocument
 from gateway.correlation.idempotency import Done, Fresh, IdempotencyStore, InProgress
-from gateway.fhir.issues import fail
+from gateway.fhir.issues import Issue, OutcomeError
 from gateway.fhir.outcome import issues_of_warnings, outcome_of_failure
 from gateway.fhir.provide_bundle import ProvideBundle, ProvideContext, read_provide_bundle
 from gateway.fhir.provide_response import write_provide_response
@@ -91,11 +91,8 @@ class Publisher:
                 return begun
             left = ends - loop.time()
             if left <= 0:
-                raise fail(
-                    503,
-                    "transient",
-                    "The same Bundle is being stored by another request; send it again to get its answer.",
-                )
+                text = "The same Bundle is being stored by another request; send it again to get its answer."
+                raise OutcomeError(503, (Issue("error", "transient", text),), {"Retry-After": "2"})
             # without an answer in the end the holder has failed or died, and one of those who wait is next
             done = await self._idempotency.wait(digest, left)
             if done is not None:

@@ -296,6 +296,7 @@ async def test_a_silent_peer_is_a_gateway_timeout_and_opens_its_circuit(tmp_path
         for transaction, (status, _, outcome) in zip(asked, answers, strict=True):
             assert status == 504
             assert_outcome(outcome, transaction, "timeout", patient=case.patient)
+            assert ("Send the same Bundle again" in str(outcome)) == (transaction == PUBLISH)
         stack.soap_calls.clear()
         for transaction in asked:
             status, headers, outcome = await case.ask(transaction)
@@ -306,6 +307,29 @@ async def test_a_silent_peer_is_a_gateway_timeout_and_opens_its_circuit(tmp_path
         _, health = await stack.get(stack.base_url.replace("/fhir", "/health/ready"))
         assert health["status"] == "impaired"
         assert health["circuits"][f"{PEER[PUBLISH]} {PUBLISH}"] == "open"
+
+
+async def test_a_publish_that_was_stored_too_late_can_be_sent_again(tmp_path):
+    async def answers_late(request):
+        await wire.forwarded(request)
+        return await wire.silent(request)
+
+    async def all_late(request):
+        if request.path == wire.REGISTRY:
+            return await wire.silent(request)
+        return await wire.at(wire.REPOSITORY, answers_late)(request)
+
+    async with running_stack(tmp_path, peers={"max_attempts": 1, "read_timeout": 0.8}) as stack:
+        case = await Case(stack).prepare()
+        for handler, expected in ((wire.at(wire.REPOSITORY, answers_late), 200), (all_late, 504)):
+            bundle = provide_bundle([a_document(content=b"new")], patient=case.patient)
+            stack.interfere = handler
+            status, answer = await stack.publish(bundle)
+            assert status == expected, answer
+            stack.interfere = None
+            status, answer = await stack.publish(bundle)
+            assert status == 200
+            await stored_once(stack, case, bundle, answer)
 
 
 async def stored_once(stack, case, bundle, answer):
@@ -425,3 +449,28 @@ async def test_a_duplicate_that_cannot_be_told_from_a_repeat_is_sent_again(stack
     status, _, outcome = await case.ask(PUBLISH)
     assert status == 502, outcome
     assert_outcome(outcome, FIND, "incomplete", patient=case.patient)
+
+
+async def test_who_waits_too_long_for_the_same_bundle_is_told_to_come_back(tmp_path):
+    waits = asyncio.Event()
+
+    async def until_told(request):
+        await waits.wait()
+        return await wire.forwarded(request)
+
+    async with running_stack(tmp_path, lifetimes={"publish_lock": 0.4}) as stack:
+        case = Case(stack)
+        bundle = provide_bundle([a_document(content=b"new")], patient=case.patient)
+        stack.interfere = wire.at(wire.REPOSITORY, until_told)
+        first = asyncio.create_task(stack.publish(bundle))
+        while not stack.soap_calls[wire.REPOSITORY]:
+            await asyncio.sleep(0.01)
+        headers = {"Content-Type": "application/fhir+json"}
+        async with stack.session.post(stack.base_url, json=bundle, headers=headers) as answer:
+            assert (answer.status, "Retry-After" in answer.headers) == (503, True)
+        waits.set()
+        status, response = await first
+        assert status == 200
+        stack.interfere = None
+        assert await stack.publish(bundle) == (200, response)
+        assert stack.soap_calls[wire.REPOSITORY] == 2, "one to the gateway's peer, one from the test to it"
