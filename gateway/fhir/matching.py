@@ -70,11 +70,6 @@ def presence_of(name: str) -> Callable[[DocumentEntry], bool]:
     return lambda entry: bool(entry.reference_ids)
 
 
-def bare_scheme(scheme: str) -> str:
-    """A coding scheme without `urn:oid:`, which some domains put in front."""
-    return bare_oid(scheme)
-
-
 @dataclass(frozen=True, slots=True)
 class CodeToken:
     """`code` None is any code; `schemes` None is any scheme, else bare scheme names."""
@@ -85,7 +80,7 @@ class CodeToken:
     def fits(self, code: Code) -> bool:
         """True where the coded value is the one asked for. Codes are compared with their case."""
         return (self.code is None or code.code == self.code) and (
-            self.schemes is None or bare_scheme(code.scheme) in self.schemes
+            self.schemes is None or bare_oid(code.scheme) in self.schemes
         )
 
 

@@ -8,12 +8,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from gateway.fhir.matching import CodeToken, IdentifierToken, RelatedToken, bare_scheme
+from gateway.fhir.matching import CodeToken, IdentifierToken, RelatedToken
 from gateway.fhir.search_values import SearchProblem, read_token
 from gateway.fhir.terminology import OidMap, Terminology, UnmappedError
 from gateway.model import codes
 from gateway.model.metadata import Code, Cx
-from gateway.model.oids import is_oid
+from gateway.model.oids import bare_oid, is_oid
 
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _UID_SYSTEMS = frozenset({codes.URI_SYSTEM, codes.DICOM_UID_SYSTEM})
@@ -48,7 +48,7 @@ def read_code(text: str, parameter: str, terminology: Terminology) -> AskedCode:
     else:
         # a scheme that is no OID is shown in FHIR as it stands, with its blanks encoded
         schemes = tuple(dict.fromkeys((token.system.replace("%20", " "), token.system)))
-    asked = CodeToken(token.code, frozenset(map(bare_scheme, schemes)))
+    asked = CodeToken(token.code, frozenset(map(bare_oid, schemes)))
     if token.code is None:
         return AskedCode(asked, None)
     return AskedCode(asked, tuple(Code(token.code, scheme) for scheme in schemes))
