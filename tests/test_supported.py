@@ -3,8 +3,9 @@
 import json
 from pathlib import Path
 
-from gateway.fhir.capability import supported_table_markdown, write_capability_statement
+from gateway.fhir.capability import SUPPORTED, supported_table_markdown, write_capability_statement
 from gateway.mhd.routes import MhdRoutes
+from gateway.soap.contract import load_contract
 
 README = Path(__file__).parents[1] / "README.md"
 
@@ -39,3 +40,8 @@ def test_a_search_parameter_of_the_readme_curl_is_stated():
     (documents,) = [r for r in rest["resource"] if r["type"] == "DocumentReference"]
     names = {p["name"] for p in documents["searchParam"]}
     assert {"patient", "patient.identifier", "status", "related", "identifier", "_id"} <= names
+
+
+def test_every_transaction_of_the_soap_contract_has_a_row():
+    rows = " ".join(row.transaction for row in SUPPORTED)
+    assert set(load_contract().transactions) <= {word.strip(",") for word in rows.split()}

@@ -80,6 +80,41 @@ SUPPORTED: tuple[SupportedRow, ...] = (
     SupportedRow("ITI-106 Generate Metadata", "-", Level.NO, ""),
     SupportedRow("FHIR R4", "JSON", Level.YES, ""),
     SupportedRow("FHIR R4", "XML", Level.NO, "answered 406 or 415"),
+    SupportedRow(
+        "ITI-18 Registry Stored Query",
+        "client",
+        Level.YES,
+        "FindDocuments, FindDocumentsByReferenceId and the Get queries behind ITI-67; all 14 can be written",
+    ),
+    SupportedRow(
+        "ITI-41 Provide and Register Document Set-b",
+        "client",
+        Level.YES,
+        "to one repository; sent once, and the registry is asked where the outcome is unknown",
+    ),
+    SupportedRow(
+        "ITI-43 Retrieve Document Set",
+        "client",
+        Level.YES,
+        "several repositories by repositoryUniqueId, one document per request",
+    ),
+    SupportedRow(
+        "ITI-18 Registry Stored Query",
+        "embedded affinity domain",
+        Level.YES,
+        "all 14 queries, LeafClass and ObjectRef",
+    ),
+    SupportedRow(
+        "ITI-41, ITI-42, ITI-43",
+        "embedded affinity domain",
+        Level.YES,
+        "atomic and durable; no On-Demand documents, no metadata update",
+    ),
+    SupportedRow("ITI-38, ITI-39 Cross Gateway", "-", Level.NO, "one community only"),
+    SupportedRow("SOAP", "MTOM/XOP", Level.YES, "streamed both ways; plain SOAP answers are read too"),
+    SupportedRow("SOAP", "WS-Addressing", Level.YES, "synchronous; request and response headers, faults"),
+    SupportedRow("SOAP", "Asynchronous Web Services Exchange", Level.NO, "non-anonymous ReplyTo is refused"),
+    SupportedRow("SOAP", "XUA (SAML)", Level.NO, "no assertion is sent or checked"),
 )
 
 

@@ -100,7 +100,8 @@ class SearchParser:
         count = self._page_size()
         queries = self._stored_queries() if not self._errors else ()
         if self._errors:
-            raise OutcomeError(400, (*self._errors, *self._warnings))
+            left_out = [issue for issue in self._warnings if issue.severity == "warning"]
+            raise OutcomeError(400, (*self._errors, *left_out))
         return DocumentSearch(
             stored_queries=queries,
             criteria=tuple(self._criteria),
