@@ -3,6 +3,7 @@
 import hashlib
 import itertools
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from msgspec import structs
 
@@ -145,7 +146,8 @@ class Domain:
         self.options.state_dir.mkdir(parents=True, exist_ok=True)
         self.database = Database(self.options.state_dir / "registry.sqlite", 1)
         self.files = DocumentFiles(self.options.state_dir / "documents")
-        self.registry = Registry(self.options, self.database)
+        self.now = datetime(2024, 5, 6, 7, 8, 9, tzinfo=UTC)
+        self.registry = Registry(self.options, self.database, lambda: self.now)
         self.repository = Repository(self.options, self.database, self.files, self.registry)
 
     def register(self, *args, **kwargs) -> Submission:

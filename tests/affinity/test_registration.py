@@ -1,6 +1,7 @@
 """What a registry takes, what it refuses and with which code, and what a replacement changes."""
 
 import hashlib
+from datetime import timedelta
 
 import pytest
 from msgspec import structs
@@ -91,10 +92,31 @@ def test_uuids_are_stored_in_lower_case(domain):
     assert domain.query(GetDocuments(entry_uuids=(upper.lower(),))).entries
 
 
+def updated(domain, box) -> str:
+    return domain.query(GetFolders(entry_uuids=(box.entry_uuid,))).folders[0].last_update_time
+
+
 def test_a_folder_gets_its_last_update_time_from_the_registry(domain):
     box = folder(last_update_time="1999")
     domain.register(submission(folders=(box,)))
-    assert domain.query(GetFolders(entry_uuids=(box.entry_uuid,))).folders[0].last_update_time > "2020"
+    assert updated(domain, box) == "20240506070809"
+
+
+def test_each_new_member_is_an_update_of_a_folder(domain):
+    old, box, other = entry(), folder(), folder()
+    domain.register(submission(old, folders=(box, other)))
+    domain.now += timedelta(hours=1)
+    domain.register(
+        submission(entry(), associations=(link(HAS_MEMBER, box.entry_uuid, old.entry_uuid),)),
+    )
+    assert updated(domain, box) == "20240506080809"
+    domain.now += timedelta(hours=1)
+    new = entry()
+    domain.register(submission(new, associations=(link(RPLC, new.entry_uuid, old.entry_uuid),)))
+    assert updated(domain, box) == "20240506090809"
+    found = domain.query(FindFolders(patient_id=PATIENT, last_update_time_from="2024050609"))
+    assert [f.entry_uuid for f in found.folders] == [box.entry_uuid]
+    assert updated(domain, other) == "20240506070809"
 
 
 @pytest.mark.parametrize(

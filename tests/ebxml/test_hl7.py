@@ -111,6 +111,11 @@ def test_accession_number_is_written_with_authority_in_cx4_and_type_in_cx5():
     assert hl7.write_reference_id(reference) == "A1^^^&1.2&ISO^urn:ihe:iti:xds:2013:accession"
 
 
+def test_the_community_of_a_reference_id_is_written_as_a_hierarchic_designator_in_cx6():
+    reference = ReferenceId("A1", "1.2", "urn:t", "urn:oid:1.9")
+    assert hl7.write_reference_id(reference) == "A1^^^&1.2&ISO^urn:t^&1.9&ISO"
+
+
 def test_study_instance_uid_is_written_without_authority():
     reference = ReferenceId("1.2.840.1", None, "urn:ihe:iti:xds:2016:studyInstanceUID")
     assert hl7.write_reference_id(reference) == "1.2.840.1^^^^urn:ihe:iti:xds:2016:studyInstanceUID"
