@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from gateway.fhir.datatypes import Json, PatientOf
 from gateway.fhir.document_reference_read import ReadContext, read_document_reference
 from gateway.fhir.findings import Findings
+from gateway.fhir.formats import FhirFormat, read_resource
 from gateway.fhir.issues import Issue, fail
 from gateway.fhir.lists import read_folder_list, read_submission_set_list
 from gateway.fhir.provide_bundle_associations import AssociationReader
@@ -32,7 +33,6 @@ from gateway.fhir.provide_bundle_entries import (
 )
 from gateway.fhir.provide_bundle_subjects import Subjects
 from gateway.fhir.provide_rules import check_bundle
-from gateway.fhir.strict_json import read_json
 from gateway.fhir.terminology import Terminology
 from gateway.fhir.validation import is_resource_type, validate_resource
 from gateway.model.dtm import dtm_end, dtm_start
@@ -85,14 +85,16 @@ class ProvideBundle(Struct, frozen=True):
     digest: str
 
 
-def read_provide_bundle(raw: bytes, context: ProvideContext) -> ProvideBundle:
-    """Read and check a request body in JSON.
+def read_provide_bundle(
+    raw: bytes, context: ProvideContext, wire_format: FhirFormat = FhirFormat.JSON
+) -> ProvideBundle:
+    """Read and check a request body.
 
     Raises OutcomeError: 413 above `max_bytes`, 400 where it is not FHIR, 422 where a rule is broken.
     """
     if len(raw) > context.max_bytes:
         raise fail(413, "too-long", f"The Bundle has more than {context.max_bytes} bytes.")
-    bundle = read_json(raw, "Bundle")
+    bundle = read_resource(raw, wire_format, "Bundle")
     findings = Findings()
     _validate(bundle, findings)
     findings.raise_errors(400)

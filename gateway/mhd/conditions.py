@@ -33,11 +33,12 @@ def accepts(accept: str | None, media_type: str) -> bool:
         name, *parameters = (part.strip() for part in item.split(";"))
         specificity = {f"{main}/{sub}": 3, f"{main}/*": 2, "*/*": 1, "*": 1}.get(name, 0)
         if specificity and (best is None or specificity > best[0]):
-            best = (specificity, _quality(parameters))
+            best = (specificity, quality(parameters))
     return best is not None and best[1] > 0
 
 
-def _quality(parameters: list[str]) -> float:
+def quality(parameters: list[str]) -> float:
+    """The weight that parameters of an Accept header give (`q=0.5`); 1 where they have none."""
     for parameter in parameters:
         name, _, value = parameter.partition("=")
         if name.strip() == "q":

@@ -10,8 +10,8 @@ from aiohttp.typedefs import Handler
 from gateway.ebxml.errors import MetadataError, StoredQueryError
 from gateway.fhir.issues import Issue, OutcomeError, fail
 from gateway.fhir.outcome import outcome_of_failure, outcome_of_peer_error, write_outcome
+from gateway.mhd.negotiation import respond
 from gateway.mhd.retrieve import AlteredDocument
-from gateway.mhd.routes import FHIR_JSON
 from gateway.model.errors import PeerError, RegistryFailure
 from gateway.telemetry.logs import where
 
@@ -26,7 +26,7 @@ async def outcomes(request: web.Request, handler: Handler) -> web.StreamResponse
     try:
         return await handler(request)
     except OutcomeError as error:
-        return _write(error)
+        return await _write(request, error)
     except RegistryFailure as failure:
         log.warning(
             "peer.failure",
@@ -34,27 +34,30 @@ async def outcomes(request: web.Request, handler: Handler) -> web.StreamResponse
             transaction=failure.transaction,
             codes=[e.code for e in failure.errors],
         )
-        return _write(outcome_of_failure(failure))
+        return await _write(request, outcome_of_failure(failure))
     except PeerError as error:
         log.warning("peer.error", peer=error.peer, transaction=error.transaction, error=type(error).__name__)
-        return _write(outcome_of_peer_error(error))
+        return await _write(request, outcome_of_peer_error(error))
     except MetadataError as error:
-        return _write(
-            fail(422, "value", f"ITI-41 cannot carry this: {error.context}.", details_code=error.code)
+        return await _write(
+            request,
+            fail(422, "value", f"ITI-41 cannot carry this: {error.context}.", details_code=error.code),
         )
     except StoredQueryError as error:
-        return _write(fail(400, "value", f"ITI-18 cannot ask for this: {error.context}."))
+        return await _write(request, fail(400, "value", f"ITI-18 cannot ask for this: {error.context}."))
     except AlteredDocument as error:
         log.error("retrieve.altered", peer=error.peer, reason=str(error))
         text = f"{error.peer} (ITI-43): The document is not the one that is registered: {error}."
-        return _write(fail(502, "exception", text))
+        return await _write(request, fail(502, "exception", text))
     except web.HTTPException as error:
         if error.status < 400:
             raise
-        return _write(_of_http(request, error))
+        return await _write(request, _of_http(request, error))
     except Exception as error:
         log.error("request.unexpected", route=_route(request), **where(error))
-        return _write(fail(500, "exception", "The server failed on this request; its log says where."))
+        return await _write(
+            request, fail(500, "exception", "The server failed on this request; its log says where.")
+        )
 
 
 @web.middleware
@@ -93,10 +96,6 @@ def _of_http(request: web.Request, error: web.HTTPException) -> OutcomeError:
     return OutcomeError(error.status, (Issue("error", code, text),), headers)
 
 
-def _write(error: OutcomeError) -> web.Response:
-    return web.Response(
-        status=error.status,
-        body=orjson.dumps(write_outcome(error.issues)),
-        content_type=FHIR_JSON,
-        headers=error.headers,
-    )
+async def _write(request: web.Request, error: OutcomeError) -> web.Response:
+    outcome = orjson.dumps(write_outcome(error.issues))
+    return await respond(request, outcome, status=error.status, headers=error.headers)

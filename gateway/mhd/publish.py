@@ -16,6 +16,7 @@ import structlog
 from gateway.clients.registry import DocumentRegistry
 from gateway.clients.repository import DocumentRepository, OutgoingDocument
 from gateway.correlation.idempotency import Done, Fresh, IdempotencyStore, InProgress
+from gateway.fhir.formats import FhirFormat
 from gateway.fhir.issues import Issue, OutcomeError
 from gateway.fhir.outcome import issues_of_warnings, outcome_of_failure
 from gateway.fhir.provide_bundle import ProvideBundle, ProvideContext, read_provide_bundle
@@ -24,7 +25,7 @@ from gateway.model import RegistryError, RegistryFailure
 from gateway.model.errors import PeerError
 from gateway.model.query import ANY_DOCUMENT, GetSubmissionSetAndContents
 
-_READ_IN_THREAD = 256 * 1024
+_READ_IN_THREAD = 64 * 1024
 """Bodies above this are parsed, decoded and hashed outside the event loop."""
 
 log = structlog.get_logger()
@@ -59,13 +60,13 @@ class Publisher:
         self._reading = asyncio.Semaphore(1)
         self._running: set[asyncio.Task[bytes]] = set()
 
-    async def publish(self, raw: bytes) -> bytes:
-        """Store the Bundle and return the transaction-response as JSON.
+    async def publish(self, raw: bytes, wire_format: FhirFormat = FhirFormat.JSON) -> bytes:
+        """Store the Bundle and return the transaction-response as JSON, whatever the format of `raw`.
 
         Raises OutcomeError for a Bundle that breaks a rule, RegistryFailure and PeerError for what the
         domain behind says; nothing is stored then, or the error says that the outcome is unknown.
         """
-        bundle = await self._read(raw)
+        bundle = await self._read(raw, wire_format)
         begun = await self._begin(bundle.digest)
         if isinstance(begun, Done):
             return begun.response
@@ -75,11 +76,11 @@ class Publisher:
         task.add_done_callback(self._running.discard)
         return await asyncio.shield(task)
 
-    async def _read(self, raw: bytes) -> ProvideBundle:
+    async def _read(self, raw: bytes, wire_format: FhirFormat) -> ProvideBundle:
         if len(raw) <= _READ_IN_THREAD:
-            return read_provide_bundle(raw, self._context)
+            return read_provide_bundle(raw, self._context, wire_format)
         async with self._reading:
-            return await asyncio.to_thread(read_provide_bundle, raw, self._context)
+            return await asyncio.to_thread(read_provide_bundle, raw, self._context, wire_format)
 
     async def _begin(self, digest: str) -> Fresh | Done:
         """The claim to store the Bundle, or the answer of the request that did."""

@@ -11,15 +11,13 @@ from aiohttp import web
 from gateway.fhir.issues import fail
 from gateway.mhd.admission import Admission
 from gateway.mhd.find import Finder
+from gateway.mhd.negotiation import body_chunks, body_format, negotiate, respond
 from gateway.mhd.publish import Publisher
 from gateway.mhd.read import Reader
 from gateway.mhd.retrieve import Conditions, Retrieval, Retriever
 from gateway.model.errors import PeerError
 from gateway.telemetry.logs import where
 
-FHIR_JSON = "application/fhir+json"
-_JSON_TYPES = frozenset({FHIR_JSON, "application/json", "text/json", "json"})
-_XML_TYPES = frozenset({"application/fhir+xml", "application/xml", "text/xml", "xml"})
 _FORM = "application/x-www-form-urlencoded"
 _MAX_FORM_BYTES = 256 * 1024
 
@@ -61,47 +59,43 @@ class MhdRoutes:
 
     async def metadata(self, request: web.Request) -> web.Response:
         """CapabilityStatement."""
-        _require_json(request)
-        return _json(self._use.capability_statement())
+        negotiate(request)
+        return await respond(request, self._use.capability_statement())
 
     async def provide_bundle(self, request: web.Request) -> web.Response:
         """ITI-65."""
-        _require_json(request)
-        if request.content_type not in _JSON_TYPES:
-            raise fail(
-                415,
-                "not-supported",
-                f"Content-Type {request.content_type} is not supported; send {FHIR_JSON}.",
-            )
-        async with self._admission.read(request.content.iter_any(), request.content_length) as body:
-            return _json(await self._use.publisher.publish(body))
+        negotiate(request)
+        wire_format = body_format(request)
+        async with self._admission.read(body_chunks(request), request.content_length) as body:
+            answer = await self._use.publisher.publish(body, wire_format)
+        return await respond(request, answer)
 
     async def search(self, request: web.Request) -> web.Response:
         """ITI-67, with GET and with POST `_search`."""
         parameters = parse_qsl(request.query_string, keep_blank_values=True)
         if request.method == "POST":
             parameters += await _form(request)
-        _require_json(request, dict(parameters).get("_format"))
+        negotiate(request, parameters)
         page = next((value for name, value in parameters if name == "_page"), None)
         if page is not None:
-            return _json(await self._use.finder.page(page))
+            return await respond(request, await self._use.finder.page(page))
         strict = "handling=strict" in re.sub(r'[\s"]', "", request.headers.get("Prefer", "")).lower()
-        return _json(await self._use.finder.search(parameters, strict=strict))
+        return await respond(request, await self._use.finder.search(parameters, strict=strict))
 
     async def read_document_reference(self, request: web.Request) -> web.Response:
         """Read of one DocumentReference."""
-        _require_json(request)
-        return _json(await self._use.finder.read(request.match_info["id"]))
+        negotiate(request)
+        return await respond(request, await self._use.finder.read(request.match_info["id"]))
 
     async def read_list(self, request: web.Request) -> web.Response:
         """Read of one SubmissionSet or Folder."""
-        _require_json(request)
-        return _json(await self._use.reader.read_list(request.match_info["id"]))
+        negotiate(request)
+        return await respond(request, await self._use.reader.read_list(request.match_info["id"]))
 
     async def read_patient(self, request: web.Request) -> web.Response:
         """Read of the Patient that stands for an identifier."""
-        _require_json(request)
-        return _json(self._use.reader.read_patient(request.match_info["id"]))
+        negotiate(request)
+        return await respond(request, self._use.reader.read_patient(request.match_info["id"]))
 
     async def describe(self, request: web.Request) -> web.Response:
         """HEAD of a document."""
@@ -172,7 +166,7 @@ async def _form(request: web.Request) -> list[tuple[str, str]]:
             return []
         raise fail(415, "not-supported", f"A POST _search takes {_FORM}.")
     body = bytearray()
-    async for chunk in request.content.iter_any():
+    async for chunk in body_chunks(request):
         body += chunk
         if len(body) > _MAX_FORM_BYTES:
             raise fail(413, "too-long", f"The form has more than {_MAX_FORM_BYTES} bytes.")
@@ -180,21 +174,3 @@ async def _form(request: web.Request) -> list[tuple[str, str]]:
         return parse_qsl(body.decode(), keep_blank_values=True)
     except UnicodeDecodeError:
         raise fail(400, "structure", "The form is not UTF-8.") from None
-
-
-def _require_json(request: web.Request, form_format: str | None = None) -> None:
-    """This release writes JSON; a client that takes only XML gets 406."""
-    wanted = form_format or request.query.get("_format")
-    if wanted is not None:
-        name = wanted.partition(";")[0].strip().replace(" ", "+").lower()
-        if name not in _JSON_TYPES:
-            raise fail(406, "not-supported", f"The format {name} is not supported; use {FHIR_JSON}.")
-        return
-    accept = request.headers.get("Accept", "")
-    names = {item.partition(";")[0].strip().lower() for item in accept.split(",") if item.strip()}
-    if names and not names & (_JSON_TYPES | {"*/*", "application/*", "*"}) and names & _XML_TYPES:
-        raise fail(406, "not-supported", f"Only {FHIR_JSON} is supported; the Accept header allows it not.")
-
-
-def _json(body: bytes) -> web.Response:
-    return web.Response(body=body, content_type=FHIR_JSON)
