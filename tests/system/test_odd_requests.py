@@ -4,11 +4,15 @@ import json
 import uuid
 
 import pytest
+from fhir.resources.R4B.bundle import Bundle
+from fhir.resources.R4B.documentreference import DocumentReference
 from yarl import URL
 
 from gateway.demo.bundles import provide_bundle
 from gateway.demo.samples import SampleReferenceId
-from gateway.model import codes
+from gateway.model import Code, Cx, DocumentEntry, QueryResult, ReferenceId, ResponseStatus, codes
+from gateway.model.query import FindDocuments
+from tests.system import wire_failures as wire
 from tests.system.documents import a_document, a_patient
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -154,6 +158,46 @@ async def test_texts_with_every_delimiter_come_back_as_they_were(stack):
     assert (status, submission_set["title"]) == (200, NASTY)
     asked = {"related:identifier": "urn:oid:2.999.1.3|ac^c&\\|~\\\\%_", "author.family": NASTY[:5]}
     assert len(await stack.find(patient__identifier=patient.token, status="current", **asked)) == 1
+
+
+async def test_what_fhir_cannot_say_is_left_out_with_a_warning(stack):
+    patient = Cx(a_patient().id, "2.999.1.1")
+    odd = DocumentEntry(
+        entry_uuid=uuid.uuid4().urn,
+        unique_id="not an oid ^ at all",
+        patient_id=patient,
+        mime_type=" ",
+        size=2**31,
+        hash="zz",
+        creation_time="20240231",
+        service_start_time="2024",
+        service_stop_time="2023",
+        language="  ",
+        type_code=Code(" a  b ", "My scheme", None),
+        confidentiality=(Code("N", "", ""),),
+        reference_ids=(ReferenceId("some id", None, "a type"),),
+        home_community_id="urn:oid:2.999.99",
+    )
+    stack.interfere = wire.at(
+        wire.REGISTRY,
+        wire.query_answer(QueryResult(status=ResponseStatus.SUCCESS, entries=(odd,))),
+        asked_for=FindDocuments.query_id.encode(),
+    )
+    try:
+        status, bundle = await get(stack, f"/DocumentReference?{PATIENT}{patient.id}&status=current")
+    finally:
+        stack.interfere = None
+    assert (status, bundle["total"]) == (200, 1)
+    Bundle.model_validate(bundle)
+    match, outcome = (entry["resource"] for entry in bundle["entry"])
+    DocumentReference.model_validate(match)
+    assert {"size", "hash", "creation"}.isdisjoint(match["content"][0]["attachment"])
+    assert {issue["expression"][0].partition("').")[2] for issue in outcome["issue"]} == {
+        "content.attachment.size",
+        "content.attachment.hash",
+        "content.attachment.creation",
+        "context.period.end",
+    }
 
 
 async def test_a_bundle_built_again_with_new_labels_is_stored_once(stack):
