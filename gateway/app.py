@@ -271,6 +271,19 @@ def _drain_on_stop(app: web.Application, publisher: Publisher, seconds: float) -
     app.on_cleanup.append(stopped)
 
 
+def create_runner(app: web.Application, shutdown_timeout: float) -> web.AppRunner:
+    """The server of an application that `create_app` made."""
+    return web.AppRunner(
+        app,
+        access_log=None,
+        # a client that has gone stops the peer's answer too
+        handler_cancellation=True,
+        # gateway.mhd.negotiation does it, with an outcome for what cannot be read
+        auto_decompress=False,
+        shutdown_timeout=shutdown_timeout,
+    )
+
+
 async def serve(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT; what is in flight is finished first. Raises StartError."""
     configure(settings.log.level)
@@ -278,13 +291,7 @@ async def serve(settings: Settings) -> None:
         base_url = _base_url(settings, listener)
         async with open_parts(settings) as parts:
             app, health = create_app(settings, parts, base_url)
-            # handler_cancellation: a client that has gone stops the peer's answer too
-            runner = web.AppRunner(
-                app,
-                access_log=None,
-                handler_cancellation=True,
-                shutdown_timeout=settings.server.shutdown_timeout,
-            )
+            runner = create_runner(app, settings.server.shutdown_timeout)
             await runner.setup()
             await web.SockSite(runner, listener).start()
             _tune_collector()

@@ -17,7 +17,7 @@ from aiohttp import web
 
 from gateway.affinity.app import create_app as create_affinity
 from gateway.affinity.options import AffinityOptions
-from gateway.app import create_app, open_parts
+from gateway.app import create_app, create_runner, open_parts
 from gateway.settings import Settings
 
 REPOSITORY = "2.999.10.1"
@@ -136,7 +136,7 @@ async def running_gateway(settings: Settings) -> AsyncIterator[Stack]:
     here = f"http://127.0.0.1:{listener.getsockname()[1]}/fhir"
     async with aiohttp.ClientSession() as session, open_parts(settings) as parts:
         app, _ = create_app(settings, parts, settings.server.base_url or here)
-        runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1)
+        runner = create_runner(app, shutdown_timeout=1)
         await runner.setup()
         await web.SockSite(runner, listener).start()
         try:
