@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 import orjson
+from msgspec.structs import replace
 
 from gateway.fhir.datatypes import Json, write_authority_id, write_coding, write_cx, write_date
 from gateway.fhir.terminology import Terminology
@@ -81,7 +82,10 @@ def write_practitioner(
 def write_organization(
     organization: Organization, telecoms: tuple[Telecom, ...], resource_id: str, terminology: Terminology
 ) -> Json:
-    """Organization of an XON; an id that is an OID without authority becomes a URI."""
+    """Organization of an XON; an id that is an OID without authority becomes a URI.
+
+    Its telecom has no use `home` (org-3), so an organization reached at home shows the number alone.
+    """
     resource: Json = {"resourceType": "Organization", "id": resource_id}
     if organization.id and not organization.authority and is_oid(organization.id):
         resource["identifier"] = [{"system": codes.URI_SYSTEM, "value": f"urn:oid:{organization.id}"}]
@@ -90,7 +94,9 @@ def write_organization(
     if organization.name:
         resource["name"] = organization.name
     if telecoms:
-        resource["telecom"] = [write_telecom(t) for t in telecoms]
+        resource["telecom"] = [
+            write_telecom(replace(t, use=None) if t.use == "home" else t) for t in telecoms
+        ]
     return resource
 
 

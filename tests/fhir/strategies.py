@@ -83,6 +83,8 @@ telecoms = st.builds(
     st.sampled_from(("phone", "fax", "email", "pager", "url", "other")),
     st.sampled_from((None, "home", "work", "mobile")),
 )
+# FHIR has no organization that is reached at home (org-3)
+office_telecoms = telecoms.filter(lambda telecom: telecom.use != "home")
 roles = st.one_of(texts(12), st.builds(Code, words, oids, maybe(texts(12))))
 
 
@@ -97,7 +99,7 @@ def authors(draw):
             specialties=draw(several(roles, 2)),
             telecoms=draw(several(telecoms, 2)),
         )
-    return Author(institutions=(draw(organizations),), telecoms=draw(several(telecoms, 2)))
+    return Author(institutions=(draw(organizations),), telecoms=draw(several(office_telecoms, 2)))
 
 
 addresses = st.builds(
@@ -165,7 +167,7 @@ _person_authors = st.builds(
 )
 _institution_authors = st.builds(Author, institutions=st.tuples(organizations))
 _recipients = st.one_of(
-    st.builds(IntendedRecipient, organization=organizations, telecom=maybe(telecoms)),
+    st.builds(IntendedRecipient, organization=organizations, telecom=maybe(office_telecoms)),
     st.builds(IntendedRecipient, person=persons(), telecom=maybe(telecoms)),
     st.builds(IntendedRecipient, telecom=telecoms),
 )

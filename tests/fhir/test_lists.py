@@ -115,6 +115,13 @@ def test_a_recipient_with_person_and_organization_is_written_as_two():
     )
 
 
+def test_an_organization_is_never_reached_at_home():
+    at_home = IntendedRecipient(organization=Organization("Clinic"), telecom=Telecom("1", "phone", "home"))
+    resource = write_submission_set_list(replace(SET, intended_recipients=(at_home,)), (), write_context())
+    (organization,) = [r for r in resource["contained"] if r["resourceType"] == "Organization"]
+    assert organization["telecom"] == [{"system": "phone", "value": "1"}]
+
+
 def test_a_source_id_may_come_without_system_and_prefix_but_is_an_oid():
     resource = write_submission_set_list(SET, (), write_context())
     source_id = next(e for e in resource["extension"] if e["url"] == codes.EXT_SOURCE_ID)
