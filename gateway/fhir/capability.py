@@ -13,6 +13,7 @@ from typing import Any
 from fhir.resources.R4B.capabilitystatement import CapabilityStatement
 
 from gateway import __version__
+from gateway.fhir.formats import FhirFormat
 from gateway.fhir.search_parameters import PARAMETERS, SearchParameter, Support
 from gateway.model import codes
 
@@ -78,8 +79,9 @@ SUPPORTED: tuple[SupportedRow, ...] = (
     ),
     SupportedRow("ITI-105 Simplified Publish", "-", Level.NO, ""),
     SupportedRow("ITI-106 Generate Metadata", "-", Level.NO, ""),
-    SupportedRow("FHIR R4", "JSON", Level.YES, ""),
-    SupportedRow("FHIR R4", "XML", Level.NO, "answered 406 or 415"),
+    SupportedRow("FHIR R4", "JSON", Level.YES, "Accept with weights, _format, _pretty, fhirVersion 4.0"),
+    SupportedRow("FHIR R4", "XML", Level.YES, "requests and answers, errors included"),
+    SupportedRow("FHIR R4", "gzip", Level.YES, "requests and answers; documents are sent as they are"),
     SupportedRow(
         "ITI-18 Registry Stored Query",
         "client",
@@ -149,7 +151,7 @@ def write_capability_statement(
             "software": {"name": "mhd-xds-gateway", "version": software_version},
             "implementation": {"description": "MHD to XDS.b gateway", "url": base_url},
             "fhirVersion": FHIR_VERSION,
-            "format": ["json"],
+            "format": [*FhirFormat, "json", "xml"],
             "implementationGuide": [codes.MHD_IMPLEMENTATION_GUIDE],
             "rest": [_rest()],
         }

@@ -3,7 +3,9 @@
 A fullUrl of an entry is a label that holds within the Bundle, and clients make new ones when they build the
 Bundle again. So a label counts by the position of the entry that bears it. Everything else in the entries
 counts as it was sent: identifiers above all, since another uniqueId is another submission. What surrounds
-the entries (id, timestamp, meta) is not part of the submission and does not count.
+the entries (id, timestamp, meta) is not part of the submission and does not count, nor does the text of
+narratives, which is written in more than one way and not stored. So a Bundle counts the same in XML and
+in JSON.
 """
 
 import hashlib
@@ -44,6 +46,7 @@ def _canonical(value: Any, labels: Mapping[str, int], parent: str = "") -> Any:
         if isinstance(item, str) and _refers(name, parent)
         else _canonical(item, labels, name)
         for name, item in value.items()
+        if name != "div"
     }
 
 

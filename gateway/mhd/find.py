@@ -11,6 +11,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from urllib.parse import quote, urlencode
 
 import orjson
 
@@ -48,12 +49,16 @@ class _Matches:
 
 @dataclass(frozen=True, slots=True)
 class _Page:
-    """A part of `total` matches, from `offset`; `snapshot` is where the rest is kept."""
+    """A part of `total` matches, from `offset`; `snapshot` is where the rest is kept.
+
+    `shape` are the parameters of the request that the link to the next page repeats.
+    """
 
     entries: Sequence[DocumentEntry]
     total: int
-    offset: int = 0
-    snapshot: str | None = None
+    offset: int
+    snapshot: str | None
+    shape: tuple[tuple[str, str], ...]
 
 
 class Finder:
@@ -90,11 +95,14 @@ class Finder:
             snapshot = await self._snapshots.put(
                 _digest(search), entries, count, self._limits.snapshot_lifetime
             )
-        page = _Page(entries[:count], len(entries), 0, snapshot)
+        page = _Page(entries[:count], len(entries), 0, snapshot, _shape(parameters))
         return await self._write_page(search, page, (*search.warnings, *matches.issues))
 
-    async def page(self, token: str) -> bytes:
-        """Return the page that a `next` link names. Raises OutcomeError 404 for a link that is not ours."""
+    async def page(self, token: str, parameters: Sequence[tuple[str, str]] = ()) -> bytes:
+        """Return the page that a `next` link names. Raises OutcomeError 404 for a link that is not ours.
+
+        `parameters` are those of the link; the following link has the same shape.
+        """
         try:
             key = self._pages.read(token)
         except NotOurs:
@@ -106,9 +114,9 @@ class Finder:
             held = await self._snapshots.page(key.snapshot, key.offset, key.count)
             if held is not None:
                 total = self._snapshots.total(key.snapshot) or 0
-                page = _Page(held, total, key.offset, key.snapshot)
+                page = _Page(held, total, key.offset, key.snapshot, _shape(parameters))
                 return await self._write_page(search, page, search.warnings)
-        return await self._page_without_snapshot(search, key)
+        return await self._page_without_snapshot(search, key, _shape(parameters))
 
     async def read(self, logical_id: str) -> bytes:
         """Return one DocumentReference by its id, the UUID of its entryUUID. Raises OutcomeError 404."""
@@ -154,14 +162,16 @@ class Finder:
         matching.sort(key=search.sort.of)
         return _Matches(matching, tuple(issues))
 
-    async def _page_without_snapshot(self, search: DocumentSearch, key: PageKey) -> bytes:
+    async def _page_without_snapshot(
+        self, search: DocumentSearch, key: PageKey, shape: tuple[tuple[str, str], ...]
+    ) -> bytes:
         """The search once more, continued after the entry that ended the client's last page."""
         matches = await self._run(search)
         entries = matches.entries
         position = next(
             (i + 1 for i, entry in enumerate(entries) if entry.entry_uuid == key.anchor), key.offset
         )
-        page = _Page(entries[position : position + key.count], len(entries), position)
+        page = _Page(entries[position : position + key.count], len(entries), position, None, shape)
         return await self._write_page(search, page, (*search.warnings, *matches.issues))
 
     async def _write_page(
@@ -223,8 +233,13 @@ class Finder:
                 count=search.count,
                 anchor=page.entries[-1].entry_uuid,
             )
-            links["next"] = f"{self._write_context.base_url}/DocumentReference?_page={self._pages.write(key)}"
+            query = urlencode([("_page", self._pages.write(key)), *page.shape], quote_via=quote)
+            links["next"] = f"{self._write_context.base_url}/DocumentReference?{query}"
         return links
+
+
+def _shape(parameters: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    return tuple((name, value) for name, value in parameters if name in ("_format", "_pretty"))
 
 
 def _is_relation_of(association: Association, entry_uuid: str) -> bool:

@@ -78,7 +78,7 @@ class MhdRoutes:
         negotiate(request, parameters)
         page = next((value for name, value in parameters if name == "_page"), None)
         if page is not None:
-            return await respond(request, await self._use.finder.page(page))
+            return await respond(request, await self._use.finder.page(page, parameters))
         strict = "handling=strict" in re.sub(r'[\s"]', "", request.headers.get("Prefer", "")).lower()
         return await respond(request, await self._use.finder.search(parameters, strict=strict))
 
