@@ -1,21 +1,38 @@
-"""The Java peer, made once; tests are skipped where the tools are missing."""
+"""The Java programs, made once; tests are skipped where the tools are missing."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from .hapi import Validator, validating
 from .java_peer import JavaMissingError, JavaPeer, java_peer
 
 
 @pytest.fixture(scope="session")
 def peer(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> JavaPeer:
-    kept = getattr(request.config, "cache", None)
-    cache = Path(kept.mkdir("java-peer")) if kept else tmp_path_factory.getbasetemp().parent / "java-peer"
     try:
-        return java_peer(cache)
+        return java_peer(_cache(request, tmp_path_factory, "java-peer"))
     except JavaMissingError as missing:
         pytest.skip(str(missing))
+
+
+@pytest.fixture(scope="session")
+def hapi(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Validator]:
+    cache = _cache(request, tmp_path_factory, "fhir-validator")
+    with ExitStack() as stack:
+        try:
+            log = tmp_path_factory.mktemp("hapi") / "log"
+            validator = stack.enter_context(validating(cache, log))
+        except JavaMissingError as missing:
+            pytest.skip(str(missing))
+        yield validator
+
+
+def _cache(request: pytest.FixtureRequest, folders: pytest.TempPathFactory, name: str) -> Path:
+    kept = getattr(request.config, "cache", None)
+    return Path(kept.mkdir(name)) if kept else folders.getbasetemp().parent / name
 
 
 @pytest.fixture(scope="module")

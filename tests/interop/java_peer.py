@@ -1,4 +1,4 @@
-"""Makes and runs the peer of `java/`: JAX-WS RI, with classes that `wsimport` generates from our WSDLs.
+"""Makes and runs the peer of `java/interop`: JAX-WS RI, with classes that `wsimport` generates from our WSDLs.
 
 Debian's package `jaxws` and a JDK are all that is needed. Generated and compiled classes are kept in a cache
 folder under a hash of everything they are made of.
@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-SOURCES = Path(__file__).parent / "java"
+SOURCES = Path(__file__).parent / "java" / "interop"
 WSDL = Path(__file__).parents[2] / "wsdl"
 REPOSITORY = "2.999.10.1"
 _HEAP = "-Xmx64m"
@@ -87,7 +87,7 @@ def java_peer(cache: Path) -> JavaPeer:
 
     Raises JavaMissingError; one process at a time compiles.
     """
-    tools = {name: _tool(name) for name in ("java", "javac", "wsimport")}
+    tools = {name: tool(name) for name in ("java", "javac", "wsimport")}
     libraries = Path(tools["wsimport"]).resolve().parents[1] / "lib"
     if not any(libraries.glob("jaxws-rt*.jar")):
         raise JavaMissingError(f"wsimport is there, but not the JAX-WS runtime in {libraries}")
@@ -102,10 +102,11 @@ def java_peer(cache: Path) -> JavaPeer:
     return JavaPeer(tools["java"], os.pathsep.join([str(classes), library_path]))
 
 
-def _tool(name: str) -> str:
+def tool(name: str) -> str:
+    """Path of a program; raises JavaMissingError."""
     path = shutil.which(name)
     if path is None:
-        raise JavaMissingError(f"{name} is not on the path (Debian: jaxws, default-jdk-headless)")
+        raise JavaMissingError(f"{name} is not on the path (Debian: jaxws, default-jdk-headless, maven)")
     return path
 
 

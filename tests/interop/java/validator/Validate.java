@@ -1,0 +1,117 @@
+package validator;
+
+import static java.nio.charset.StandardCharsets.UTF_8;
+
+import ca.uhn.fhir.context.FhirContext;
+import ca.uhn.fhir.context.support.DefaultProfileValidationSupport;
+import ca.uhn.fhir.validation.FhirValidator;
+import ca.uhn.fhir.validation.SingleValidationMessage;
+import ca.uhn.fhir.validation.ValidationOptions;
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ArrayNode;
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.io.InputStreamReader;
+import java.io.PrintStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Set;
+import java.util.stream.Stream;
+import org.hl7.fhir.common.hapi.validation.support.CommonCodeSystemsTerminologyService;
+import org.hl7.fhir.common.hapi.validation.support.InMemoryTerminologyServerValidationSupport;
+import org.hl7.fhir.common.hapi.validation.support.PrePopulatedValidationSupport;
+import org.hl7.fhir.common.hapi.validation.support.SnapshotGeneratingValidationSupport;
+import org.hl7.fhir.common.hapi.validation.support.ValidationSupportChain;
+import org.hl7.fhir.common.hapi.validation.validator.FhirInstanceValidator;
+import org.hl7.fhir.r4.formats.JsonParser;
+import org.hl7.fhir.r4.model.CodeSystem;
+import org.hl7.fhir.r4.model.Resource;
+import org.hl7.fhir.r4.model.StructureDefinition;
+import org.hl7.fhir.r4.model.ValueSet;
+import org.hl7.fhir.r5.utils.validation.constants.BestPracticeWarningLevel;
+
+/**
+ * Validates FHIR R4 resources against the base specification and the profiles of a folder.
+ *
+ * <p>The argument is the folder. Each line of standard input is a JSON object: `text` is a resource as JSON
+ * or XML, `profiles` are canonicals that it has to keep beside those it claims. Each is answered by a line:
+ * an array of objects with `severity`, `location` (FHIRPath), `rule` (message id) and `message`. No server is
+ * asked, so a code of a system that is not at hand is a warning.
+ */
+public final class Validate {
+  private static final ObjectMapper JSON = new ObjectMapper();
+  private static final Set<String> READ = Set.of("StructureDefinition", "ValueSet", "CodeSystem");
+
+  private Validate() {}
+
+  public static void main(String[] arguments) throws IOException {
+    PrintStream output = new PrintStream(System.out, true, UTF_8);
+    FhirValidator validator = validator(Path.of(arguments[0]));
+    BufferedReader input = new BufferedReader(new InputStreamReader(System.in, UTF_8));
+    for (String line = input.readLine(); line != null; line = input.readLine()) {
+      JsonNode asked = JSON.readTree(line);
+      ValidationOptions options = new ValidationOptions();
+      asked.path("profiles").forEach(profile -> options.addProfile(profile.asText()));
+      output.println(JSON.writeValueAsString(findings(validator, asked.get("text").asText(), options)));
+    }
+  }
+
+  private static ArrayNode findings(FhirValidator validator, String text, ValidationOptions options) {
+    ArrayNode found = JSON.createArrayNode();
+    for (SingleValidationMessage message : validator.validateWithResult(text, options).getMessages()) {
+      found
+          .addObject()
+          .put("severity", message.getSeverity().getCode())
+          .put("location", message.getLocationString())
+          .put("rule", message.getMessageId())
+          .put("message", message.getMessage());
+    }
+    return found;
+  }
+
+  private static FhirValidator validator(Path folder) throws IOException {
+    FhirContext context = FhirContext.forR4();
+    ValidationSupportChain chain =
+        new ValidationSupportChain(
+            List.of(
+                new DefaultProfileValidationSupport(context),
+                profiles(context, folder),
+                new CommonCodeSystemsTerminologyService(context),
+                new InMemoryTerminologyServerValidationSupport(context),
+                new SnapshotGeneratingValidationSupport(context)));
+    FhirInstanceValidator module = new FhirInstanceValidator(chain);
+    module.setErrorForUnknownProfiles(true);
+    module.setBestPracticeWarningLevel(BestPracticeWarningLevel.Ignore);
+    FhirValidator validator = context.newValidator();
+    validator.registerValidatorModule(module);
+    return validator;
+  }
+
+  private static PrePopulatedValidationSupport profiles(FhirContext context, Path folder) throws IOException {
+    PrePopulatedValidationSupport support = new PrePopulatedValidationSupport(context);
+    // not the parser of the context, which takes no extension that has both value and extensions
+    JsonParser parser = new JsonParser();
+    List<Path> files;
+    try (Stream<Path> walk = Files.walk(folder)) {
+      files = walk.filter(Validate::isConformance).sorted().toList();
+    }
+    for (Path file : files) {
+      Resource resource = parser.parse(Files.readAllBytes(file));
+      if (resource instanceof StructureDefinition definition) {
+        support.addStructureDefinition(definition);
+      } else if (resource instanceof ValueSet set) {
+        support.addValueSet(set);
+      } else if (resource instanceof CodeSystem system) {
+        support.addCodeSystem(system);
+      }
+    }
+    return support;
+  }
+
+  private static boolean isConformance(Path file) {
+    String name = file.getFileName().toString();
+    return name.endsWith(".json") && READ.contains(name.substring(0, Math.max(0, name.indexOf('-'))));
+  }
+}
