@@ -169,7 +169,7 @@ def _get_related_documents(connection: sqlite3.Connection, query: GetRelatedDocu
     touching = _touching(connection, start, links)
     ends = {row.source for row in touching} | {row.target for row in touching}
     wanted = Conditions()
-    wanted.one_of("uuid", ends - start)
+    wanted.one_of("uuid", ends)
     content_conditions(wanted, (), (), query.document_type)
     held = _uuids(_rows(connection, "document_entry", wanted)) | start
     associations = [row for row in touching if row.source in held and row.target in held]

@@ -30,12 +30,10 @@ from gateway.model import (
     Submission,
     SubmissionSet,
 )
-from gateway.model.query import FindDocuments, FindFolders, FindSubmissionSets, GetAll, StoredQuery
+from gateway.model.query import StoredQuery
 
 ReturnType = Literal["LeafClass", "ObjectRef"]
 ObjectT = TypeVar("ObjectT", DocumentEntry, SubmissionSet, Folder, Association)
-
-_OF_ONE_PATIENT = (FindDocuments, FindSubmissionSets, FindFolders, GetAll)
 
 
 class Registry:
@@ -87,7 +85,7 @@ class Registry:
             found = carry_out(connection, query)
             if return_type == "ObjectRef":
                 return QueryResult(status=ResponseStatus.SUCCESS, object_refs=self._references(found))
-            self._check_bounds(query, found)
+            self._check_bounds(found)
         except StoredQueryError as error:
             return failed_query(RegistryError(error.code, error.context))
         except Refused as error:
@@ -108,7 +106,7 @@ class Registry:
                 Refusal.UNKNOWN_COMMUNITY, "home of the query is not the community of this registry"
             )
 
-    def _check_bounds(self, query: StoredQuery, found: Found) -> None:
+    def _check_bounds(self, found: Found) -> None:
         """What ITI TF-2 3.18.4.1.3 asks of an answer with whole objects."""
         if self._options.max_results is not None and len(found.uuids()) > self._options.max_results:
             raise refused(
@@ -116,7 +114,7 @@ class Registry:
                 f"the query finds {len(found.uuids())} objects, at most {self._options.max_results} are"
                 " returned whole; narrow it or ask for ObjectRef",
             )
-        if not isinstance(query, _OF_ONE_PATIENT) and len({row.patient for row in found.patient_rows()}) > 1:
+        if len({row.patient for row in found.patient_rows()}) > 1:
             raise refused(
                 Refusal.NOT_SINGLE_PATIENT, "the query finds objects of several patients; ask for ObjectRef"
             )

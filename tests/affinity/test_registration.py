@@ -257,10 +257,11 @@ def test_a_submission_set_or_folder_with_a_registered_unique_id_is_refused(domai
 
 
 def test_a_document_may_be_registered_again_with_its_hash_only(domain):
-    first = entry(hash=sha1(b"a"), size=1)
+    first = entry(hash=sha1(b"a").upper(), size=1)
     domain.register(first)
-    domain.register(entry(unique_id=first.unique_id, hash=sha1(b"a").upper(), size=1))
-    assert len(domain.query(GetDocuments(unique_ids=(first.unique_id,))).entries) == 2
+    for same in (sha1(b"a"), sha1(b"a").upper()):
+        domain.register(entry(unique_id=first.unique_id, hash=same, size=1))
+    assert len(domain.query(GetDocuments(unique_ids=(first.unique_id,))).entries) == 3
     other = entry(unique_id=first.unique_id, hash=sha1(b"b"), size=1)
     assert refusals(domain, submission(other))[0] == "XDSNonIdenticalHash"
     longer = entry(unique_id=first.unique_id, hash=sha1(b"a"), size=2)
@@ -270,6 +271,27 @@ def test_a_document_may_be_registered_again_with_its_hash_only(domain):
 def test_a_registered_entry_uuid_is_refused(domain):
     first = domain.register(entry())
     assert refusals(domain, submission(entry(entry_uuid=first.entries[0].entry_uuid))) == [METADATA]
+
+
+def test_a_submission_set_cannot_have_the_unique_id_of_a_document(domain):
+    document = entry()
+    domain.register(document)
+    again = submission(entry(), unique_id=document.unique_id)
+    assert refusals(domain, again) == ["XDSDuplicateUniqueIdInRegistry"]
+
+
+def test_logical_id_and_version_are_left_to_metadata_update(domain):
+    document = entry(logical_id="urn:uuid:00000000-0000-4000-8000-00000000000f", version="3")
+    domain.register(document)
+    (stored,) = domain.query(FindDocuments(patient_id=PATIENT)).entries
+    assert stored == structs.replace(document, logical_id=None, version=None)
+
+
+def test_whatever_a_source_says_a_new_entry_is_approved(domain):
+    document, addendum = entry(status=AvailabilityStatus.DEPRECATED), entry()
+    appended = link(APND, addendum.entry_uuid, document.entry_uuid)
+    domain.register(submission(document, addendum, associations=(appended,)))
+    assert status_of(domain, document.entry_uuid) is AvailabilityStatus.APPROVED
 
 
 def test_an_id_twice_in_a_message_is_refused(domain):
@@ -370,9 +392,15 @@ def test_a_folder_holds_documents_of_its_patient_only(domain):
     foreign = domain.register(submission(entry(patient_id=OTHER_PATIENT), patient_id=OTHER_PATIENT)).entries[
         0
     ]
-    box = folder()
-    wanted = submission(folders=(box,), associations=(link(HAS_MEMBER, box.entry_uuid, foreign.entry_uuid),))
-    assert refusals(domain, wanted) == ["XDSPatientIdDoesNotMatch"]
+    mine, theirs = folder(), folder(patient_id=OTHER_PATIENT)
+    into_mine = link(HAS_MEMBER, mine.entry_uuid, foreign.entry_uuid)
+    assert refusals(domain, submission(folders=(mine,), associations=(into_mine,))) == [
+        "XDSPatientIdDoesNotMatch"
+    ]
+    domain.register(submission(folders=(theirs,), patient_id=OTHER_PATIENT))
+    document = entry()
+    into_theirs = link(HAS_MEMBER, theirs.entry_uuid, document.entry_uuid)
+    assert refusals(domain, submission(document, associations=(into_theirs,))) == ["XDSPatientIdDoesNotMatch"]
 
 
 @pytest.mark.parametrize("kind", [RPLC, XFRM_RPLC])
