@@ -27,6 +27,7 @@ PatientOf = Callable[[str], Cx | None]
 
 _UUID_URN: Final = re.compile(r"urn:uuid:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _SPACE = re.compile(r"\s")
+_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:\S+")
 _FRACTION = re.compile(r"\.\d+")
 _HEX_SHA1 = re.compile(rb"[0-9a-fA-F]{40}")
 # days that every month has, so that only the others need the calendar
@@ -210,6 +211,14 @@ def identifier_role(identifier: Json) -> str | None:
     return None
 
 
+def has_unknown_role(identifier: Json) -> bool:
+    """True where Identifier.type is of IHE MHD, and neither uniqueId nor entryUUID."""
+    return identifier_role(identifier) is None and any(
+        canonical(coding.get("system")) == codes.MHD_IDENTIFIER_TYPE
+        for coding in (identifier.get("type") or {}).get("coding") or ()
+    )
+
+
 def read_unique_id(identifier: Json, terminology: Terminology, findings: Findings, path: str) -> str | None:
     """uniqueId of an Identifier with system and value."""
     system, value = identifier.get("system"), identifier.get("value")
@@ -241,7 +250,7 @@ def _read_uri_id(value: str, findings: Findings, path: str) -> str | None:
             return value.lower()
         findings.error(path, "value", "After urn:uuid: a UUID of 36 characters is needed.")
         return None
-    if ":" not in value or _SPACE.search(value):
+    if not _URI.fullmatch(value):
         findings.error(
             path, "value", f"An identifier in {codes.URI_SYSTEM} is a URI such as urn:oid: and an OID."
         )

@@ -273,7 +273,14 @@ def read_list_unique_id(resource: Json, context: ReadContext, path: str) -> str 
 
 def _read_source_id(resource: Json, context: ReadContext, path: str) -> str | None:
     for number, extension in extensions(resource, codes.EXT_SOURCE_ID):
-        value = (extension.get("valueIdentifier") or {}).get("value") or ""
+        identifier = extension.get("valueIdentifier") or {}
+        if identifier.get("system", codes.URI_SYSTEM) != codes.URI_SYSTEM:
+            context.findings.error(
+                f"{path}.extension[{number}].value.system",
+                "value",
+                f"The system of the sourceId is {codes.URI_SYSTEM}.",
+            )
+        value = identifier.get("value") or ""
         bare: str = bare_oid(value)
         if is_oid(bare):
             return bare

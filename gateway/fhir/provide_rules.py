@@ -2,6 +2,7 @@
 which no profile expresses.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -31,6 +32,7 @@ _METHODS: Final[Mapping[EntryKind, tuple[str, ...]]] = {
     EntryKind.PATIENT: ("GET", "POST", "PUT"),
     EntryKind.FHIR_DOCUMENT: ("POST",),
 }
+_ABSOLUTE = re.compile(r"(?:https?://|urn:)\S+", re.IGNORECASE)
 _CONDITIONS: Final = ("ifNoneMatch", "ifModifiedSince", "ifMatch", "ifNoneExist")
 _OTHER_PROFILES: Final = frozenset({codes.PROFILE_MINIMAL_BUNDLE, codes.PROFILE_UNCONTAINED_BUNDLE})
 
@@ -122,6 +124,8 @@ def _check_full_urls(index: BundleIndex, findings: Findings) -> None:
             continue
         if entry.method == "POST" and not is_uuid_urn(entry.full_url):
             findings.error(path, "value", "The fullUrl of a new resource is urn:uuid: and a UUID.")
+        elif not _ABSOLUTE.fullmatch(entry.full_url):
+            findings.error(path, "value", "A fullUrl is an absolute URL or a URN.")
         key = entry.full_url.lower()
         if key in seen:
             findings.error(path, "duplicate", "Another entry has the same fullUrl.")

@@ -5,7 +5,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from gateway.fhir.datatypes import Json, identifier_role
+from gateway.fhir.datatypes import Json, has_unknown_role, identifier_role
 from gateway.fhir.document_reference_read import contained_by_id
 from gateway.fhir.findings import Findings
 from gateway.fhir.lists import extensions
@@ -170,6 +170,12 @@ def _check_identifiers(resource: Json, path: str, findings: Findings) -> None:
     for number, identifier in enumerate(resource.get("identifier") or ()):
         role = identifier_role(identifier)
         place = f"{path}.identifier[{number}]"
+        if has_unknown_role(identifier):
+            findings.error(
+                f"{place}.type",
+                "code-invalid",
+                f"The codes of {codes.MHD_IDENTIFIER_TYPE} are uniqueId and entryUUID.",
+            )
         if role is None:
             continue
         if role in seen:

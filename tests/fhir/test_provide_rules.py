@@ -199,6 +199,30 @@ def test_a_new_resource_without_urn_uuid(full_url):
     assert "Bundle.entry[1].fullUrl" in errors(changed(("entry", 1, "fullUrl"), full_url))[1]
 
 
+@pytest.mark.parametrize("full_url", ["DocumentReference/1", "#1", "urn:uuid:a b"])
+def test_a_full_url_of_a_patch_that_is_not_absolute(full_url):
+    made = samples.related(("replaces", f"DocumentReference/{OLD}"))
+    made["entry"].append({**samples.patch(OLD), "fullUrl": full_url})
+    assert errors(made) == (422, [f"Bundle.entry[{len(made['entry']) - 1}].fullUrl"])
+
+
+@pytest.mark.parametrize("position", [0, 1])
+def test_a_type_of_identifier_that_ihe_does_not_know(position):
+    made = samples.bundle()
+    wrong = samples.identifier("UniqueID", "urn:oid:2.999.1.78")
+    made["entry"][position]["resource"]["identifier"] = [wrong]
+    assert errors(made) == (422, [f"Bundle.entry[{position}].resource.identifier[0].type"])
+
+
+def test_a_source_id_of_another_system():
+    made = samples.bundle()
+    place = next(
+        n for n, e in enumerate(made["entry"][0]["resource"]["extension"]) if e["url"] == codes.EXT_SOURCE_ID
+    )
+    made["entry"][0]["resource"]["extension"][place]["valueIdentifier"]["system"] = "https://x.example"
+    assert errors(made) == (422, [f"Bundle.entry[0].resource.extension[{place}].value.system"])
+
+
 def test_a_full_url_that_comes_twice():
     assert "Bundle.entry[2].fullUrl" in errors(changed(("entry", 2, "fullUrl"), urn(10)))[1]
 
@@ -246,6 +270,7 @@ def test_a_document_reference_without_context():
         (("status",), "entered-in-error", "status"),
         (("category",), [samples.concept("11369-6"), samples.concept("34133-9")], "category[1]"),
         (("masterIdentifier", "value"), "2.999.1", "masterIdentifier.value"),
+        (("masterIdentifier", "value"), "2024-01-01T00:00:00Z", "masterIdentifier.value"),
         (("masterIdentifier", "value"), "urn:oid:2.999.x", "masterIdentifier.value"),
         (("masterIdentifier", "system"), "https://unknown.example", "masterIdentifier.system"),
         (("identifier",), [samples.identifier("uniqueId", "urn:oid:2.999.5")], "identifier[0]"),
