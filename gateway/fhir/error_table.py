@@ -235,3 +235,8 @@ def row_of(code: str, transaction: str) -> ErrorRow:
         if row is not None:
             return row
     return ErrorRow(code, 502, "exception", generic=True)
+
+
+def known_code(code: str) -> str:
+    """The code where a standard defines it, else `other`: peers put free text there, which no log may hold."""
+    return code if any((code, use) in _BY_KEY for use in (None, *Use)) else "other"

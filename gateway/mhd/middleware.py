@@ -8,6 +8,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from gateway.ebxml.errors import MetadataError, StoredQueryError
+from gateway.fhir.error_table import known_code
 from gateway.fhir.issues import Issue, OutcomeError, fail
 from gateway.fhir.outcome import outcome_of_failure, outcome_of_peer_error, write_outcome
 from gateway.mhd.negotiation import respond
@@ -32,7 +33,7 @@ async def outcomes(request: web.Request, handler: Handler) -> web.StreamResponse
             "peer.failure",
             peer=failure.peer,
             transaction=failure.transaction,
-            codes=[e.code for e in failure.errors],
+            codes=[known_code(e.code) for e in failure.errors],
         )
         return await _write(request, outcome_of_failure(failure))
     except PeerError as error:

@@ -5,7 +5,7 @@ import json
 import pytest
 from fhir.resources.R4B.operationoutcome import OperationOutcome
 
-from gateway.fhir.error_table import TABLE, Use, row_of, use_of
+from gateway.fhir.error_table import TABLE, Use, known_code, row_of, use_of
 from gateway.fhir.issues import Issue
 from gateway.fhir.outcome import (
     issues_of_warnings,
@@ -272,3 +272,16 @@ def test_an_outcome_is_written_with_the_code_in_its_system():
 def test_an_outcome_without_issues_is_a_mistake():
     with pytest.raises(ValueError, match="at least one"):
         write_outcome([])
+
+
+@pytest.mark.parametrize(
+    ("code", "logged"),
+    [
+        ("XDSRegistryBusy", "XDSRegistryBusy"),
+        ("XDSDocumentUniqueIdError", "XDSDocumentUniqueIdError"),
+        ("Patient Eva Muster is unknown", "other"),
+        ("", "other"),
+    ],
+)
+def test_only_codes_of_the_standard_are_named_in_logs(code, logged):
+    assert known_code(code) == logged
