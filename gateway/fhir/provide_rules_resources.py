@@ -2,6 +2,7 @@
 (IHE MHD 4.2.4), on resources that are valid FHIR R4.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -33,6 +34,7 @@ _SET_PROHIBITED: Final = ("encounter", "orderedBy", "emptyReason")
 _FOLDER_PROHIBITED: Final = (*_SET_PROHIBITED, "source")
 _ITEM_PROHIBITED: Final = ("flag", "deleted", "date")
 _LIST_SINGLE: Final = ("note",)
+_LANGUAGE = re.compile(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8})*")
 _EXTENSION_VALUES: Final[Mapping[str, str]] = {
     codes.EXT_HOME_COMMUNITY: "valueOid",
     codes.EXT_DESIGNATION_TYPE: "valueCodeableConcept",
@@ -63,6 +65,9 @@ def check_document_reference(resource: Json, path: str, findings: Findings) -> N
         _check_contained(author, f"{path}.author[{number}]", findings)
     if resource.get("authenticator"):
         _check_contained(resource["authenticator"], f"{path}.authenticator", findings)
+    for value, place in element_values(resource, ["content", "attachment", "language"], path):
+        if value is not None and not _LANGUAGE.fullmatch(value):
+            findings.error(place, "code-invalid", "A language is a tag of BCP 47 such as en or de-AT.")
     _check_source_patient(resource, path, findings)
 
 

@@ -270,6 +270,7 @@ def test_a_document_reference_without_context():
         (("status",), "entered-in-error", "status"),
         (("category",), [samples.concept("11369-6"), samples.concept("34133-9")], "category[1]"),
         (("masterIdentifier", "value"), "2.999.1", "masterIdentifier.value"),
+        (("content", 0, "attachment", "language"), "German (AT)", "content[0].attachment.language"),
         (("masterIdentifier", "value"), "2024-01-01T00:00:00Z", "masterIdentifier.value"),
         (("masterIdentifier", "value"), "urn:oid:2.999.x", "masterIdentifier.value"),
         (("masterIdentifier", "system"), "https://unknown.example", "masterIdentifier.system"),
