@@ -14,7 +14,8 @@ from fhir.resources.R4B.capabilitystatement import CapabilityStatement
 
 from gateway import __version__
 from gateway.fhir.formats import FhirFormat
-from gateway.fhir.search_parameters import PARAMETERS, SearchParameter, Support
+from gateway.fhir.search_parameters import DOCUMENT_PARAMETERS
+from gateway.fhir.search_table import SearchParameter, Support
 from gateway.model import codes
 
 FHIR_VERSION = "4.0.1"
@@ -177,7 +178,7 @@ def _document_reference() -> dict[str, Any]:
         "type": "DocumentReference",
         "supportedProfile": [codes.PROFILE_MINIMAL_DOCUMENT, codes.PROFILE_COMPREHENSIVE_DOCUMENT],
         "interaction": [{"code": "read"}, {"code": "search-type"}],
-        "searchParam": [_search_parameter(p) for p in PARAMETERS if _is_listed(p)],
+        "searchParam": [_search_parameter(p) for p in DOCUMENT_PARAMETERS.rows if _is_listed(p)],
     }
 
 

@@ -3,14 +3,42 @@
 `queries()` asks the registry for at least what the search means, `matches()` keeps exactly that (IHE MHD
 4.2.4 2:3.67.4.1.2; ITI TF-2 3.18.4.1.2.3.7; FHIR R4 search). Nothing is dropped in silence: what neither can
 do is an error, or a warning where leaving it out makes the answer larger and never smaller.
+
+Of the slots of FindDocuments only those of event, confidentiality and reference ids may be repeated (AND);
+the other coded slots take one OR list, so further ones are left to the filter.
 """
 
 from collections.abc import Sequence
+from typing import Final
 
+from gateway.fhir.document_elements import DOCUMENT_ELEMENTS
+from gateway.fhir.matching import IdentifierToken, IsRelated
+from gateway.fhir.search_parameters import DOCUMENT_PARAMETERS
 from gateway.fhir.search_parser import SearchParser
-from gateway.fhir.search_request import DocumentSearch, SearchContext
+from gateway.fhir.search_queries import find_documents, get_documents
+from gateway.fhir.search_request import Search, Searchable, SearchContext
+from gateway.fhir.search_table import SearchParameter
+from gateway.fhir.search_tokens import read_related, related_patterns
+from gateway.fhir.search_values import SearchProblem
+from gateway.model import codes
+from gateway.model.metadata import AvailabilityStatus, Cx, DocumentEntry
+from gateway.model.query import StoredQuery
 
 __all__ = ["DocumentSearch", "SearchContext", "parse_document_search"]
+
+DocumentSearch = Search[DocumentEntry]
+
+_DOCUMENTS: Final = Searchable(
+    table=DOCUMENT_PARAMETERS,
+    elements=DOCUMENT_ELEMENTS,
+    statuses={
+        "current": AvailabilityStatus.APPROVED,
+        "superseded": AvailabilityStatus.DEPRECATED,
+        "entered-in-error": None,
+    },
+    status_system=codes.DOCUMENT_REFERENCE_STATUS_SYSTEM,
+    order=(("creation", True),),
+)
 
 
 def parse_document_search(
@@ -21,7 +49,31 @@ def parse_document_search(
     Repeated parameters are AND, values separated by comma are OR. `strict` is `Prefer: handling=strict`:
     what would be a warning is an error then. Raises OutcomeError 400 with every problem.
     """
-    parser = SearchParser(ctx, strict=strict)
+    parser = _DocumentSearchParser(_DOCUMENTS, ctx, strict=strict)
     for name, value in params:
         parser.add(name, value)
     return parser.finish()
+
+
+class _DocumentSearchParser(SearchParser[DocumentEntry]):
+    def _read_own(self, parameter: SearchParameter, modifier: str | None, values: Sequence[str]) -> None:
+        """`related`, the one parameter that Lists do not have in another form."""
+        if modifier is None:
+            raise SearchProblem(
+                "not-supported",
+                "related: XDS knows related things by identifier only; use related:identifier=system|value.",
+            )
+        tokens = tuple(read_related(v, parameter.name, self._ctx.terminology) for v in values)
+        self._criteria.append(IsRelated(tokens))
+        patterns = related_patterns(tokens)
+        if patterns is not None:
+            self._asked.references.append(patterns)
+
+    def _queries_by_id(self, groups: Sequence[Sequence[IdentifierToken]]) -> tuple[StoredQuery, ...] | None:
+        return get_documents(groups)
+
+    def _queries_of_patient(
+        self, patient: Cx, statuses: frozenset[AvailabilityStatus]
+    ) -> tuple[StoredQuery, ...]:
+        limits = {name: self._strictest(name) for name in self._elements.intervals}
+        return (find_documents(patient, statuses, self._asked, limits),)

@@ -1,73 +1,73 @@
-"""Does a DocumentEntry meet a search parameter? The exact FHIR meaning, applied after the registry's answer.
+"""Does a registry object meet a search parameter? The exact FHIR meaning, applied to the registry's answer.
 
 Each criterion is one parameter of a request; its values are alternatives. What is compared is what the
-DocumentReference of the entry shows (IHE MHD 4.2.4 mapping; FHIR R4 search 3.1.1.4).
+DocumentReference or List of the object shows (IHE MHD 4.2.4 mapping; FHIR R4 search 3.1.1.4).
 """
 
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
-from gateway.fhir.search_dates import NEVER, DateCondition, Interval, dtm_interval
+from gateway.fhir.search_dates import DateCondition, Interval
 from gateway.model import codes
-from gateway.model.metadata import AvailabilityStatus, Code, Cx, DocumentEntry, Person, ReferenceId
+from gateway.model.metadata import Author, AvailabilityStatus, Code, Cx, DocumentEntry, Person, ReferenceId
 from gateway.model.oids import bare_oid
 
 
-class Criterion(Protocol):
+class Registered(Protocol):
+    """What DocumentEntry, SubmissionSet and Folder have in common."""
+
+    @property
+    def entry_uuid(self) -> str: ...
+    @property
+    def unique_id(self) -> str: ...
+    @property
+    def patient_id(self) -> Cx | None: ...
+    @property
+    def status(self) -> AvailabilityStatus: ...
+
+
+T = TypeVar("T", bound=Registered)
+_T_contra = TypeVar("_T_contra", contravariant=True)
+
+
+class Criterion(Protocol[_T_contra]):
     """One parameter of a search."""
 
-    def matches(self, entry: DocumentEntry) -> bool:
-        """True where the entry meets the parameter."""
+    def matches(self, item: _T_contra, /) -> bool:
+        """True where the object meets the parameter."""
 
 
-CodeReader = Callable[[DocumentEntry], tuple[Code, ...]]
-IntervalReader = Callable[[DocumentEntry], Interval | None]
+@dataclass(frozen=True, slots=True)
+class Elements(Generic[T]):
+    """Where the values of search parameters stand in registry objects of one type.
+
+    `codes` and `intervals` are by the name of the parameter; an object without the value gives nothing.
+    `persons` are those whose names are compared; `presence` says of further parameters whether there is a
+    value.
+    """
+
+    codes: Mapping[str, Callable[[T], tuple[Code, ...]]]
+    intervals: Mapping[str, Callable[[T], Interval | None]]
+    persons: Callable[[T], Iterable[Person]]
+    presence: Mapping[str, Callable[[T], bool]] = field(default_factory=dict)
+
+    def presence_of(self, name: str) -> Callable[[T], bool]:
+        """Says whether an object has the element of a parameter."""
+        if name in self.codes:
+            read_codes = self.codes[name]
+            return lambda item: bool(read_codes(item))
+        if name in self.intervals:
+            read_interval = self.intervals[name]
+            return lambda item: read_interval(item) is not None
+        return self.presence[name]
 
 
-def _single(code: Code | None) -> tuple[Code, ...]:
-    return () if code is None else (code,)
-
-
-CODES: Mapping[str, CodeReader] = MappingProxyType(
-    {
-        "category": lambda e: _single(e.class_code),
-        "type": lambda e: _single(e.type_code),
-        "setting": lambda e: _single(e.practice_setting),
-        "facility": lambda e: _single(e.facility_type),
-        "format": lambda e: _single(e.format_code),
-        "event": lambda e: e.event_codes,
-        "security-label": lambda e: e.confidentiality,
-    }
-)
-"""Where the codes of a token parameter stand."""
-
-
-def _period(entry: DocumentEntry) -> Interval | None:
-    """context.period; an absent or unreadable end is open."""
-    start, stop = dtm_interval(entry.service_start_time), dtm_interval(entry.service_stop_time)
-    if start is None and stop is None:
-        return None
-    return Interval(-1 if start is None else start.start, NEVER + 1 if stop is None else stop.end)
-
-
-INTERVALS: Mapping[str, IntervalReader] = MappingProxyType(
-    {"creation": lambda e: dtm_interval(e.creation_time), "period": _period}
-)
-"""Where the time of a date parameter stands."""
-
-
-def presence_of(name: str) -> Callable[[DocumentEntry], bool]:
-    """Says whether an entry has the element of a coded or date parameter, or of `related`."""
-    if name in CODES:
-        read_codes = CODES[name]
-        return lambda entry: bool(read_codes(entry))
-    if name in INTERVALS:
-        read_interval = INTERVALS[name]
-        return lambda entry: read_interval(entry) is not None
-    return lambda entry: bool(entry.reference_ids)
+def persons_of(authors: Iterable[Author]) -> Iterator[Person]:
+    """The persons among authors."""
+    return (author.person for author in authors if author.person is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,41 +85,41 @@ class CodeToken:
 
 
 @dataclass(frozen=True, slots=True)
-class HasCode:
+class HasCode(Generic[T]):
     """Token parameter over coded values; `negated` is the modifier `:not`."""
 
-    read: CodeReader
+    read: Callable[[T], tuple[Code, ...]]
     tokens: tuple[CodeToken, ...]
     negated: bool = False
 
-    def matches(self, entry: DocumentEntry) -> bool:
+    def matches(self, item: T) -> bool:
         """True where one of the codes is asked for; with `:not`, where none is."""
-        held = self.read(entry)
+        held = self.read(item)
         return any(token.fits(code) for token in self.tokens for code in held) is not self.negated
 
 
 @dataclass(frozen=True, slots=True)
-class HasDisplay:
+class HasDisplay(Generic[T]):
     """Token parameter with the modifier `:text`: the display name starts with one of `starts` (folded)."""
 
-    read: CodeReader
+    read: Callable[[T], tuple[Code, ...]]
     starts: tuple[str, ...]
 
-    def matches(self, entry: DocumentEntry) -> bool:
+    def matches(self, item: T) -> bool:
         """True where a display name starts as asked."""
-        return any(folded(code.display).startswith(self.starts) for code in self.read(entry) if code.display)
+        return any(folded(code.display).startswith(self.starts) for code in self.read(item) if code.display)
 
 
 @dataclass(frozen=True, slots=True)
-class IsMissing:
+class IsMissing(Generic[T]):
     """Modifier `:missing`: `present` says whether the entry has the element."""
 
-    present: Callable[[DocumentEntry], bool]
+    present: Callable[[T], bool]
     missing: bool
 
-    def matches(self, entry: DocumentEntry) -> bool:
+    def matches(self, item: T) -> bool:
         """True where the element is absent, or present, as asked."""
-        return self.present(entry) is not self.missing
+        return self.present(item) is not self.missing
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +128,9 @@ class HasStatus:
 
     statuses: frozenset[AvailabilityStatus]
 
-    def matches(self, entry: DocumentEntry) -> bool:
+    def matches(self, item: Registered) -> bool:
         """True where the status is one of those asked for."""
-        return entry.status in self.statuses
+        return item.status in self.statuses
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,21 +139,21 @@ class IsOfPatient:
 
     patient: Cx
 
-    def matches(self, entry: DocumentEntry) -> bool:
+    def matches(self, item: Registered) -> bool:
         """True where the entry is this patient's."""
-        return entry.patient_id == self.patient
+        return item.patient_id == self.patient
 
 
 @dataclass(frozen=True, slots=True)
-class IsInTime:
+class IsInTime(Generic[T]):
     """Date parameter; a document without the time matches no prefix."""
 
-    read: IntervalReader
+    read: Callable[[T], Interval | None]
     conditions: tuple[DateCondition, ...]
 
-    def matches(self, entry: DocumentEntry) -> bool:
+    def matches(self, item: T) -> bool:
         """True where the time meets one of the conditions."""
-        held = self.read(entry)
+        held = self.read(item)
         return held is not None and any(c.matches(held.start, held.end) for c in self.conditions)
 
 
@@ -180,30 +180,26 @@ def given_names(person: Person) -> Iterator[str]:
 
 
 NAMES: Mapping[str, Callable[[Person], Iterator[str]]] = MappingProxyType(
-    {"author.family": family_names, "author.given": given_names}
+    {"family": family_names, "given": given_names}
 )
-"""Where the names of a string parameter stand."""
+"""Where the names of a string parameter stand, by the last part of its name."""
 
 
 @dataclass(frozen=True, slots=True)
-class HasAuthor:
-    """String parameter over the persons among the authors. `mode` is starts, exact or contains.
+class HasName(Generic[T]):
+    """String parameter over names of persons. `mode` is starts, exact or contains.
 
     `values` are folded unless the mode is exact.
     """
 
+    persons: Callable[[T], Iterable[Person]]
     read: Callable[[Person], Iterator[str]]
     values: tuple[str, ...]
     mode: str = "starts"
 
-    def matches(self, entry: DocumentEntry) -> bool:
-        """True where a name of an author is as asked."""
-        return any(self._fits(name) for name in self._names(entry))
-
-    def _names(self, entry: DocumentEntry) -> Iterable[str]:
-        for author in entry.authors:
-            if author.person is not None:
-                yield from self.read(author.person)
+    def matches(self, item: T) -> bool:
+        """True where a name is as asked."""
+        return any(self._fits(name) for person in self.persons(item) for name in self.read(person))
 
     def _fits(self, name: str) -> bool:
         if self.mode == "exact":
@@ -222,13 +218,13 @@ class IdentifierToken:
     entry_uuid: str | None = None
     extension: str | None = None
 
-    def fits(self, entry: DocumentEntry) -> bool:
+    def fits(self, item: Registered) -> bool:
         """True where the entry has the identifier."""
-        if self.unique_id is not None and entry.unique_id == self.unique_id:
+        if self.unique_id is not None and item.unique_id == self.unique_id:
             return True
-        if self.entry_uuid is not None and entry.entry_uuid == self.entry_uuid:
+        if self.entry_uuid is not None and item.entry_uuid == self.entry_uuid:
             return True
-        return self.extension is not None and entry.unique_id.partition("^")[2] == self.extension
+        return self.extension is not None and item.unique_id.partition("^")[2] == self.extension
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,9 +233,9 @@ class HasIdentifier:
 
     tokens: tuple[IdentifierToken, ...]
 
-    def matches(self, entry: DocumentEntry) -> bool:
+    def matches(self, item: Registered) -> bool:
         """True where one of the identifiers is the entry's."""
-        return any(token.fits(entry) for token in self.tokens)
+        return any(token.fits(item) for token in self.tokens)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,75 +1,60 @@
-"""Reads the parameters of ITI-67 one by one and builds the stored query and the filter from them.
+"""Reads the parameters of a search one by one and builds the stored queries and the filter from them.
 
-Rules of ITI-18 that shape this: $XDSDocumentEntryPatientId is required and single; a repeated slot (AND) is
-allowed only for event, confidentiality and reference ids; the other coded slots take one OR list, so further
-ones are left to the filter; uniqueId and entryUUID cannot stand in one GetDocuments.
+Here is what ITI-66 and ITI-67 have in common (FHIR R4 search; ITI TF-2 3.18.4.1.2.3.7): the patient is
+required and single, uniqueId and entryUUID cannot stand in one Get query, and what ITI-18 cannot say is left
+to the filter.
 """
 
+from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Sequence
+from typing import Generic
 
 from gateway.fhir.issues import Issue, OutcomeError
 from gateway.fhir.matching import (
-    CODES,
-    INTERVALS,
     NAMES,
     Criterion,
-    HasAuthor,
     HasCode,
     HasDisplay,
     HasIdentifier,
+    HasName,
     HasStatus,
     IdentifierToken,
     IsInTime,
     IsMissing,
     IsOfPatient,
-    IsRelated,
+    T,
     folded,
-    presence_of,
 )
 from gateway.fhir.search_dates import Limits, read_date, registry_limits, strictest
-from gateway.fhir.search_parameters import (
-    CONTROLS,
-    Kind,
-    SearchParameter,
-    Support,
-    find_parameter,
-)
-from gateway.fhir.search_queries import Asked, find_documents, get_documents
-from gateway.fhir.search_request import DocumentSearch, SearchContext
+from gateway.fhir.search_queries import Asked
+from gateway.fhir.search_request import Search, Searchable, SearchContext
 from gateway.fhir.search_sort import SortKey, read_sort
+from gateway.fhir.search_table import CONTROLS, Kind, SearchParameter, Support
 from gateway.fhir.search_tokens import (
     pattern,
     read_code,
     read_identifier,
     read_logical_id,
     read_patient_identifier,
-    read_related,
-    related_patterns,
 )
 from gateway.fhir.search_values import CONTROL, SearchProblem, alternatives, read_token, shown, unescape
-from gateway.model import codes
 from gateway.model.metadata import AvailabilityStatus, Cx
-from gateway.model.query import (
-    ANY_STATUS,
-    StoredQuery,
-)
+from gateway.model.query import StoredQuery
 
 _MOST_VALUES = 500
 """Alternatives in one search; a stored query with more would be refused by most registries."""
 
-_STATUS: dict[str, AvailabilityStatus | None] = {
-    "current": AvailabilityStatus.APPROVED,
-    "superseded": AvailabilityStatus.DEPRECATED,
-    "entered-in-error": None,
-}
-_STATUS_SYSTEMS = frozenset({None, "", codes.DOCUMENT_REFERENCE_STATUS_SYSTEM})
 
+class SearchParser(ABC, Generic[T]):
+    """Collects parameters with `add`, then `finish` gives the search.
 
-class SearchParser:
-    """Collects parameters with `add`, then `finish` gives the search."""
+    A resource type adds the parameters that it has for itself and the stored queries.
+    """
 
-    def __init__(self, ctx: SearchContext, *, strict: bool) -> None:
+    def __init__(self, resource: Searchable[T], ctx: SearchContext, *, strict: bool) -> None:
+        self._resource = resource
+        self._elements = resource.elements
         self._ctx = ctx
         self._strict = strict
         self._now = ctx.now()
@@ -77,7 +62,7 @@ class SearchParser:
         self._warnings: list[Issue] = []
         self._used: list[tuple[str, str]] = []
         self._values = 0
-        self._criteria: list[Criterion] = []
+        self._criteria: list[Criterion[T]] = []
         self._patients: list[frozenset[Cx]] = []
         self._statuses: frozenset[AvailabilityStatus] | None = None
         self._ids: dict[str, list[tuple[IdentifierToken, ...]]] = defaultdict(list)
@@ -85,7 +70,8 @@ class SearchParser:
         self._asked = Asked()
         self._count: int | None = None
         self._only_count = False
-        self._sort: SortKey | None = None
+        self._sort = resource.order
+        self._sorted = False
         self._impossible = False
 
     def add(self, name: str, value: str) -> None:
@@ -95,30 +81,57 @@ class SearchParser:
         except SearchProblem as problem:
             self._errors.append(problem.issue)
 
-    def finish(self) -> DocumentSearch:
+    def finish(self) -> Search[T]:
         """The search. Raises OutcomeError 400 with every problem found."""
         count = self._page_size()
         queries = self._stored_queries() if not self._errors else ()
         if self._errors:
             left_out = [issue for issue in self._warnings if issue.severity == "warning"]
             raise OutcomeError(400, (*self._errors, *left_out))
-        return DocumentSearch(
+        return Search(
+            resource=self._resource.table.resource,
             stored_queries=queries,
             criteria=tuple(self._criteria),
             count=count,
-            sort=self._sort or SortKey(),
+            sort=SortKey(self._elements, self._sort),
             self_parameters=(*self._used, ("_count", str(count))),
             base_url=self._ctx.base_url,
             warnings=tuple(self._warnings),
         )
 
+    @abstractmethod
+    def _read_own(self, parameter: SearchParameter, modifier: str | None, values: Sequence[str]) -> None:
+        """Read a parameter that only this resource type has."""
+
+    @abstractmethod
+    def _queries_by_id(self, groups: Sequence[Sequence[IdentifierToken]]) -> tuple[StoredQuery, ...] | None:
+        """Queries for what one of the OR lists `groups` names; None where none is enough to ask with."""
+
+    @abstractmethod
+    def _queries_of_patient(
+        self, patient: Cx, statuses: frozenset[AvailabilityStatus]
+    ) -> tuple[StoredQuery, ...]:
+        """Queries for the objects of a patient."""
+
+    def _reason_to_leave_out(self, parameter: SearchParameter) -> str | None:
+        """Why a parameter selects nothing in this search; None where it does."""
+        if parameter.support is Support.IGNORED:
+            return f"{parameter.name} cannot be searched by, since XDS has no such value"
+        return None
+
+    def _strictest(self, name: str) -> Limits:
+        """What the registry can be asked of a date parameter."""
+        return strictest(self._limits[name])
+
     def _add(self, name: str, value: str) -> None:
         if name in CONTROLS:
             self._add_control(name, value)
             return
-        found = find_parameter(name)
+        found = self._resource.table.find(name)
         if found is None:
-            self._leave_out(f"{shown(name)} is not a search parameter of DocumentReference here")
+            self._leave_out(
+                f"{shown(name)} is not a search parameter of {self._resource.table.resource} here"
+            )
             return
         parameter, modifier = found
         if parameter.support is Support.REFUSED:
@@ -127,8 +140,9 @@ class SearchParser:
                 f"{parameter.name} is not supported: this server reaches its own community only. "
                 "Leave it out to search there.",
             )
-        if parameter.support is Support.IGNORED:
-            self._leave_out(f"{parameter.name} cannot be searched by, since XDS has no such value")
+        reason = self._reason_to_leave_out(parameter)
+        if reason is not None:
+            self._leave_out(reason)
             return
         if CONTROL.search(value):
             raise SearchProblem("value", f"{shown(name)}: the value has a control character.")
@@ -150,35 +164,41 @@ class SearchParser:
     def _read(self, parameter: SearchParameter, modifier: str | None, values: list[str]) -> None:
         name = parameter.name
         if modifier == "missing" and name != "status":
-            self._criteria.append(IsMissing(presence_of(name), _flag(name, values)))
-        elif name in CODES:
+            self._criteria.append(IsMissing(self._elements.presence_of(name), _flag(name, values)))
+        elif name in self._elements.codes:
             self._read_codes(name, modifier, values)
         elif parameter.kind is Kind.DATE:
-            conditions = tuple(read_date(unescape(v), name, self._now) for v in values)
-            self._criteria.append(IsInTime(INTERVALS[name], conditions))
-            self._limits[name].append(
-                registry_limits(conditions, self._ctx.coarsest_time, period=name == "period")
-            )
+            self._read_dates(name, values)
         elif parameter.kind is Kind.STRING:
             self._read_names(name, modifier, values)
+        elif name == "patient":
+            self._read_patient(values)
+        elif name == "patient.identifier":
+            self._read_patient_identifier(values)
+        elif name == "status":
+            self._read_status(modifier, values)
+        elif name in ("identifier", "_id"):
+            self._read_ids(name, values)
         else:
-            readers: dict[str, Callable[[str | None, list[str]], None]] = {
-                "patient": self._read_patient,
-                "patient.identifier": self._read_patient_identifier,
-                "status": self._read_status,
-                "related": self._read_related,
-                "identifier": self._read_identifier,
-                "_id": self._read_logical_id,
-            }
-            readers[name](modifier, values)
+            self._read_own(parameter, modifier, values)
+
+    def _read_dates(self, name: str, values: list[str]) -> None:
+        conditions = tuple(read_date(unescape(v), name, self._now) for v in values)
+        self._criteria.append(IsInTime(self._elements.intervals[name], conditions))
+        self._limits[name].append(
+            registry_limits(conditions, self._ctx.coarsest_time, period=name == "period")
+        )
 
     def _read_codes(self, name: str, modifier: str | None, values: list[str]) -> None:
+        read = self._elements.codes[name]
         if modifier == "text":
-            self._criteria.append(HasDisplay(CODES[name], tuple(folded(unescape(v)) for v in values)))
+            self._criteria.append(
+                HasDisplay(self._elements.codes[name], tuple(folded(unescape(v)) for v in values))
+            )
             return
         asked = [read_code(value, name, self._ctx.terminology) for value in values]
         tokens = tuple(a.token for a in asked)
-        self._criteria.append(HasCode(CODES[name], tokens, negated=modifier == "not"))
+        self._criteria.append(HasCode(read, tokens, negated=modifier == "not"))
         pushed = [a.pushed for a in asked]
         if modifier is None and None not in pushed:
             self._asked.codes[name].append(
@@ -187,18 +207,19 @@ class SearchParser:
 
     def _read_names(self, name: str, modifier: str | None, values: list[str]) -> None:
         texts = [unescape(v) for v in values]
+        persons, part = self._elements.persons, name.rpartition(".")[2]
         if modifier != "exact":
             mode = "contains" if modifier == "contains" else "starts"
-            self._criteria.append(HasAuthor(NAMES[name], tuple(folded(t) for t in texts), mode))
+            self._criteria.append(HasName(persons, NAMES[part], tuple(folded(t) for t in texts), mode))
             return
-        self._criteria.append(HasAuthor(NAMES[name], tuple(texts), "exact"))
+        self._criteria.append(HasName(persons, NAMES[part], tuple(texts), "exact"))
         # without :exact, case and accents do not count in FHIR but may in the registry's LIKE
-        caret = "^" if name == "author.family" else ""
+        caret = "^" if part == "family" else ""
         patterns = tuple("%" + caret + pattern(text) + "%" for text in texts)
         if all(any(c.isalnum() for c in p) for p in patterns):
             self._asked.authors.append(tuple(p.replace("%%", "%") for p in patterns))
 
-    def _read_patient(self, _modifier: str | None, values: list[str]) -> None:
+    def _read_patient(self, values: list[str]) -> None:
         found: set[Cx] = set()
         for value in values:
             reference = unescape(value.strip())
@@ -212,49 +233,36 @@ class SearchParser:
                 found.add(patient)
         self._patients.append(frozenset(found))
 
-    def _read_patient_identifier(self, _modifier: str | None, values: list[str]) -> None:
+    def _read_patient_identifier(self, values: list[str]) -> None:
         terminology = self._ctx.terminology
         self._patients.append(
             frozenset(read_patient_identifier(v, "patient.identifier", terminology) for v in values)
         )
 
     def _read_status(self, modifier: str | None, values: list[str]) -> None:
-        asked: set[AvailabilityStatus] = set()
+        known, possible = self._resource.statuses, set(self._resource.statuses.values()) - {None}
+        asked: set[AvailabilityStatus | None] = set()
         if modifier == "missing":
-            asked = set() if _flag("status", values) else set(ANY_STATUS)
+            asked = set() if _flag("status", values) else possible
         else:
             for value in values:
                 token = read_token(value)
-                if token.system not in _STATUS_SYSTEMS or token.code not in _STATUS:
-                    raise SearchProblem("value", f"status: use {' or '.join(_STATUS)}, without a system.")
-                status = _STATUS[token.code]
-                if status is not None:
-                    asked.add(status)
+                code = token.code or ""
+                if token.system not in (None, "", self._resource.status_system) or code not in known:
+                    raise SearchProblem("value", f"status: use {' or '.join(known)}, without a system.")
+                asked.add(known[code])
             if modifier == "not":
-                asked = set(ANY_STATUS) - asked
-        self._statuses = frozenset(asked) if self._statuses is None else self._statuses & asked
+                asked = possible - asked
+        statuses = frozenset(status for status in asked if status is not None)
+        self._statuses = statuses if self._statuses is None else self._statuses & statuses
 
-    def _read_related(self, modifier: str | None, values: list[str]) -> None:
-        if modifier is None:
-            raise SearchProblem(
-                "not-supported",
-                "related: XDS knows related things by identifier only; use related:identifier=system|value.",
-            )
-        tokens = tuple(read_related(v, "related", self._ctx.terminology) for v in values)
-        self._criteria.append(IsRelated(tokens))
-        patterns = related_patterns(tokens)
-        if patterns is not None:
-            self._asked.references.append(patterns)
-
-    def _read_identifier(self, _modifier: str | None, values: list[str]) -> None:
-        tokens = tuple(read_identifier(v, "identifier", self._ctx.terminology) for v in values)
+    def _read_ids(self, name: str, values: list[str]) -> None:
+        if name == "_id":
+            tokens = tuple(map(read_logical_id, values))
+        else:
+            tokens = tuple(read_identifier(v, name, self._ctx.terminology) for v in values)
         self._criteria.append(HasIdentifier(tokens))
-        self._ids["identifier"].append(tokens)
-
-    def _read_logical_id(self, _modifier: str | None, values: list[str]) -> None:
-        tokens = tuple(read_logical_id(v) for v in values)
-        self._criteria.append(HasIdentifier(tokens))
-        self._ids["_id"].append(tokens)
+        self._ids[name].append(tokens)
 
     def _add_control(self, name: str, value: str) -> None:
         if name == "_count":
@@ -267,12 +275,13 @@ class SearchParser:
                 self._only_count = True
             elif value != "false":
                 self._leave_out("_summary takes only count here")
-        elif name == "_sort" and self._sort is None:
+        elif name == "_sort" and not self._sorted:
             try:
-                self._sort = read_sort(value)
+                self._sort = read_sort(value, self._resource.table)
             except SearchProblem as problem:
                 self._leave_out(problem.issue.diagnostics.rstrip("."))
             else:
+                self._sorted = True
                 self._used.append((name, value))
 
     def _page_size(self) -> int:
@@ -282,7 +291,7 @@ class SearchParser:
         return min(wanted, self._ctx.max_count)
 
     def _stored_queries(self) -> tuple[StoredQuery, ...]:
-        by_id = get_documents([*self._ids["_id"], *self._ids["identifier"]])
+        by_id = self._queries_by_id([*self._ids["_id"], *self._ids["identifier"]])
         patient = self._one_patient(needed=by_id is None)
         statuses = self._wanted_statuses(needed=by_id is None)
         if self._errors:
@@ -296,8 +305,7 @@ class SearchParser:
         if by_id is not None:
             return by_id
         assert patient is not None and statuses is not None
-        limits = {name: strictest(self._limits[name]) for name in INTERVALS}
-        return (find_documents(patient, statuses, self._asked, limits),)
+        return self._queries_of_patient(patient, statuses)
 
     def _one_patient(self, *, needed: bool) -> Cx | None:
         known = frozenset().union(*self._patients)
@@ -316,7 +324,7 @@ class SearchParser:
                     "error",
                     "required",
                     "patient or patient.identifier is required, unless identifier (with its system) or _id "
-                    "names the document.",
+                    f"names the {self._resource.table.resource}.",
                 )
             )
         self._impossible = frozenset() in self._patients
@@ -326,15 +334,13 @@ class SearchParser:
         if self._statuses is not None or not needed:
             return self._statuses
         if self._ctx.status_required:
-            self._errors.append(
-                Issue("error", "required", "status is required: current, superseded or both.")
-            )
+            self._errors.append(Issue("error", "required", "status is required, for example status=current."))
             return None
         self._warnings.append(
             Issue(
                 "information",
                 "informational",
-                "status was not given, so only current documents were searched. Send "
+                "status was not given, so only what is current was searched. Send "
                 "status=current,superseded for all.",
             )
         )

@@ -1,15 +1,17 @@
-"""What a search of ITI-67 needs to know, and what is known once it was understood."""
+"""What a search of ITI-66 and ITI-67 needs to know, and what is known once it was understood."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Generic
 from urllib.parse import quote, urlencode
 
 from gateway.fhir.issues import Issue
-from gateway.fhir.matching import Criterion
-from gateway.fhir.search_sort import SortKey
+from gateway.fhir.matching import Criterion, Elements, T
+from gateway.fhir.search_sort import Rules, SortKey
+from gateway.fhir.search_table import ParameterTable
 from gateway.fhir.terminology import Terminology
-from gateway.model.metadata import Cx, DocumentEntry
+from gateway.model.metadata import AvailabilityStatus, Cx
 from gateway.model.query import StoredQuery
 
 
@@ -38,24 +40,39 @@ class SearchContext:
 
 
 @dataclass(frozen=True, slots=True)
-class DocumentSearch:
-    """A search that was understood.
+class Searchable(Generic[T]):
+    """A resource type that can be searched.
 
-    `self_parameters` are the parameters that were used, defaults included; `warnings` say which were not.
-    `impossible` is True where no document can match, so that nobody needs to be asked.
+    `statuses` are the codes of the parameter `status` with what they ask for, None for a status that no
+    object has; `status_system` is their system. `order` is the order of results where `_sort` is not sent.
     """
 
+    table: ParameterTable
+    elements: Elements[T]
+    statuses: Mapping[str, AvailabilityStatus | None]
+    status_system: str
+    order: Rules
+
+
+@dataclass(frozen=True, slots=True)
+class Search(Generic[T]):
+    """A search of one resource type that was understood.
+
+    `self_parameters` are the parameters that were used, defaults included; `warnings` say which were not.
+    """
+
+    resource: str
     stored_queries: tuple[StoredQuery, ...]
-    criteria: tuple[Criterion, ...]
+    criteria: tuple[Criterion[T], ...]
     count: int
-    sort: SortKey
+    sort: SortKey[T]
     self_parameters: tuple[tuple[str, str], ...]
     base_url: str
     warnings: tuple[Issue, ...] = ()
 
     @property
     def impossible(self) -> bool:
-        """True where no document can match."""
+        """True where nothing can match, so that nobody needs to be asked."""
         return not self.stored_queries
 
     @property
@@ -66,19 +83,19 @@ class DocumentSearch:
     @property
     def self_link(self) -> str:
         """URL of Bundle.link `self`."""
-        return f"{self.base_url}/DocumentReference?{urlencode(self.self_parameters, quote_via=quote)}"
+        return f"{self.base_url}/{self.resource}?{urlencode(self.self_parameters, quote_via=quote)}"
 
     def queries(self) -> tuple[StoredQuery, ...]:
-        """What to ask the registry: one query, two where an identifier may be uniqueId or entryUUID.
+        """What to ask the registry: mostly one query, more where ITI-18 cannot say it in one.
 
         Their answers, taken together, hold every match and perhaps more.
         """
         return self.stored_queries
 
-    def matches(self, entry: DocumentEntry) -> bool:
-        """True where the entry meets every parameter."""
-        return all(criterion.matches(entry) for criterion in self.criteria)
+    def matches(self, item: T) -> bool:
+        """True where the object meets every parameter."""
+        return all(criterion.matches(item) for criterion in self.criteria)
 
-    def sort_key(self, entry: DocumentEntry) -> tuple[object, ...]:
+    def sort_key(self, item: T) -> tuple[object, ...]:
         """Key of a total order: `_sort`, then entryUUID."""
-        return self.sort.of(entry)
+        return self.sort.of(item)

@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 from functools import total_ordering
+from typing import Generic
 
-from gateway.fhir.matching import CODES, INTERVALS
-from gateway.fhir.search_parameters import BY_NAME, sortable_names
+from gateway.fhir.matching import Elements, T
+from gateway.fhir.search_table import ParameterTable
 from gateway.fhir.search_values import SearchProblem, shown
-from gateway.model.metadata import DocumentEntry
 
-_LATEST_FIRST = (("creation", True),)
+Rules = tuple[tuple[str, bool], ...]
+"""Parameter, and whether it is descending."""
 
 
 @total_ordering
@@ -21,43 +22,44 @@ class _Backwards:
 
 
 @dataclass(frozen=True, slots=True)
-class SortKey:
-    """Rules as (parameter, descending); by default the latest creation time first."""
+class SortKey(Generic[T]):
+    """An order of registry objects."""
 
-    rules: tuple[tuple[str, bool], ...] = _LATEST_FIRST
+    elements: Elements[T]
+    rules: Rules
 
-    def of(self, entry: DocumentEntry) -> tuple[object, ...]:
-        """Key of one entry; entryUUID makes the order total, so that pages never overlap."""
+    def of(self, item: T) -> tuple[object, ...]:
+        """Key of one object; entryUUID makes the order total, so that pages never overlap."""
         parts: list[object] = []
         for name, descending in self.rules:
-            value = _value(name, entry)
+            value = self._value(name, item)
             parts.append(value is None)
             if value is None:
                 parts.append(0)
             else:
                 parts.append(_Backwards(value) if descending else value)
-        return (*parts, entry.entry_uuid)
+        return (*parts, item.entry_uuid)
+
+    def _value(self, name: str, item: T) -> str | int | None:
+        if name in self.elements.intervals:
+            interval = self.elements.intervals[name](item)
+            return None if interval is None else interval.start
+        if name in self.elements.codes:
+            held = self.elements.codes[name](item)
+            return min((f"{code.code} {code.scheme}" for code in held), default=None)
+        return item.status.value if name == "status" else item.entry_uuid
 
 
-def read_sort(value: str) -> SortKey:
+def read_sort(value: str, table: ParameterTable) -> Rules:
     """Read `_sort`, for example `-creation,type`. Raises SearchProblem for a name it does not take."""
     rules: list[tuple[str, bool]] = []
     for part in value.split(","):
         name = part.strip().removeprefix("-")
-        parameter = BY_NAME.get(name)
-        if parameter is None or not parameter.sortable:
+        if not table.can_sort_by(name):
             raise SearchProblem(
                 "not-supported",
-                f"_sort: {shown(name) or 'nothing'} cannot be sorted by; use {', '.join(sortable_names())}.",
+                f"_sort: {shown(name) or 'nothing'} cannot be sorted by; "
+                f"use {', '.join(table.sortable_names())}.",
             )
         rules.append((name, part.strip().startswith("-")))
-    return SortKey(tuple(rules))
-
-
-def _value(name: str, entry: DocumentEntry) -> str | int | None:
-    if name in INTERVALS:
-        interval = INTERVALS[name](entry)
-        return None if interval is None else interval.start
-    if name in CODES:
-        return min((f"{code.code} {code.scheme}" for code in CODES[name](entry)), default=None)
-    return entry.status.value if name == "status" else entry.entry_uuid
+    return tuple(rules)

@@ -7,7 +7,7 @@ from fhir.resources.R4B.capabilitystatement import CapabilityStatement
 
 from gateway.fhir.capability import SUPPORTED, Level, supported_table_markdown, write_capability_statement
 from gateway.fhir.document_search import SearchContext, parse_document_search
-from gateway.fhir.search_parameters import find_parameter
+from gateway.fhir.search_parameters import DOCUMENT_PARAMETERS
 from gateway.fhir.terminology import Terminology
 from gateway.model import Cx
 
@@ -66,7 +66,7 @@ def test_every_modifier_that_is_documented_is_taken(statement):
     for listed in of_type(statement, "DocumentReference")["searchParam"]:
         _, _, modifiers = listed["documentation"].partition("Modifiers: ")
         for modifier in filter(None, modifiers.rstrip(".").split(", ")):
-            assert find_parameter(listed["name"] + modifier) is not None
+            assert DOCUMENT_PARAMETERS.find(listed["name"] + modifier) is not None
 
 
 def test_every_definition_is_a_canonical_of_fhir_or_mhd(statement):
