@@ -65,7 +65,7 @@ def negotiate(request: web.Request, form: Sequence[tuple[str, str]] = ()) -> Non
     parameters = dict([*parse_qsl(request.query_string), *form])
     default = _MEDIA_TYPES.get(request.content_type, FhirFormat.JSON)
     wanted = parameters.get("_format")
-    if wanted is not None:
+    if wanted:
         chosen = _by_name(wanted)
         refused = f"_format {wanted[:100]!r} is"
     else:
