@@ -238,5 +238,5 @@ def row_of(code: str, transaction: str) -> ErrorRow:
 
 
 def known_code(code: str) -> str:
-    """The code where a standard defines it, else `other`: peers put free text there, which no log may hold."""
+    """The code where a standard defines it, else `other`: peers put free text there, and logs hold none."""
     return code if any((code, use) in _BY_KEY for use in (None, *Use)) else "other"
