@@ -2,6 +2,7 @@
 ITI TF-3 4.2.3.2.28). The home community of a value (CX.6) has no place in FHIR.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -22,6 +23,8 @@ _REFERENCE_TYPES: Final[Mapping[tuple[str, str], str]] = {
     (codes.V2_IDENTIFIER_TYPE, "ACSN"): codes.REFERENCE_ACCESSION,
     (codes.V2_IDENTIFIER_TYPE, "PLAC"): codes.REFERENCE_ORDER,
 }
+# a scheme as RFC 3986 3.1 has it; FHIR takes only URIs as value where the system is that of URIs
+_URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:\S+")
 _NEEDS_AUTHORITY: Final = frozenset(
     {codes.REFERENCE_ACCESSION, codes.REFERENCE_ORDER, codes.REFERENCE_REFERRAL}
 )
@@ -52,7 +55,7 @@ def write_reference_id(reference: ReferenceId, terminology: Terminology) -> Json
         identifier["system"], value = codes.DICOM_UID_SYSTEM, f"urn:oid:{value}"
     elif is_oid(value):
         identifier["system"], value = codes.URI_SYSTEM, f"urn:oid:{value}"
-    elif ":" in value and len(value.split()) == 1:
+    elif _URI.fullmatch(value):
         identifier["system"] = codes.URI_SYSTEM
     identifier["value"] = value
     return identifier

@@ -225,6 +225,15 @@ def test_reference_ids_are_related_identifiers_and_encounters():
     assert context["encounter"] == [{"identifier": {"system": "urn:oid:2.999.9", "value": "E1"}}]
 
 
+@pytest.mark.parametrize(
+    ("value", "system"),
+    [("https://ids.example/1", codes.URI_SYSTEM), ("ü:1", None), ("1:2", None), ("a: b", None)],
+)
+def test_only_a_uri_has_the_system_of_uris(value, system):
+    written = write(replace(ENTRY, reference_ids=(ReferenceId(value, None, codes.REFERENCE_UNIQUE_ID),)))
+    assert written["context"]["related"][0]["identifier"].get("system") == system
+
+
 def test_systems_and_authorities_are_written_as_the_settings_name_them():
     terminology = Terminology({"https://codes.example/class": "2.999.20"}, {"https://ids.example": "2.999.3"})
     entry = replace(ENTRY, class_code=Code("A", "2.999.20", "A"))
