@@ -518,6 +518,19 @@ class TestRepository:
             domain.provide(late, b"same")
         assert domain.stored_files() == [sha1(b"same")]
 
+    def test_a_refused_submission_leaves_the_content_of_one_under_way_alone(self, domain):
+        content = b"same"
+        with domain.files.pinned([sha1(content)]):
+            domain.files.place(sha1(content), content)
+            late = submission(entry(hash=None, size=None))
+            new = late.entries[0].entry_uuid
+            with pytest.raises(Refused):
+                domain.provide(
+                    structs.replace(late, associations=(*late.associations, link(APND, new, entry_uuid()))),
+                    content,
+                )
+            assert domain.stored_files() == [sha1(content)]
+
     def test_the_same_content_is_stored_once(self, domain):
         for _ in range(2):
             domain.provide(submission(entry(hash=None, size=None)), b"same")
