@@ -25,13 +25,15 @@ from gateway.fhir.provide_bundle import ProvideContext
 from gateway.fhir.terminology import Terminology
 from gateway.health import Health
 from gateway.mhd.admission import Admission
-from gateway.mhd.find import Finder, FindLimits
+from gateway.mhd.find import Finder
 from gateway.mhd.middleware import access_log, outcomes
 from gateway.mhd.publish import Publisher, PublishLifetimes
 from gateway.mhd.read import Reader
 from gateway.mhd.references import PatientReferences, document_urls
 from gateway.mhd.retrieve import RetrievePolicy, Retriever
 from gateway.mhd.routes import MhdRoutes, UseCases
+from gateway.mhd.search_pages import FindLimits
+from gateway.model import DocumentEntry
 from gateway.security.document_urls import DocumentTokens, PageTokens
 from gateway.security.patient_ids import PatientIds
 from gateway.security.sealing import KeyRing, KeyRingError
@@ -168,8 +170,8 @@ def use_cases(settings: Settings, parts: Parts, base_url: str) -> UseCases:
         ),
         finder=Finder(
             registry,
-            snapshots=SnapshotStore(parts.store),
-            pages=PageTokens(parts.ring),
+            snapshots=SnapshotStore[DocumentEntry](parts.store, DocumentEntry),
+            pages=PageTokens(parts.ring, "DocumentReference"),
             search_context=SearchContext(
                 terminology=terms,
                 base_url=base_url,

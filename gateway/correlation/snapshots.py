@@ -1,4 +1,4 @@
-"""Snapshots of search results (ITI-67), so that pages of one search fit together.
+"""Snapshots of search results (ITI-66, ITI-67), so that pages of one search fit together.
 
 A snapshot is written once and never changed. Its id is made from the search and its content, so that the
 same search with the same result is stored once, however often it is sent, and carries what is needed to
@@ -12,12 +12,13 @@ import hashlib
 import re
 import zlib
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
 from gateway.correlation.store import CorrelationStore
-from gateway.model import DocumentEntry
+
+T = TypeVar("T")
 
 KIND: Final = "search"
 _SMALLEST_PART = 50
@@ -28,17 +29,18 @@ _BYTES_IN_THREAD = 32 * 1024
 _ID = re.compile(r"([A-Za-z0-9_-]{22})\.([1-9][0-9]{0,9})\.([0-9]{1,10})", re.ASCII)
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(tuple[DocumentEntry, ...])
 
 
-class SnapshotStore:
+class SnapshotStore(Generic[T]):
     """Stores results and reads their pages. No method raises when Redis is away."""
 
-    def __init__(self, store: CorrelationStore) -> None:
+    def __init__(self, store: CorrelationStore, kind: Any) -> None:
+        """`kind` is the type of the entries, a class of the model or a union of tagged ones."""
         self._store = store
+        self._decoder: msgspec.msgpack.Decoder[tuple[T, ...]] = msgspec.msgpack.Decoder(tuple[kind, ...])
 
     async def put(
-        self, search_digest: str, entries: Sequence[DocumentEntry], page_size: int, lifetime: float
+        self, search_digest: str, entries: Sequence[T], page_size: int, lifetime: float
     ) -> str | None:
         """Store the entries, in the order of the search, for `lifetime` seconds.
 
@@ -58,7 +60,7 @@ class SnapshotStore:
         stored = await self._store.set_parts(KIND, snapshot, parts, lifetime)
         return snapshot if stored else None
 
-    async def page(self, snapshot: str, offset: int, count: int) -> tuple[DocumentEntry, ...] | None:
+    async def page(self, snapshot: str, offset: int, count: int) -> tuple[T, ...] | None:
         """Up to `count` entries from `offset` on (0 is the first); None where the snapshot is gone."""
         match = _ID.fullmatch(snapshot)
         if match is None:
@@ -72,10 +74,17 @@ class SnapshotStore:
         if parts is None:
             return None
         if sum(map(len, parts)) > _BYTES_IN_THREAD:
-            entries = await asyncio.to_thread(_unpack, parts)
+            entries = await asyncio.to_thread(self._unpack, parts)
         else:
-            entries = _unpack(parts)
+            entries = self._unpack(parts)
         return entries[offset - first * size : end - first * size] if entries is not None else None
+
+    def _unpack(self, parts: Sequence[bytes]) -> tuple[T, ...] | None:
+        try:
+            return tuple(entry for part in parts for entry in self._decoder.decode(zlib.decompress(part)))
+        except (msgspec.MsgspecError, zlib.error):
+            # authentic, yet written by a release with another model
+            return None
 
     @staticmethod
     def total(snapshot: str) -> int | None:
@@ -84,7 +93,7 @@ class SnapshotStore:
         return int(match[3]) if match else None
 
 
-def _pack(search_digest: str, entries: Sequence[DocumentEntry], size: int) -> tuple[str, list[bytes]]:
+def _pack(search_digest: str, entries: Sequence[T], size: int) -> tuple[str, list[bytes]]:
     digest = hashlib.sha256(f"{search_digest}\0{size}\0".encode())
     parts = []
     for start in range(0, len(entries), size):
@@ -92,14 +101,6 @@ def _pack(search_digest: str, entries: Sequence[DocumentEntry], size: int) -> tu
         digest.update(content)
         parts.append(zlib.compress(content, 1))
     return base64.urlsafe_b64encode(digest.digest()[:16]).rstrip(b"=").decode(), parts
-
-
-def _unpack(parts: Sequence[bytes]) -> tuple[DocumentEntry, ...] | None:
-    try:
-        return tuple(entry for part in parts for entry in _decoder.decode(zlib.decompress(part)))
-    except (msgspec.MsgspecError, zlib.error):
-        # authentic, yet written by a release with another model
-        return None
 
 
 __all__ = ["SnapshotStore"]

@@ -166,8 +166,8 @@ class DocumentEntry(Struct, frozen=True, kw_only=True, gc=False):
         return self.object_type == codes.ON_DEMAND_DOCUMENT
 
 
-class SubmissionSet(Struct, frozen=True, kw_only=True, gc=False):
-    """SubmissionSet (ITI TF-3 4.2.3.3); always Approved."""
+class SubmissionSet(Struct, frozen=True, kw_only=True, gc=False, tag_field="kind", tag="submissionset"):
+    """SubmissionSet (ITI TF-3 4.2.3.3); always Approved. The tag tells it from a stored Folder."""
 
     entry_uuid: str
     unique_id: str
@@ -185,7 +185,7 @@ class SubmissionSet(Struct, frozen=True, kw_only=True, gc=False):
     extra: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
-class Folder(Struct, frozen=True, kw_only=True, gc=False):
+class Folder(Struct, frozen=True, kw_only=True, gc=False, tag_field="kind", tag="folder"):
     """Folder (ITI TF-3 4.2.3.4). lastUpdateTime is set by the registry."""
 
     entry_uuid: str

@@ -1,4 +1,4 @@
-"""Opaque tokens of retrieval URLs (ITI-68) and page links (ITI-67).
+"""Opaque tokens of retrieval URLs (ITI-68) and page links (ITI-66, ITI-67).
 
 IHE MHD 4.2.4 3.65.4.1.2 and 3.67.4.2.2 leave the form of attachment.url free, but it must not leak
 sensitive data and altering it must not open other documents. A token holds all that is needed, encrypted
@@ -172,10 +172,10 @@ class DocumentTokens:
 
 
 class PageTokens:
-    """Tokens of page links: `write` and `read` are each other's inverse."""
+    """Tokens of page links of one resource type: `write` and `read` are each other's inverse."""
 
-    def __init__(self, ring: KeyRing) -> None:
-        self._sealer = Sealer(ring, "page link")
+    def __init__(self, ring: KeyRing, resource: str) -> None:
+        self._sealer = Sealer(ring, f"page link {resource}")
         self._encoder = msgspec.msgpack.Encoder()
         self._decoder = msgspec.msgpack.Decoder(_Page)
 

@@ -43,8 +43,8 @@ async def it_works(options: RedisOptions) -> None:
             await first.abandon(other)
             assert isinstance(await second.begin(f"not {digest}", 5), Fresh)
         entries = tuple(DocumentEntry(entry_uuid=f"urn:uuid:{n}", unique_id=str(n)) for n in range(120))
-        snapshot = await SnapshotStore(one).put("search", entries, 50, 60)
-        assert await SnapshotStore(two).page(snapshot, 40, 70) == entries[40:110]
+        snapshot = await SnapshotStore(one, DocumentEntry).put("search", entries, 50, 60)
+        assert await SnapshotStore(two, DocumentEntry).page(snapshot, 40, 70) == entries[40:110]
         assert one.available
         assert two.available
 

@@ -58,7 +58,7 @@ def entry(n: int) -> DocumentEntry:
 @pytest.fixture
 async def snapshots(open_store):
     async with open_store() as store:
-        yield SnapshotStore(store)
+        yield SnapshotStore(store, DocumentEntry)
 
 
 @pytest.mark.parametrize(
@@ -128,6 +128,6 @@ async def test_what_names_no_snapshot_finds_none(snapshots, text):
 async def test_without_redis_there_are_no_snapshots():
     client = connect(RedisOptions(url=f"redis://127.0.0.1:{free_port()}"))
     async with CorrelationStore(client, RING) as store:
-        snapshots = SnapshotStore(store)
+        snapshots = SnapshotStore(store, DocumentEntry)
         assert await snapshots.put("search", [entry(1)], 10, 60) is None
         assert await snapshots.page("A" * 22 + ".50.5", 0, 10) is None

@@ -55,7 +55,7 @@ def test_a_document_token_names_its_document(key):
 
 @given(page_keys)
 def test_a_page_token_names_its_page(key):
-    assert PageTokens(RING).read(PageTokens(RING).write(key)) == key
+    assert PageTokens(RING, "List").read(PageTokens(RING, "List").write(key)) == key
 
 
 def test_the_key_of_an_entry_is_what_a_retrieve_asks_for():
@@ -85,7 +85,9 @@ def test_a_url_stays_short():
 
 def test_documents_and_pages_are_not_exchangeable():
     with pytest.raises(NotOurs):
-        PageTokens(RING).read(DocumentTokens(RING).write(DocumentKey.of(ENTRY)))
+        PageTokens(RING, "List").read(DocumentTokens(RING).write(DocumentKey.of(ENTRY)))
     page = PageKey(parameters=(("patient.identifier", "urn:oid:2.999.1|P-4711"),), offset=10, count=10)
     with pytest.raises(NotOurs):
-        DocumentTokens(RING).read(PageTokens(RING).write(page))
+        DocumentTokens(RING).read(PageTokens(RING, "List").write(page))
+    with pytest.raises(NotOurs):
+        PageTokens(RING, "DocumentReference").read(PageTokens(RING, "List").write(page))

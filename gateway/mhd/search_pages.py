@@ -1,0 +1,253 @@
+"""Searches and their pages for any resource type (ITI-66, ITI-67) over Registry Stored Queries (ITI-18).
+
+The matches of a search that does not fit one page are kept as a snapshot, so that the following pages are
+consistent; where the snapshot is gone the search is run again and continued after the last match that the
+client has seen (IHE MHD 4.2.4 2:3.66 and 2:3.67; ITI TF-2 3.18).
+"""
+
+import asyncio
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar, Generic, TypeVar
+from urllib.parse import quote, urlencode
+
+import orjson
+
+from gateway.clients.registry import DocumentRegistry
+from gateway.correlation.snapshots import SnapshotStore
+from gateway.fhir.document_reference import WriteContext, logical_id
+from gateway.fhir.issues import Issue, fail
+from gateway.fhir.matching import Registered
+from gateway.fhir.outcome import issues_of_warnings, means_no_match
+from gateway.fhir.search_request import Search, SearchContext
+from gateway.fhir.searchset import write_searchset
+from gateway.model import Association, QueryResult, RegistryFailure
+from gateway.model.errors import PeerError
+from gateway.model.query import GetAssociations, StoredQuery
+from gateway.security.document_urls import NotOurs, PageKey, PageTokens
+
+T = TypeVar("T", bound=Registered)
+
+_WRITTEN_AT_ONCE = 20
+_MATCHED_AT_ONCE = 100
+"""Objects handled before other requests get their turn: about 1 ms of work."""
+
+
+@dataclass(frozen=True, slots=True)
+class FindLimits:
+    """`max_results` matches are kept at most; a snapshot lives `snapshot_lifetime` seconds."""
+
+    max_results: int
+    snapshot_lifetime: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Matches(Generic[T]):
+    items: Sequence[T]
+    issues: tuple[Issue, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Page(Generic[T]):
+    """A part of `total` matches, from `offset`; `snapshot` is where the rest is kept.
+
+    `shape` are the parameters of the request that the link to the next page repeats.
+    """
+
+    items: Sequence[T]
+    total: int
+    offset: int
+    snapshot: str | None
+    shape: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Writer(Generic[T]):
+    """Writes the resource of each object of a page; `issues` belong to the page as a whole."""
+
+    write: Callable[[T, WriteContext], bytes]
+    issues: tuple[Issue, ...] = ()
+
+
+class SearchPages(ABC, Generic[T]):
+    """The searches of one resource type."""
+
+    narrow_by: ClassVar[str]
+    """Parameters that a client with too many matches may add."""
+    from_associations: ClassVar[str]
+    """FHIRPath of what the associations of a page are asked for."""
+
+    def __init__(
+        self,
+        registry: DocumentRegistry,
+        *,
+        snapshots: SnapshotStore[T],
+        pages: PageTokens,
+        search_context: SearchContext,
+        write_context: WriteContext,
+        limits: FindLimits,
+    ) -> None:
+        self._registry = registry
+        self._snapshots = snapshots
+        self._pages = pages
+        self._search_context = search_context
+        self._write_context = write_context
+        self._limits = limits
+
+    @abstractmethod
+    def _parse(self, parameters: Sequence[tuple[str, str]], *, strict: bool = False) -> Search[T]:
+        """Understand a search. Raises OutcomeError."""
+
+    @abstractmethod
+    def _found(self, result: QueryResult) -> Iterable[T]:
+        """The objects of the type that is searched."""
+
+    @abstractmethod
+    async def _writer(self, items: Sequence[T], associations: Sequence[Association]) -> Writer[T]:
+        """What writes `items`; `associations` are those that touch one of them."""
+
+    async def search(self, parameters: Sequence[tuple[str, str]], *, strict: bool = False) -> bytes:
+        """Run a search and return its first page as a searchset Bundle.
+
+        `parameters` are decoded names and values of URL and form. Raises OutcomeError for parameters that
+        cannot be met, RegistryFailure and PeerError for what the registry says.
+        """
+        search = self._parse(parameters, strict=strict)
+        matches = await self._run(search)
+        items, count = matches.items, search.count
+        snapshot = None
+        if 0 < count < len(items):
+            snapshot = await self._snapshots.put(
+                _digest(search), items, count, self._limits.snapshot_lifetime
+            )
+        page = _Page(items[:count], len(items), 0, snapshot, _shape(parameters))
+        return await self._write_page(search, page, (*search.warnings, *matches.issues))
+
+    async def page(self, token: str, parameters: Sequence[tuple[str, str]] = ()) -> bytes:
+        """Return the page that a `next` link names. Raises OutcomeError 404 for a link that is not ours.
+
+        `parameters` are those of the link; the following link has the same shape.
+        """
+        try:
+            key = self._pages.read(token)
+        except NotOurs:
+            raise fail(
+                404, "not-found", "The page link is not one of this server. Start the search again."
+            ) from None
+        search = self._parse(key.parameters)
+        if key.snapshot:
+            held = await self._snapshots.page(key.snapshot, key.offset, key.count)
+            if held is not None:
+                total = self._snapshots.total(key.snapshot) or 0
+                page = _Page(held, total, key.offset, key.snapshot, _shape(parameters))
+                return await self._write_page(search, page, search.warnings)
+        return await self._page_without_snapshot(search, key, _shape(parameters))
+
+    async def _run(self, search: Search[T]) -> _Matches[T]:
+        unique: dict[str, T] = {}
+        issues: list[Issue] = []
+        for query in search.queries():
+            result = await self._ask(query)
+            if result is None:
+                continue
+            issues.extend(issues_of_warnings(result.errors))
+            for item in self._found(result):
+                unique.setdefault(item.entry_uuid, item)
+        matching: list[T] = []
+        for number, item in enumerate(unique.values(), 1):
+            if search.matches(item):
+                matching.append(item)
+            if number % _MATCHED_AT_ONCE == 0:
+                await asyncio.sleep(0)
+        if len(matching) > self._limits.max_results:
+            raise fail(
+                400,
+                "too-costly",
+                f"The search has {len(matching)} matches; at most {self._limits.max_results} are kept. "
+                f"Narrow it, for example by {self.narrow_by}.",
+            )
+        matching.sort(key=search.sort_key)
+        return _Matches(matching, tuple(issues))
+
+    async def _ask(self, query: StoredQuery) -> QueryResult | None:
+        """The answer; None where the registry says by an error that nothing matches."""
+        try:
+            return await self._registry.query(query)
+        except RegistryFailure as failure:
+            if means_no_match(failure):
+                return None
+            raise
+
+    async def _page_without_snapshot(
+        self, search: Search[T], key: PageKey, shape: tuple[tuple[str, str], ...]
+    ) -> bytes:
+        """The search once more, continued after the match that ended the client's last page."""
+        matches = await self._run(search)
+        items = matches.items
+        position = next((i + 1 for i, item in enumerate(items) if item.entry_uuid == key.anchor), key.offset)
+        page = _Page(items[position : position + key.count], len(items), position, None, shape)
+        return await self._write_page(search, page, (*search.warnings, *matches.issues))
+
+    async def _write_page(self, search: Search[T], page: _Page[T], issues: Iterable[Issue]) -> bytes:
+        associations, association_issues = await self._associations(page.items)
+        writer = await self._writer(page.items, associations)
+        losses: list[Issue] = []
+        context = replace(self._write_context, warn=losses.append)
+        resources: list[tuple[str, bytes]] = []
+        base = f"{self._write_context.base_url}/{search.resource}/"
+        for number, item in enumerate(page.items, 1):
+            resources.append((base + logical_id(item.entry_uuid), writer.write(item, context)))
+            if number % _WRITTEN_AT_ONCE == 0:
+                await asyncio.sleep(0)
+        return write_searchset(
+            entries=resources,
+            total=page.total,
+            links=self._links(search, page),
+            issues=(*issues, *association_issues, *writer.issues, *losses),
+        )
+
+    async def _associations(self, items: Sequence[T]) -> tuple[Sequence[Association], tuple[Issue, ...]]:
+        """The associations of a page, with one query; where that fails the page is written without."""
+        if not items:
+            return (), ()
+        try:
+            found = await self._registry.query(GetAssociations(uuids=tuple(i.entry_uuid for i in items)))
+        except (PeerError, RegistryFailure) as error:
+            return (), (self._missing(error),)
+        return found.associations, issues_of_warnings(found.errors)
+
+    def _missing(self, error: PeerError | RegistryFailure) -> Issue:
+        """Warning that what is asked for besides the search could not be had."""
+        element = self.from_associations
+        return Issue(
+            "warning",
+            "incomplete",
+            f"{error.peer} did not give what {element} is made of, so it is missing here. Read the resource "
+            "by id to see it.",
+            expression=element,
+        )
+
+    def _links(self, search: Search[T], page: _Page[T]) -> dict[str, str]:
+        links = {"self": search.self_link}
+        end = page.offset + len(page.items)
+        if page.items and end < page.total:
+            key = PageKey(
+                parameters=search.parameters,
+                snapshot=page.snapshot,
+                offset=end,
+                count=search.count,
+                anchor=page.items[-1].entry_uuid,
+            )
+            query = urlencode([("_page", self._pages.write(key)), *page.shape], quote_via=quote)
+            links["next"] = f"{self._write_context.base_url}/{search.resource}?{query}"
+        return links
+
+
+def _shape(parameters: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    return tuple((name, value) for name, value in parameters if name in ("_format", "_pretty"))
+
+
+def _digest(search: Search[T]) -> str:
+    return hashlib.sha256(orjson.dumps([search.resource, search.self_parameters])).hexdigest()
