@@ -15,6 +15,7 @@ from gateway.demo.content import sample_content
 from gateway.demo.outside_client import OutsideClient, expect, require
 from gateway.demo.walk import Walk
 from gateway.demo.walk_find import FindWalk
+from gateway.demo.walk_formats import FormatWalk
 from gateway.demo.walk_publish import REPLACED, PublishWalk, make_samples
 from gateway.demo.walk_retrieve import RetrieveWalk
 
@@ -65,6 +66,7 @@ async def _check(base_url: str, out: Callable[[str], object]) -> int:
         retrieve = RetrieveWalk(client, samples)
         await retrieve.run(walk)
         await FindWalk(client, samples, publish.locations).run(walk)
+        await FormatWalk(client, samples).run(walk)
         await publish.run_replacement(walk)
         await retrieve.run_after_replacement(walk, (REPLACED,))
     out(walk.summary())

@@ -33,11 +33,12 @@ def _server(handler: web.RequestHandler) -> Iterator[str]:
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
         started.append(runner.addresses[0][1])
-        ready.set()
 
     def run() -> None:
         runner = loop.run_until_complete(make_runner())
         loop.run_until_complete(start(runner))
+        # not before the loop runs for good: a stop that comes earlier would be lost
+        loop.call_soon(ready.set)
         loop.run_forever()
         loop.run_until_complete(runner.cleanup())
 
