@@ -20,12 +20,14 @@ from gateway.correlation.snapshots import SnapshotStore
 from gateway.correlation.store import CorrelationStore
 from gateway.fhir.capability import write_capability_statement
 from gateway.fhir.document_reference import WriteContext
-from gateway.fhir.document_search import SearchContext
+from gateway.fhir.list_elements import RegistryList
 from gateway.fhir.provide_bundle import ProvideContext
+from gateway.fhir.search_request import SearchContext
 from gateway.fhir.terminology import Terminology
 from gateway.health import Health
 from gateway.mhd.admission import Admission
 from gateway.mhd.find import Finder
+from gateway.mhd.find_lists import ListFinder
 from gateway.mhd.middleware import access_log, outcomes
 from gateway.mhd.publish import Publisher, PublishLifetimes
 from gateway.mhd.read import Reader
@@ -147,6 +149,16 @@ def use_cases(settings: Settings, parts: Parts, base_url: str) -> UseCases:
         document_url=document_url,
         patient_reference=references.of,
     )
+    search_context = SearchContext(
+        terminology=terms,
+        base_url=base_url,
+        patient_of=references.resolve,
+        default_count=settings.search.default_count,
+        max_count=settings.search.max_count,
+        status_required=settings.search.status_required,
+        coarsest_time=_DTM_DIGITS[settings.search.coarsest_time],
+    )
+    find_limits = FindLimits(settings.search.max_results, settings.lifetimes.snapshot)
     publish_to = repositories[settings.publish_repository.unique_id]
     return UseCases(
         publisher=Publisher(
@@ -172,17 +184,17 @@ def use_cases(settings: Settings, parts: Parts, base_url: str) -> UseCases:
             registry,
             snapshots=SnapshotStore[DocumentEntry](parts.store, DocumentEntry),
             pages=PageTokens(parts.ring, "DocumentReference"),
-            search_context=SearchContext(
-                terminology=terms,
-                base_url=base_url,
-                patient_of=references.resolve,
-                default_count=settings.search.default_count,
-                max_count=settings.search.max_count,
-                status_required=settings.search.status_required,
-                coarsest_time=_DTM_DIGITS[settings.search.coarsest_time],
-            ),
+            search_context=search_context,
             write_context=write_context,
-            limits=FindLimits(settings.search.max_results, settings.lifetimes.snapshot),
+            limits=find_limits,
+        ),
+        list_finder=ListFinder(
+            registry,
+            snapshots=SnapshotStore[RegistryList](parts.store, RegistryList),
+            pages=PageTokens(parts.ring, "List"),
+            search_context=search_context,
+            write_context=write_context,
+            limits=find_limits,
         ),
         retriever=Retriever(
             registry,

@@ -14,6 +14,8 @@ INTERACTIONS = {
     ("GET", "/fhir/DocumentReference"): ("DocumentReference", "search-type"),
     ("POST", "/fhir/DocumentReference/_search"): ("DocumentReference", "search-type"),
     ("GET", "/fhir/DocumentReference/{id}"): ("DocumentReference", "read"),
+    ("GET", "/fhir/List"): ("List", "search-type"),
+    ("POST", "/fhir/List/_search"): ("List", "search-type"),
     ("GET", "/fhir/List/{id}"): ("List", "read"),
     ("GET", "/fhir/Patient/{id}"): ("Patient", "read"),
 }

@@ -14,8 +14,9 @@ from fhir.resources.R4B.capabilitystatement import CapabilityStatement
 
 from gateway import __version__
 from gateway.fhir.formats import FhirFormat
+from gateway.fhir.list_parameters import LIST_PARAMETERS
 from gateway.fhir.search_parameters import DOCUMENT_PARAMETERS
-from gateway.fhir.search_table import SearchParameter, Support
+from gateway.fhir.search_table import ParameterTable, SearchParameter, Support
 from gateway.model import codes
 
 FHIR_VERSION = "4.0.1"
@@ -59,7 +60,23 @@ SUPPORTED: tuple[SupportedRow, ...] = (
         Level.NO,
         "answered FHIRDocumentNotSupported; send the document as Binary",
     ),
-    SupportedRow("ITI-66 Find Document Lists", "-", Level.PART, "read of a List by id; no search"),
+    SupportedRow(
+        "ITI-66 Find Document Lists",
+        "-",
+        Level.YES,
+        "SubmissionSets and Folders with their members; source.* and sourceId are left out with a warning "
+        "where only Folders are searched",
+    ),
+    SupportedRow(
+        "ITI-66 Find Document Lists",
+        "XDS on FHIR",
+        Level.YES,
+        "one ITI-18 for each kind, one for the members of the page, one more where a SubmissionSet brought "
+        "Folders",
+    ),
+    SupportedRow(
+        "ITI-66 Find Document Lists", "Target Communities", Level.NO, "targetCommunityIdList is refused"
+    ),
     SupportedRow(
         "ITI-67 Find Document References",
         "-",
@@ -87,7 +104,7 @@ SUPPORTED: tuple[SupportedRow, ...] = (
         "ITI-18 Registry Stored Query",
         "client",
         Level.YES,
-        "FindDocuments, FindDocumentsByReferenceId and the Get queries behind ITI-67; all 14 can be written",
+        "the Find and Get queries behind ITI-66 and ITI-67; all 14 can be written",
     ),
     SupportedRow(
         "ITI-41 Provide and Register Document Set-b",
@@ -135,8 +152,9 @@ def write_capability_statement(
     """The CapabilityStatement of this server as JSON.
 
     `base_url` is the FHIR base that clients use, `date` the FHIR dateTime of the statement, by default that
-    of the first call. Only the Comprehensive Recipient is claimed in `instantiates`: a Document Responder
-    also searches Lists.
+    of the first call. Only the Comprehensive Recipient is claimed in `instantiates`: the statement of the
+    Document Responder also has a search over all types at the base, reads of Binary, and `date` and
+    `_lastUpdated` of documents, which XDS does not know.
     """
     statement = CapabilityStatement.model_validate(
         {
@@ -163,7 +181,8 @@ def write_capability_statement(
 def _rest() -> dict[str, Any]:
     return {
         "mode": "server",
-        "documentation": "ITI-65 at the base, ITI-67 at DocumentReference, ITI-68 at each attachment.url.",
+        "documentation": "ITI-65 at the base, ITI-66 at List, ITI-67 at DocumentReference, ITI-68 at each "
+        "attachment.url.",
         "security": {
             "description": "No authorisation of its own: it has to stand behind one. IHE recommends ATNA and "
             "encourages IUA or SMART."
@@ -178,7 +197,7 @@ def _document_reference() -> dict[str, Any]:
         "type": "DocumentReference",
         "supportedProfile": [codes.PROFILE_MINIMAL_DOCUMENT, codes.PROFILE_COMPREHENSIVE_DOCUMENT],
         "interaction": [{"code": "read"}, {"code": "search-type"}],
-        "searchParam": [_search_parameter(p) for p in DOCUMENT_PARAMETERS.rows if _is_listed(p)],
+        "searchParam": _search_parameters(DOCUMENT_PARAMETERS),
     }
 
 
@@ -191,7 +210,8 @@ def _list() -> dict[str, Any]:
             codes.PROFILE_MINIMAL_FOLDER,
             codes.PROFILE_COMPREHENSIVE_FOLDER,
         ],
-        "interaction": [{"code": "read"}],
+        "interaction": [{"code": "read"}, {"code": "search-type"}],
+        "searchParam": _search_parameters(LIST_PARAMETERS),
     }
 
 
@@ -206,6 +226,10 @@ def _patient() -> dict[str, Any]:
 def _is_listed(parameter: SearchParameter) -> bool:
     """`date` is listed since IHE MHD names it; its documentation says what becomes of it."""
     return parameter.support is Support.FULL or parameter.name == "date"
+
+
+def _search_parameters(table: ParameterTable) -> list[dict[str, Any]]:
+    return [_search_parameter(p) for p in table.rows if _is_listed(p)]
 
 
 def _search_parameter(parameter: SearchParameter) -> dict[str, Any]:

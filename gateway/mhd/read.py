@@ -6,8 +6,8 @@ from gateway.clients.registry import DocumentRegistry
 from gateway.fhir.document_reference import WriteContext, entry_uuid_of
 from gateway.fhir.issues import fail
 from gateway.fhir.lists import write_folder_list, write_submission_set_list
-from gateway.model.codes import HAS_MEMBER
-from gateway.model.metadata import Association, Cx
+from gateway.mhd.members import DOCUMENT, LIST, members_of
+from gateway.model.metadata import Cx
 from gateway.model.query import ANY_DOCUMENT, GetFolderAndContents, GetSubmissionSetAndContents
 from gateway.security.patient_ids import NotOurs, PatientIds
 
@@ -31,17 +31,17 @@ class Reader:
         )
         for submission_set in found.submission_sets:
             if submission_set.entry_uuid == entry_uuid:
-                kinds = {e.entry_uuid: "DocumentReference" for e in found.entries}
-                kinds |= {f.entry_uuid: "List" for f in found.folders}
-                members = _members(entry_uuid, found.associations, kinds)
+                kinds = {e.entry_uuid: DOCUMENT for e in found.entries}
+                kinds |= {f.entry_uuid: LIST for f in found.folders}
+                members = members_of(entry_uuid, found.associations, kinds)
                 return orjson.dumps(write_submission_set_list(submission_set, members, self._context))
         found = await self._registry.query(
             GetFolderAndContents(entry_uuid=entry_uuid, document_type=ANY_DOCUMENT)
         )
         for folder in found.folders:
             if folder.entry_uuid == entry_uuid:
-                kinds = {e.entry_uuid: "DocumentReference" for e in found.entries}
-                members = _members(entry_uuid, found.associations, kinds)
+                kinds = {e.entry_uuid: DOCUMENT for e in found.entries}
+                members = members_of(entry_uuid, found.associations, kinds)
                 return orjson.dumps(write_folder_list(folder, members, self._context))
         raise unknown
 
@@ -60,14 +60,3 @@ class Reader:
             "id": logical_id,
             "identifier": [{"system": system, "value": patient.id}],
         }
-
-
-def _members(
-    owner: str, associations: tuple[Association, ...], kinds: dict[str, str]
-) -> tuple[tuple[str, str], ...]:
-    """Resource type and id of each member, in the order of the registry."""
-    return tuple(
-        (kinds[a.target], a.target.removeprefix("urn:uuid:"))
-        for a in associations
-        if a.type == HAS_MEMBER and a.source == owner and a.target in kinds
-    )

@@ -11,6 +11,7 @@ from aiohttp import web
 from gateway.fhir.issues import fail
 from gateway.mhd.admission import Admission
 from gateway.mhd.find import Finder
+from gateway.mhd.find_lists import ListFinder
 from gateway.mhd.negotiation import body_chunks, body_format, negotiate, respond
 from gateway.mhd.publish import Publisher
 from gateway.mhd.read import Reader
@@ -30,6 +31,7 @@ class UseCases:
 
     publisher: Publisher
     finder: Finder
+    list_finder: ListFinder
     retriever: Retriever
     reader: Reader
     capability_statement: Callable[[], bytes]
@@ -51,6 +53,8 @@ class MhdRoutes:
             web.get(f"{base_path}/DocumentReference", self.search),
             web.post(f"{base_path}/DocumentReference/_search", self.search),
             web.get(f"{base_path}/DocumentReference/{{id}}", self.read_document_reference),
+            web.get(f"{base_path}/List", self.search_lists),
+            web.post(f"{base_path}/List/_search", self.search_lists),
             web.get(f"{base_path}/List/{{id}}", self.read_list),
             web.get(f"{base_path}/Patient/{{id}}", self.read_patient),
             web.get(f"{base_path}/content/{{token}}", self.retrieve, allow_head=False),
@@ -72,15 +76,11 @@ class MhdRoutes:
 
     async def search(self, request: web.Request) -> web.Response:
         """ITI-67, with GET and with POST `_search`."""
-        parameters = parse_qsl(request.query_string, keep_blank_values=True)
-        if request.method == "POST":
-            parameters += await _form(request)
-        negotiate(request, parameters)
-        page = next((value for name, value in parameters if name == "_page"), None)
-        if page is not None:
-            return await respond(request, await self._use.finder.page(page, parameters))
-        strict = "handling=strict" in re.sub(r'[\s"]', "", request.headers.get("Prefer", "")).lower()
-        return await respond(request, await self._use.finder.search(parameters, strict=strict))
+        return await _search(request, self._use.finder)
+
+    async def search_lists(self, request: web.Request) -> web.Response:
+        """ITI-66, with GET and with POST `_search`."""
+        return await _search(request, self._use.list_finder)
 
     async def read_document_reference(self, request: web.Request) -> web.Response:
         """Read of one DocumentReference."""
@@ -123,6 +123,18 @@ class MhdRoutes:
             except Exception as error:
                 _cut_off(request, error)
             return response
+
+
+async def _search(request: web.Request, finder: Finder | ListFinder) -> web.Response:
+    parameters = parse_qsl(request.query_string, keep_blank_values=True)
+    if request.method == "POST":
+        parameters += await _form(request)
+    negotiate(request, parameters)
+    page = next((value for name, value in parameters if name == "_page"), None)
+    if page is not None:
+        return await respond(request, await finder.page(page, parameters))
+    strict = "handling=strict" in re.sub(r'[\s"]', "", request.headers.get("Prefer", "")).lower()
+    return await respond(request, await finder.search(parameters, strict=strict))
 
 
 def _cut_off(request: web.Request, error: Exception) -> None:
