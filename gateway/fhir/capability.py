@@ -57,8 +57,8 @@ SUPPORTED: tuple[SupportedRow, ...] = (
     SupportedRow(
         "ITI-65 Provide Document Bundle",
         "FHIR Documents Publish",
-        Level.NO,
-        "answered FHIRDocumentNotSupported; send the document as Binary",
+        Level.YES,
+        "stored with the bytes of the request (JSON) or in canonical form (XML)",
     ),
     SupportedRow(
         "ITI-66 Find Document Lists",

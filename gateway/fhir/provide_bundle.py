@@ -31,6 +31,7 @@ from gateway.fhir.provide_bundle_entries import (
     literal_uuid,
     read_entries,
 )
+from gateway.fhir.provide_bundle_fhir_documents import check_fhir_document, serialise_documents
 from gateway.fhir.provide_bundle_subjects import Subjects
 from gateway.fhir.provide_rules import check_bundle
 from gateway.fhir.terminology import Terminology
@@ -99,11 +100,12 @@ def read_provide_bundle(
     _validate(bundle, findings)
     findings.raise_errors(400)
     index = BundleIndex(read_entries(bundle), context.base_url)
-    contents = decode_binaries(index, findings)
+    contents = decode_binaries(index, findings) | serialise_documents(raw, wire_format, index)
     findings.raise_errors(400)
     check_bundle(bundle, index, findings)
     digest = content_digest(bundle.get("entry") or (), index.entries, contents)
-    return _Reading(index, contents, context, findings, digest).read()
+    attachments = AttachmentReader(index, contents, wire_format, findings)
+    return _Reading(index, attachments, context, findings, digest).read()
 
 
 def _validate(bundle: Json, findings: Findings) -> None:
@@ -126,7 +128,9 @@ def _validate_entry(resource: object, path: str, findings: Findings) -> None:
     if not isinstance(resource, dict) or not is_resource_type(resource.get("resourceType")):
         findings.error(path, "structure", "This is not a resource that FHIR R4 defines.")
         return
-    if resource["resourceType"] in _VALIDATED:
+    if resource["resourceType"] == "Bundle":
+        check_fhir_document(resource, path, findings)
+    elif resource["resourceType"] in _VALIDATED:
         if resource["resourceType"] == "Binary":
             resource = {name: value for name, value in resource.items() if name != "data"}
         validate_resource(resource, path, findings)
@@ -138,7 +142,7 @@ class _Reading:
     def __init__(
         self,
         index: BundleIndex,
-        contents: dict[int, bytes],
+        attachments: AttachmentReader,
         context: ProvideContext,
         findings: Findings,
         digest: str,
@@ -150,7 +154,7 @@ class _Reading:
         self._base_url = context.base_url
         self._subjects = Subjects(context.terminology, context.patient_of, index, findings)
         self._read_context = ReadContext(context.terminology, self._subjects.read, findings)
-        self._attachments = AttachmentReader(index, contents, findings)
+        self._attachments = attachments
 
     def read(self) -> ProvideBundle:
         sets = [(e, self._read_set(e)) for e in self._index.of(EntryKind.SUBMISSION_SET)]
@@ -270,7 +274,7 @@ class _Reading:
         kind = entry.kind
         assert kind is not None
         target = self._index.uuids.get(entry.index)
-        if kind is EntryKind.BINARY:
+        if kind in (EntryKind.BINARY, EntryKind.FHIR_DOCUMENT):
             target = self._attachments.binaries[entry.index]
         elif kind is EntryKind.PATCH:
             target = literal_uuid(entry.url, "DocumentReference", self._base_url)

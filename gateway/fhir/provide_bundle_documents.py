@@ -1,19 +1,25 @@
-"""The documents of a Provide Document Bundle (ITI-65): Binary entries and the attachments that name them.
+"""The documents of a Provide Document Bundle (ITI-65): Binary and document Bundle entries, and the
+attachments that name them.
 
-IHE MHD 4.2.4 3.65.4.1.2: attachment.url is the fullUrl of an entry; hash and size are of the decoded bytes.
+IHE MHD 4.2.4 3.65.4.1.2: attachment.url is the fullUrl of an entry; hash and size are of the decoded bytes
+of a Binary, and absent for a document Bundle, whose bytes the recipient makes.
 """
 
 import hashlib
 from collections.abc import Mapping
+from typing import Final
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gateway.fhir.datatypes import decode_base64
+from gateway.fhir.datatypes import Json, decode_base64
 from gateway.fhir.findings import Findings
+from gateway.fhir.formats import FhirFormat
 from gateway.fhir.provide_bundle_entries import BundleIndex, EntryKind, RequestEntry
 from gateway.model import codes
 from gateway.model.metadata import AvailabilityStatus, DocumentEntry
+
+_DOCUMENTS: Final = (EntryKind.BINARY, EntryKind.FHIR_DOCUMENT)
 
 
 class ProvidedDocument(Struct, frozen=True):
@@ -41,14 +47,20 @@ def decode_binaries(index: BundleIndex, findings: Findings) -> dict[int, bytes]:
 
 
 class AttachmentReader:
-    """Gives each DocumentEntry its bytes and remembers which Binary was used."""
+    """Gives each DocumentEntry its bytes and remembers which entry they came in.
 
-    def __init__(self, index: BundleIndex, contents: Mapping[int, bytes], findings: Findings) -> None:
+    `wire_format` is that of the request, in which a document Bundle is stored.
+    """
+
+    def __init__(
+        self, index: BundleIndex, contents: Mapping[int, bytes], wire_format: FhirFormat, findings: Findings
+    ) -> None:
         self._index = index
         self._contents = contents
+        self._wire_format = wire_format
         self._findings = findings
         self.binaries: dict[int, str] = {}
-        """entryUUID by position of the Binary entry."""
+        """entryUUID by position of the entry with the bytes."""
 
     def read(
         self, entry: RequestEntry, document_entry: DocumentEntry
@@ -67,7 +79,9 @@ class AttachmentReader:
             return submitted, None
         self.binaries[binary.index] = submitted.entry_uuid
         content = self._contents[binary.index]
-        if not _same_mime_type(binary.resource.get("contentType"), attachment.get("contentType")):
+        if binary.kind is EntryKind.FHIR_DOCUMENT:
+            submitted = self._as_fhir_document(submitted, attachment, path)
+        elif not _same_mime_type(binary.resource.get("contentType"), attachment.get("contentType")):
             self._findings.error(
                 f"{binary.resource_path}.contentType",
                 "value",
@@ -91,17 +105,33 @@ class AttachmentReader:
                     "XDSMissingDocument",
                 )
             return None
-        if found.kind is not EntryKind.BINARY:
-            # a document Bundle in this place is reported as such
-            if found.kind is not EntryKind.FHIR_DOCUMENT:
-                self._findings.error(f"{path}.url", "value", "The url is the fullUrl of a Binary entry.")
+        if found.kind not in _DOCUMENTS:
+            self._findings.error(
+                f"{path}.url", "value", "The url is the fullUrl of an entry with a Binary or document Bundle."
+            )
             return None
         if found.index in self.binaries:
             self._findings.error(
-                f"{path}.url", "business-rule", "Another DocumentReference refers to the same Binary."
+                f"{path}.url", "business-rule", "Another DocumentReference refers to the same document."
             )
             return None
         return found
+
+    def _as_fhir_document(self, entry: DocumentEntry, attachment: Json, path: str) -> DocumentEntry:
+        for element in ("hash", "size"):
+            if element in attachment:
+                self._findings.error(
+                    f"{path}.{element}",
+                    "structure",
+                    "The bytes of a document Bundle are made here, so the attachment has no hash and size.",
+                )
+        if not _same_mime_type(attachment.get("contentType"), self._wire_format.value):
+            self._findings.warn(
+                f"{path}.contentType",
+                "value",
+                f"The document is stored in the format of the request, {self._wire_format}.",
+            )
+        return replace(entry, mime_type=self._wire_format.value, hash=None, size=None)
 
     def _compare(self, entry: DocumentEntry, sha1: str, size: int, path: str) -> None:
         if entry.hash is not None and entry.hash != sha1:
@@ -120,13 +150,13 @@ class AttachmentReader:
             )
 
     def check_unused(self) -> None:
-        """Report every Binary that no DocumentReference refers to."""
-        for entry in self._index.of(EntryKind.BINARY):
+        """Report every document that no DocumentReference refers to."""
+        for entry in self._index.of(*_DOCUMENTS):
             if entry.index not in self.binaries:
                 self._findings.error(
                     entry.path,
                     "business-rule",
-                    "No DocumentReference has the fullUrl of this Binary as attachment.url.",
+                    "No DocumentReference has the fullUrl of this document as attachment.url.",
                     "XDSMissingDocumentMetadata",
                 )
 

@@ -58,7 +58,7 @@ def _location(
     match planned.kind:
         case EntryKind.SUBMISSION_SET | EntryKind.FOLDER:
             return f"List/{logical_id(target)}"
-        case EntryKind.BINARY:
+        case EntryKind.BINARY | EntryKind.FHIR_DOCUMENT:
             return context.document_url(
                 replace(entries[target], repository_unique_id=context.repository_unique_id)
             )

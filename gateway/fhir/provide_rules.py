@@ -86,13 +86,6 @@ def _check_slices(index: BundleIndex, findings: Findings) -> None:
     for entry in index.entries:
         if entry.kind is None:
             _report_unknown(entry, findings)
-        elif entry.kind is EntryKind.FHIR_DOCUMENT:
-            findings.error(
-                entry.resource_path,
-                "not-supported",
-                "A document Bundle is not taken as an entry; send its bytes as Binary.",
-                "FHIRDocumentNotSupported",
-            )
 
 
 def _report_unknown(entry: RequestEntry, findings: Findings) -> None:

@@ -162,14 +162,6 @@ def test_two_patients():
     assert errors(made) == (422, ["Bundle.entry[4]"])
 
 
-def test_a_document_bundle():
-    made = samples.bundle()
-    document = {"resourceType": "Bundle", "type": "document"}
-    made["entry"][2] = samples.entry(100, "Bundle", document)
-    error = samples.refusal(made)
-    assert [(i.expression, i.details_code) for i in error.issues] == [(BINARY, "FHIRDocumentNotSupported")]
-
-
 @pytest.mark.parametrize(
     ("index", "request_", "place"),
     [

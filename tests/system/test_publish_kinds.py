@@ -1,0 +1,52 @@
+"""What else than Binaries can be published, over sockets: FHIR documents."""
+
+import hashlib
+from base64 import b64encode
+
+import orjson
+import pytest
+
+from gateway.demo.bundles import provide_bundle
+from gateway.fhir.xml_reader import read_xml
+from gateway.fhir.xml_writer import write_xml
+from tests.fhir.test_provide_fhir_documents import document as fhir_document
+from tests.system.documents import a_document, a_patient
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+def with_fhir_document(patient, document, media_type):
+    """A provide bundle whose document is a FHIR document."""
+    bundle = provide_bundle([a_document(content=b"x")], patient=patient)
+    bundle["entry"][2]["resource"] = document
+    bundle["entry"][2]["request"]["url"] = "Bundle"
+    attachment = bundle["entry"][1]["resource"]["content"][0]["attachment"]
+    attachment.pop("hash", None)
+    attachment.pop("size", None)
+    attachment["contentType"] = media_type
+    return bundle
+
+
+@pytest.mark.parametrize("media_type", ["application/fhir+json", "application/fhir+xml"])
+async def test_a_fhir_document_is_stored_once_and_comes_back_as_it_was_hashed(stack, media_type):
+    patient = a_patient()
+    bundle = with_fhir_document(patient, fhir_document(), media_type)
+    raw = write_xml(bundle) if media_type.endswith("xml") else orjson.dumps(bundle)
+    async with stack.session.post(
+        stack.base_url, data=raw, headers={"Content-Type": media_type, "Accept": "application/fhir+json"}
+    ) as answer:
+        assert answer.status == 200, await answer.text()
+        response = await answer.json(content_type=None)
+    (found,) = await stack.find(patient__identifier=patient.token, status="current")
+    status, headers, body = await stack.download(found, Accept=media_type)
+    attachment = found["content"][0]["attachment"]
+    assert (status, headers["Content-Type"], attachment["contentType"]) == (200, media_type, media_type)
+    assert attachment["hash"] == b64encode(hashlib.sha1(body).digest()).decode()
+    assert attachment["size"] == len(body)
+    location = response["entry"][2]["response"]["location"]
+    async with stack.session.get(location) as again:
+        assert await again.read() == body
+    if media_type.endswith("json"):
+        assert body == orjson.dumps(fhir_document())
+    else:
+        assert read_xml(body) == read_xml(write_xml(fhir_document()))
