@@ -2,8 +2,8 @@
 
 fhir.resources (R4B models, which accept the same content as R4 for the resources of this gateway) checks
 elements, cardinality and types. What it leaves out is checked here: strings taken for numbers or objects,
-required code bindings, ids, the form of references, and the rules for contained resources (dom-2 to dom-5,
-ref-1 of FHIR R4).
+required code bindings, ids, the form of references, what extensions and telecoms need (ext-1, cpt-2), and the
+rules for contained resources (dom-2 to dom-5, ref-1 of FHIR R4).
 """
 
 import re
@@ -205,6 +205,10 @@ def _walk(resource: Json, path: str, findings: Findings) -> None:
             codes = _BY_RESOURCE.get(element["resourceType"])
         if codes:
             _check_codes(element, codes, place, findings)
+        if name == "telecom" and "value" in element and "system" not in element:
+            findings.error(f"{place}.system", "invariant", "A telecom with value has a system (cpt-2).")
+        if name == "extension" and not any(key == "extension" or _CHOICE.fullmatch(key) for key in element):
+            findings.error(place, "invariant", "An extension has a value or extensions (ext-1).")
         local_id = element.get("id")
         if name == "contained" and not (isinstance(local_id, str) and _ID.fullmatch(local_id)):
             findings.error(

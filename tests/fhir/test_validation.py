@@ -37,6 +37,8 @@ def attachment(resource):
     ("change", "place"),
     [
         (lambda r: r.update(colour="red"), "R.colour"),
+        (lambda r: r["contained"][1].update(telecom=[{"value": "+43"}]), "R.contained[1].telecom[0].system"),
+        (lambda r: r.update(extension=[{"url": "https://x.example"}]), "R.extension[0]"),
         (lambda r: r.pop("status"), "R.status"),
         (lambda r: r.pop("content"), "R.content"),
         (lambda r: r.update(status="done"), "R.status"),
