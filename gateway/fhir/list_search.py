@@ -134,7 +134,7 @@ class _ListSearchParser(SearchParser[RegistryList]):
                     "code=submissionset or code=folder for one of them.",
                 )
             )
-            self._used.append(("code", ",".join(BOTH_KINDS)))
+            self._used.insert(0, ("code", ",".join(BOTH_KINDS)))
         return find_lists(self._reachable_kinds(), patient, self._asked, self._strictest("date"))
 
 

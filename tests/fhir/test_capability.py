@@ -7,6 +7,8 @@ from fhir.resources.R4B.capabilitystatement import CapabilityStatement
 
 from gateway.fhir.capability import SUPPORTED, Level, supported_table_markdown, write_capability_statement
 from gateway.fhir.document_search import SearchContext, parse_document_search
+from gateway.fhir.list_parameters import LIST_PARAMETERS
+from gateway.fhir.list_search import parse_list_search
 from gateway.fhir.search_parameters import DOCUMENT_PARAMETERS
 from gateway.fhir.terminology import Terminology
 from gateway.model import Cx
@@ -22,6 +24,8 @@ EXAMPLES = {
     "identifier": "urn:ietf:rfc:3986|urn:oid:1.2",
     "_id": "0a3c1a5c-1f0f-4a2e-8fa0-000000000001",
 }
+
+LIST_EXAMPLES = EXAMPLES | {"code": "folder,submissionset", "date": "2024"}
 
 
 @pytest.fixture(scope="module")
@@ -62,15 +66,27 @@ def test_every_listed_parameter_is_used_by_the_parser(statement):
         assert parameters[1] in parse_document_search(parameters, CONTEXT, strict=True).self_parameters
 
 
-def test_every_modifier_that_is_documented_is_taken(statement):
-    for listed in of_type(statement, "DocumentReference")["searchParam"]:
+def test_it_lists_the_parameters_of_lists(statement):
+    listed = {p["name"] for p in of_type(statement, "List")["searchParam"]}
+    mhd = "patient patient.identifier code status date designationType source.given source.family sourceId"
+    assert listed == set(mhd.split()) | {"identifier", "_id"}
+    for name in listed:
+        parameter = (name, LIST_EXAMPLES.get(name, "x"))
+        search = parse_list_search([("patient", "p"), parameter], CONTEXT, strict=True)
+        assert parameter in search.self_parameters
+
+
+@pytest.mark.parametrize("table", [DOCUMENT_PARAMETERS, LIST_PARAMETERS], ids=lambda table: table.resource)
+def test_every_modifier_that_is_documented_is_taken(statement, table):
+    for listed in of_type(statement, table.resource)["searchParam"]:
         _, _, modifiers = listed["documentation"].partition("Modifiers: ")
         for modifier in filter(None, modifiers.rstrip(".").split(", ")):
-            assert DOCUMENT_PARAMETERS.find(listed["name"] + modifier) is not None
+            assert table.find(listed["name"] + modifier) is not None
 
 
-def test_every_definition_is_a_canonical_of_fhir_or_mhd(statement):
-    for listed in of_type(statement, "DocumentReference")["searchParam"]:
+@pytest.mark.parametrize("resource", ["DocumentReference", "List"])
+def test_every_definition_is_a_canonical_of_fhir_or_mhd(statement, resource):
+    for listed in of_type(statement, resource)["searchParam"]:
         if "." not in listed["name"]:
             assert listed["definition"].startswith(
                 ("http://hl7.org/fhir/SearchParameter/", "https://profiles.ihe.net/ITI/MHD/SearchParameter/")
