@@ -13,6 +13,7 @@ from aiohttp.http_exceptions import ContentEncodingError
 from lxml import etree
 from lxml.etree import _Element
 
+from gateway.model.codes import NS_RS
 from gateway.model.errors import (
     PeerBusy,
     PeerDisconnected,
@@ -32,6 +33,8 @@ from gateway.soap.resilience import AttemptFailed, Peer
 READ_BUFFER: Final = 256 * 1024
 _LATE_END_SECONDS: Final = 0.25
 _BUSY: Final = frozenset({429, 503})
+_BARE_RESPONSE: Final = f"{{{NS_RS}}}RegistryResponse"
+"""Peers refuse a query or a retrieve with this, without the element of the transaction around it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +142,7 @@ class Exchange:
         expected = etree.QName(self._transaction.response).localname
         if envelope.body is None:
             raise AttemptFailed(self._protocol(f"the body of the answer is empty, {expected} is missing"))
-        if envelope.body.tag != self._transaction.response:
+        if envelope.body.tag not in (self._transaction.response, _BARE_RESPONSE):
             got = re.sub(r"[^\w.\-]", "?", etree.QName(envelope.body).localname)[:80]
             raise AttemptFailed(
                 self._protocol(f"the answer is element {got}, not {self._transaction.response}")

@@ -6,7 +6,16 @@ import pytest
 
 from gateway.clients.registry import DocumentRegistry
 from gateway.ebxml.query_response import write_query_response
-from gateway.model import DocumentEntry, QueryResult, RegistryError, RegistryFailure, ResponseStatus, Severity
+from gateway.ebxml.responses import write_registry_response
+from gateway.model import (
+    DocumentEntry,
+    QueryResult,
+    RegistryError,
+    RegistryFailure,
+    RegistryResponse,
+    ResponseStatus,
+    Severity,
+)
 from gateway.model.errors import PeerFault, PeerProtocolError
 from gateway.model.query import GetDocuments
 from gateway.soap.client import Peer, SoapClient
@@ -55,6 +64,14 @@ async def test_a_failure_is_raised_with_the_peers_errors():
         await ask(answering(answer(QueryResult(status=ResponseStatus.FAILURE, errors=errors))))
     assert caught.value.errors == errors
     assert (caught.value.peer, caught.value.transaction) == ("registry", "ITI-18")
+
+
+async def test_a_failure_may_come_as_a_registry_response_alone():
+    errors = (RegistryError("XDSRegistryBusy", "later"),)
+    body = write_registry_response(RegistryResponse(ResponseStatus.FAILURE, errors))
+    with pytest.raises(RegistryFailure) as caught:
+        await ask(answering(http(write_envelope(body, action="urn:x"), SOAP)))
+    assert caught.value.errors == errors
 
 
 async def test_an_entry_that_cannot_be_read_is_left_out_with_a_warning():

@@ -146,8 +146,15 @@ async def test_a_partial_success_without_the_document_is_a_failure_with_the_peer
     assert [(e.code, e.location) for e in caught.value.errors] == [("XDSDocumentUniqueIdError", "2.999.2.1")]
 
 
-async def test_a_failure_is_raised_with_the_peers_errors_and_is_not_repeated():
-    xml = retrieved("Failure", errors=[error("XDSUnknownRepositoryId", "2.999.2.1")])
+REFUSED = [error("XDSUnknownRepositoryId", "2.999.2.1")]
+
+
+@pytest.mark.parametrize(
+    "xml",
+    [retrieved("Failure", errors=REFUSED), envelope(response("Failure", *REFUSED))],
+    ids=["as defined", "a RegistryResponse alone"],
+)
+async def test_a_failure_is_raised_with_the_peers_errors_and_is_not_repeated(xml):
     async with repository(http(xml.encode(), SOAP)) as (client, peer):
         with pytest.raises(RegistryFailure) as caught:
             async with client.retrieve(ASKED):
