@@ -57,8 +57,15 @@ class Stack:
 
     async def find(self, **parameters: Any) -> list[dict[str, Any]]:
         """Resources that an ITI-67 search matches; underscores in names stand for dots."""
+        return await self._matches("DocumentReference", parameters)
+
+    async def find_lists(self, **parameters: Any) -> list[dict[str, Any]]:
+        """Resources that an ITI-66 search matches; names as in `find`."""
+        return await self._matches("List", parameters)
+
+    async def _matches(self, resource: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
         named = {name.replace("__", ".").rstrip("_"): value for name, value in parameters.items()}
-        status, bundle = await self.get("DocumentReference", **named)
+        status, bundle = await self.get(resource, **named)
         assert status == 200, bundle
         return [e["resource"] for e in bundle.get("entry", ()) if e["search"]["mode"] == "match"]
 
