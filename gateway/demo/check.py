@@ -16,6 +16,7 @@ from gateway.demo.outside_client import OutsideClient, expect, require
 from gateway.demo.walk import Walk
 from gateway.demo.walk_find import FindWalk
 from gateway.demo.walk_formats import FormatWalk
+from gateway.demo.walk_lists import LIST_PARAMETERS, ListWalk
 from gateway.demo.walk_publish import REPLACED, PublishWalk, make_samples
 from gateway.demo.walk_retrieve import RetrieveWalk
 
@@ -66,6 +67,7 @@ async def _check(base_url: str, out: Callable[[str], object]) -> int:
         retrieve = RetrieveWalk(client, samples)
         await retrieve.run(walk)
         await FindWalk(client, samples, publish.locations).run(walk)
+        await ListWalk(client, samples).run(walk)
         await FormatWalk(client, samples).run(walk)
         await publish.run_replacement(walk)
         await retrieve.run_after_replacement(walk, (REPLACED,))
@@ -87,11 +89,12 @@ async def _run_server_steps(walk: Walk, client: OutsideClient) -> None:
         require(
             "interaction transaction", any(i["code"] == "transaction" for i in rest.get("interaction", []))
         )
-        (documents,) = [r for r in rest["resource"] if r["type"] == "DocumentReference"]
-        kinds = {interaction["code"] for interaction in documents["interaction"]}
-        require("read and search-type of DocumentReference", {"read", "search-type"} <= kinds)
-        listed = {parameter["name"] for parameter in documents["searchParam"]}
-        expect("search parameters that are not listed", [], [n for n in SEARCHED if n not in listed])
+        for resource, names in (("DocumentReference", SEARCHED), ("List", LIST_PARAMETERS)):
+            (stated,) = [r for r in rest["resource"] if r["type"] == resource]
+            kinds = {interaction["code"] for interaction in stated["interaction"]}
+            require(f"read and search-type of {resource}", {"read", "search-type"} <= kinds)
+            listed = {parameter["name"] for parameter in stated["searchParam"]}
+            expect(f"search parameters of {resource} not listed", [], [n for n in names if n not in listed])
 
     await walk.step("the gateway is ready", ready)
     await walk.step("the CapabilityStatement lists what is used", metadata)

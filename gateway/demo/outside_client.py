@@ -1,7 +1,7 @@
-"""An MHD client over plain HTTP (ITI-65, ITI-67, ITI-68) that knows no code of the gateway."""
+"""An MHD client over plain HTTP (ITI-65 to ITI-68) that knows no code of the gateway."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode, urljoin
@@ -79,7 +79,7 @@ class Answer:
 class Page:
     """One searchset Bundle."""
 
-    documents: tuple[Resource, ...]
+    matches: tuple[Resource, ...]
     total: int
     links: Mapping[str, str]
     warnings: tuple[Resource, ...]
@@ -119,19 +119,23 @@ class OutsideClient:
             body=json.dumps(bundle).encode(),
         )
 
-    async def search(self, parameters: Parameters, *, by_post: bool = False) -> Page:
-        """ITI-67, first page. Raises MismatchError for anything but a searchset."""
-        return _page(await self.search_answer(parameters, by_post=by_post))
+    async def search(
+        self, parameters: Parameters, *, by_post: bool = False, resource: str = "DocumentReference"
+    ) -> Page:
+        """ITI-67 (or ITI-66 for List), first page. Raises MismatchError for anything but a searchset."""
+        return _page(await self.search_answer(parameters, by_post=by_post, resource=resource))
 
     @staticmethod
     def query(parameters: Parameters) -> str:
         """Parameters as query string or form."""
         return urlencode(parameters)
 
-    async def search_answer(self, parameters: Parameters, *, by_post: bool = False) -> Answer:
-        """ITI-67, first page, as it comes."""
+    async def search_answer(
+        self, parameters: Parameters, *, by_post: bool = False, resource: str = "DocumentReference"
+    ) -> Answer:
+        """The first page as it comes."""
         form = self.query(parameters)
-        url = f"{self.base_url}/DocumentReference"
+        url = f"{self.base_url}/{resource}"
         if by_post:
             headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": FHIR_JSON}
             return await self.request("POST", f"{url}/_search", headers=headers, body=form.encode())
@@ -149,18 +153,19 @@ def _page(answer: Answer) -> Page:
     bundle = answer.expect_status(200).json()
     expect("Bundle.type", "searchset", bundle.get("type"))
     entries = bundle.get("entry", [])
-    for entry in _of_type(entries, "DocumentReference"):
+    matches = _of_mode(entries, "match")
+    for entry in matches:
         require("each match has a fullUrl", entry.get("fullUrl"))
     total = bundle.get("total")
     if not isinstance(total, int):
         raise MismatchError(f"Bundle.total: expected a number got {_short(total)}")
     return Page(
-        documents=tuple(entry["resource"] for entry in _of_type(entries, "DocumentReference")),
+        matches=tuple(entry["resource"] for entry in matches),
         total=total,
         links={link["relation"]: link["url"] for link in bundle.get("link", [])},
-        warnings=tuple(entry["resource"] for entry in _of_type(entries, "OperationOutcome")),
+        warnings=tuple(entry["resource"] for entry in _of_mode(entries, "outcome")),
     )
 
 
-def _of_type(entries: Sequence[Resource], kind: str) -> Iterator[Resource]:
-    return (entry for entry in entries if entry.get("resource", {}).get("resourceType") == kind)
+def _of_mode(entries: Sequence[Resource], mode: str) -> list[Resource]:
+    return [entry for entry in entries if entry.get("search", {}).get("mode") == mode]

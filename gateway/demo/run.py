@@ -182,9 +182,9 @@ async def _publish(base_url: str, content: SampleContent) -> str:
                 ("identifier", content.corrected_report.token),
             ]
         )
-        if not page.documents:
+        if not page.matches:
             raise MismatchError("the imaging report is not found after it was published")
-        return str(page.documents[0]["content"][0]["attachment"]["url"])
+        return str(page.matches[0]["content"][0]["attachment"]["url"])
 
 
 def _example(content: SampleContent) -> dict[str, object]:

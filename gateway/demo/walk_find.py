@@ -184,7 +184,7 @@ class FindWalk:
         by_get = await self._client.search(parameters)
         by_post = await self._client.search(parameters, by_post=True)
         for way, page in (("GET", by_get), ("POST", by_post)):
-            found = [self._names.get(_unique_id(d), "a document of someone else") for d in page.documents]
+            found = [self._names.get(_unique_id(d), "a document of someone else") for d in page.matches]
             expect(f"found by {way}", sorted(wanted), sorted(found))
             expect(f"total by {way}", len(wanted), page.total)
         require("both pages have a self link", "self" in by_get.links and "self" in by_post.links)
@@ -207,7 +207,7 @@ class FindWalk:
 
     async def _by_patient(self) -> None:
         page = await self._client.search(self._with_patient([]))
-        references = {document["subject"]["reference"] for document in page.documents}
+        references = {document["subject"]["reference"] for document in page.matches}
         expect("distinct subjects", 1, len(references))
         reference = references.pop()
         absolute = self._client.resolve(reference)
@@ -222,8 +222,8 @@ class FindWalk:
         other = [("patient.identifier", content.other_patient.token), ("status", "current")]
         page = await self._client.search(other)
         wanted = {d.identifier["value"] for d in (content.other_report, samples.tiny, samples.large)}
-        expect("documents of the second patient", wanted, {_unique_id(d) for d in page.documents})
-        reference = page.documents[0]["subject"]["reference"]
+        expect("documents of the second patient", wanted, {_unique_id(d) for d in page.matches})
+        reference = page.matches[0]["subject"]["reference"]
         both = [("patient", reference), *self._with_patient([])]
         answer = await self._client.search_answer(both)
         if answer.status != 400:
@@ -249,8 +249,8 @@ class FindWalk:
     async def _document(self, name: str) -> dict[str, Any]:
         token = self._samples.of_patient[name].token
         page = await self._client.search(self._with_patient([("identifier", token)]))
-        expect("matches", 1, len(page.documents))
-        return page.documents[0]
+        expect("matches", 1, len(page.matches))
+        return page.matches[0]
 
     async def _authors(self) -> None:
         report = await self._document("report")
@@ -319,8 +319,8 @@ class FindWalk:
             page: Page | None = await self._client.search(parameters, by_post=by_post)
             while page is not None:
                 expect("total on every page", len(self._names), page.total)
-                require(f"a page of at most 1, got {len(page.documents)}", len(page.documents) <= 1)
-                seen += [_unique_id(document) for document in page.documents]
+                require(f"a page of at most 1, got {len(page.matches)}", len(page.matches) <= 1)
+                seen += [_unique_id(document) for document in page.matches]
                 link = page.links.get("next", "")
                 require("the next link shows no patient id", self._samples.content.patient.id not in link)
                 require("pages come to an end", len(seen) <= len(self._names))

@@ -73,7 +73,7 @@ class FormatWalk:
     async def _find(self) -> None:
         root = await self._search()
         parameters = [("patient.identifier", self._patient.token), ("status", "current")]
-        (document,) = (await self._client.search(parameters)).documents
+        (document,) = (await self._client.search(parameters)).matches
         shown = "f:entry/f:resource/f:DocumentReference"
         attachment = document["content"][0]["attachment"]
         for path, wanted in (

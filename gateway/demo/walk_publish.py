@@ -283,8 +283,8 @@ class PublishWalk:
             ("identifier", document.token),
         ]
         page = await self._client.search(parameters)
-        expect("matches", 1, len(page.documents))
-        return _relations(page.documents[0])
+        expect("matches", 1, len(page.matches))
+        return _relations(page.matches[0])
 
     async def _replace_twice(self) -> None:
         content = self._samples.content

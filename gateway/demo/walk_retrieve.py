@@ -56,8 +56,8 @@ class RetrieveWalk:
             ("identifier", document.token),
         ]
         page = await self._client.search(parameters)
-        expect("matches", 1, len(page.documents))
-        attachment: dict[str, Any] = page.documents[0]["content"][0]["attachment"]
+        expect("matches", 1, len(page.matches))
+        attachment: dict[str, Any] = page.matches[0]["content"][0]["attachment"]
         return attachment
 
     def _whole(self, patient: SamplePatient, document: SampleDocument) -> Step:

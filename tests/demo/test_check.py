@@ -13,6 +13,7 @@ from gateway.demo.content import sample_content
 from gateway.demo.outside_client import MismatchError
 from gateway.demo.walk import Walk
 from gateway.demo.walk_find import searches
+from gateway.demo.walk_lists import LIST_PARAMETERS, list_searches
 from gateway.demo.walk_publish import make_samples
 
 
@@ -103,8 +104,18 @@ def test_each_parameter_is_searched_with_a_value_that_matches_and_one_that_does_
     assert [] in found
 
 
+@pytest.mark.parametrize(
+    "parameter", sorted({*LIST_PARAMETERS} - {"patient", "patient.identifier", "_id", "identifier"})
+)
+def test_each_parameter_of_lists_is_searched_with_a_value_that_matches(parameter: str) -> None:
+    found = {names for _, parameters, names in list_searches("s|c") if parameter in dict(parameters)}
+    assert found - {""}
+    assert "" in found or parameter == "code"
+
+
 def test_names_of_steps_are_distinct() -> None:
-    names = [name for name, _, _ in searches(make_samples(sample_content("test"), "test"))]
+    rows = [*searches(make_samples(sample_content("test"), "test")), *list_searches("s|c")]
+    names = [name for name, _, _ in rows]
     assert len(set(names)) == len(names)
 
 
