@@ -15,7 +15,6 @@ from gateway.model import codes
 from tests.fhir import provide_samples as samples
 from tests.fhir import test_provide_examples as examples
 from tests.fhir.provide_samples import FOLDER_ID, OLD, concept, identifier, urn
-from tests.fhir.test_provide_robustness import GOOD, PLACES
 
 pytestmark = pytest.mark.interop
 
@@ -350,20 +349,6 @@ def test_a_changed_bundle(hapi, name):
         assert verdicts == (False, True), (ours, theirs)
     else:
         assert verdicts in {(True, True), (False, False)}, (ours, theirs)
-
-
-@pytest.mark.parametrize("part", range(4))
-def test_whatever_the_validator_misses_we_miss(hapi, part):
-    # the second document and its Binary are like the first
-    paths = [path for path in PLACES if path[:2] not in (("entry", 3), ("entry", 4))]
-    for path in paths[part::4]:
-        made = copy.deepcopy(GOOD)
-        place = made
-        for step in path[:-1]:
-            place = place[step]
-        del place[path[-1]]
-        if hapi.errors(made, codes.PROFILE_COMPREHENSIVE_BUNDLE):
-            assert our_errors(made), path
 
 
 @pytest.mark.skipif(not examples.FOLDER.is_dir(), reason="the examples of the profile are not here")

@@ -32,6 +32,7 @@ generated = settings(
 STRICTER = {
     r"OIDs must be valid \([0-2](\.(0|[1-9]\d*)){2}\)": "FHIR R4 oid has a pattern, which takes every OID of three arcs",
     r'language: Code "[A-Za-z]{2}-[A-Za-z]{2}" is not in valueset': "language tags are equal in any case (RFC 5646 2.1.1)",
+    r"context.period: Constraint failed: per-1": "an end of less precision means its last moment (FHIR R4 Period)",
     r"Coding.system must be an absolute reference": "coding schemes of a registry need not be URIs (ITI TF-3 4.2.3.1)",
 }
 """What the validator takes for an error, and why it is none of ours."""
