@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import structlog
 from aiohttp import web
 
+from gateway.clients.outside_resources import OutsidePolicy, OutsideResources
 from gateway.clients.registry import DocumentRegistry
 from gateway.clients.repository import DocumentRepository
 from gateway.correlation.connection import RedisClient, RedisOptions, connect
@@ -29,7 +30,7 @@ from gateway.mhd.admission import Admission
 from gateway.mhd.find import Finder
 from gateway.mhd.find_lists import ListFinder
 from gateway.mhd.middleware import access_log, outcomes
-from gateway.mhd.publish import Publisher, PublishLifetimes
+from gateway.mhd.publish import Publisher, PublishLifetimes, PublishPeers
 from gateway.mhd.read import Reader
 from gateway.mhd.references import PatientReferences, document_urls
 from gateway.mhd.retrieve import RetrievePolicy, Retriever
@@ -120,6 +121,7 @@ class Parts:
     """What lives as long as the gateway runs."""
 
     soap: SoapClient
+    outside: OutsideResources
     store: CorrelationStore
     ring: KeyRing
 
@@ -162,8 +164,7 @@ def use_cases(settings: Settings, parts: Parts, base_url: str) -> UseCases:
     publish_to = repositories[settings.publish_repository.unique_id]
     return UseCases(
         publisher=Publisher(
-            registry,
-            publish_to,
+            PublishPeers(registry, publish_to, parts.outside),
             IdempotencyStore(parts.store),
             ProvideContext(
                 terminology=terms,
@@ -228,6 +229,16 @@ def _base_url(settings: Settings, listener: socket.socket) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}{BASE_PATH}"
 
 
+def _outside_policy(settings: Settings) -> OutsidePolicy:
+    references = settings.references
+    return OutsidePolicy(
+        hosts=frozenset(references.allowed_hosts),
+        private_addresses=references.private_addresses,
+        seconds=references.timeout,
+        max_bytes=references.max_bytes,
+    )
+
+
 @asynccontextmanager
 async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
     """Keys, Redis (an own one where none is set) and the SOAP client. Raises StartError."""
@@ -255,7 +266,8 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
             )
         )
         soap = await stack.enter_async_context(SoapClient(contract))
-        yield Parts(soap, store, ring)
+        outside = await stack.enter_async_context(OutsideResources(_outside_policy(settings)))
+        yield Parts(soap, outside, store, ring)
 
 
 def create_app(settings: Settings, parts: Parts, base_url: str) -> tuple[web.Application, Health]:

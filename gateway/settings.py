@@ -46,10 +46,23 @@ def _http_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _host_and_port(value: str) -> str:
+    try:
+        parts = urlsplit(f"//{value}")
+        is_host = bool(parts.hostname) and parts.netloc == value and "@" not in value
+        has_port = parts.port is not None or not value.endswith(":")
+    except ValueError:
+        is_host = has_port = False
+    if not (is_host and has_port):
+        raise ValueError("must be a host or host:port such as directory.example:8443")
+    return value.lower().replace("[", "").replace("]", "")
+
+
 def _home(value: str) -> str:
     return f"urn:oid:{_oid(value)}"
 
 
+HostAndPort = Annotated[str, AfterValidator(_host_and_port)]
 Oid = Annotated[str, AfterValidator(_oid)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 HomeCommunityId = Annotated[str, AfterValidator(_home)]
@@ -161,6 +174,19 @@ class RetrieveSettings(_Section):
     client has the SHA-1 in attachment.hash. The check takes about a third of the throughput."""
 
 
+class ReferenceSettings(_Section):
+    """References of a publish to resources of other servers (IHE MHD, UnContained Reference Option)."""
+
+    allowed_hosts: tuple[HostAndPort, ...] = ()
+    """Servers whose persons, organizations and patients are fetched: `host` for the ports 80 and 443, or
+    `host:port`. By default nothing is fetched; such references then need an identifier or a display."""
+    private_addresses: bool = False
+    """True where names of `allowed_hosts` lead into private networks; a listed address may be private."""
+    timeout: Seconds = 5.0
+    max_bytes: Count = 256 * 1024
+    """Largest resource."""
+
+
 class SecuritySettings(_Section):
     """Keys of opaque URLs and stored state: 32 bytes each, hex or base64."""
 
@@ -199,6 +225,7 @@ class Settings(BaseSettings):
     terminology: TerminologySettings = TerminologySettings()
     search: SearchSettings = SearchSettings()
     retrieve: RetrieveSettings = RetrieveSettings()
+    references: ReferenceSettings = ReferenceSettings()
     security: SecuritySettings = SecuritySettings()
     log: LogSettings = LogSettings()
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.settings import SettingsError, load_settings
+from gateway.settings import ReferenceSettings, SettingsError, load_settings
 
 ROOT = Path(__file__).parents[1]
 REPOSITORY = {"url": "http://127.0.0.1:1/xds/repository", "unique_id": "2.999.10.1"}
@@ -79,3 +79,16 @@ def test_secrets_do_not_show_when_settings_are_printed():
         }
     )
     assert "hush" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    "host", ["", "https://a.example", "a.example/fhir", "a@b.example", "a.example:x", ":80"]
+)
+def test_hosts_of_references_are_hosts(host):
+    with pytest.raises(ValueError, match="host"):
+        ReferenceSettings(allowed_hosts=(host,))
+
+
+def test_hosts_of_references_are_compared_in_lower_case():
+    settings = ReferenceSettings(allowed_hosts=("Directory.Example:8443", "[::1]:80"))
+    assert settings.allowed_hosts == ("directory.example:8443", "::1:80")

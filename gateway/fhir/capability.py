@@ -51,9 +51,17 @@ SUPPORTED: tuple[SupportedRow, ...] = (
         "ITI-65 Provide Document Bundle", "XDS on FHIR", Level.YES, "ITI-41 to the configured repository"
     ),
     SupportedRow(
-        "ITI-65 Provide Document Bundle", "Minimal Metadata", Level.NO, "XDS.b needs comprehensive metadata"
+        "ITI-65 Provide Document Bundle",
+        "Minimal Metadata",
+        Level.PART,
+        "taken where it has all that XDS requires; the answer lists what it lacks",
     ),
-    SupportedRow("ITI-65 Provide Document Bundle", "UnContained Reference", Level.NO, "not with XDS on FHIR"),
+    SupportedRow(
+        "ITI-65 Provide Document Bundle",
+        "UnContained Reference",
+        Level.PART,
+        "targets at servers of references.allowed_hosts are fetched and stored as values",
+    ),
     SupportedRow(
         "ITI-65 Provide Document Bundle",
         "FHIR Documents Publish",
@@ -130,6 +138,7 @@ SUPPORTED: tuple[SupportedRow, ...] = (
         Level.YES,
         "atomic and durable; no On-Demand documents, no metadata update",
     ),
+    SupportedRow("ITI-57, ITI-61, ITI-62, ITI-86", "-", Level.NO, "in the contract only"),
     SupportedRow("ITI-38, ITI-39 Cross Gateway", "-", Level.NO, "one community only"),
     SupportedRow("SOAP", "MTOM/XOP", Level.YES, "streamed both ways; plain SOAP answers are read too"),
     SupportedRow("SOAP", "WS-Addressing", Level.YES, "synchronous; request and response headers, faults"),

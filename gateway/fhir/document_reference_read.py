@@ -14,6 +14,7 @@ from gateway.fhir.datatypes import (
     identifier_role,
     read_code,
     read_coding,
+    read_cx,
     read_date_time,
     read_entry_uuid,
     read_hash,
@@ -184,10 +185,18 @@ def _read_source_patient(
     if not reference:
         return None, None
     patient = people.target(reference)
-    # a reference to anything else breaks the profile, which its own rule reports
-    if patient is None or patient["resourceType"] != "Patient":
+    if patient is not None:
+        # anything but a Patient breaks the profile, which its own rule reports
+        return people.source_patient(patient) if patient["resourceType"] == "Patient" else (None, None)
+    place = f"{path}.context.sourcePatientInfo"
+    if not reference.get("identifier"):
+        people.findings.error(
+            f"{place}.reference" if "reference" in reference else place,
+            "structure",
+            "sourcePatientInfo refers to a contained Patient or names it by identifier.",
+        )
         return None, None
-    return people.source_patient(patient)
+    return read_cx(reference["identifier"], people.terminology, people.findings, f"{place}.identifier"), None
 
 
 def _read_reference_ids(clinical: Json, people: PeopleReader, path: str) -> tuple[ReferenceId, ...]:

@@ -1,4 +1,4 @@
-"""Provide Document Bundle, request of ITI-65 with the Comprehensive profile -> submission of ITI-41
+"""Provide Document Bundle, request of ITI-65 -> submission of ITI-41
 (IHE MHD 4.2.4 3.65; ITI TF-2 3.41).
 
 First the Bundle has to be FHIR (400), then it has to keep the rules of the transaction (422). Every finding
@@ -32,6 +32,15 @@ from gateway.fhir.provide_bundle_entries import (
     read_entries,
 )
 from gateway.fhir.provide_bundle_fhir_documents import check_fhir_document, serialise_documents
+from gateway.fhir.provide_bundle_references import (
+    Fetched,
+    OutsideReference,
+    Unreachable,
+    contain_outside,
+    contain_patient_entries,
+    outside_references,
+    urls_to_fetch,
+)
 from gateway.fhir.provide_bundle_subjects import Subjects
 from gateway.fhir.provide_rules import check_bundle
 from gateway.fhir.terminology import Terminology
@@ -86,12 +95,32 @@ class ProvideBundle(Struct, frozen=True):
     digest: str
 
 
-def read_provide_bundle(
-    raw: bytes, context: ProvideContext, wire_format: FhirFormat = FhirFormat.JSON
-) -> ProvideBundle:
-    """Read and check a request body.
+@dataclass(frozen=True, slots=True)
+class OpenedBundle:
+    """A Bundle that is FHIR and whose entries were looked at one by one.
 
-    Raises OutcomeError: 413 above `max_bytes`, 400 where it is not FHIR, 422 where a rule is broken.
+    `outside` are references to other servers, whose targets are wanted for `read`. `size` is that of the
+    request body in bytes.
+    """
+
+    index: BundleIndex
+    attachments: AttachmentReader
+    context: ProvideContext
+    findings: Findings
+    digest: str
+    outside: tuple[OutsideReference, ...]
+    size: int
+
+    def read(self, fetched: Fetched) -> ProvideBundle:
+        """The submission; once only. Raises OutcomeError 422 with every rule that is broken."""
+        contain_outside(self.outside, fetched, self.findings)
+        return _Reading(self).read()
+
+
+def open_provide_bundle(raw: bytes, context: ProvideContext, wire_format: FhirFormat) -> OpenedBundle:
+    """Read a request body as far as it goes without other servers.
+
+    Raises OutcomeError: 413 above `max_bytes`, 400 where it is not FHIR.
     """
     if len(raw) > context.max_bytes:
         raise fail(413, "too-long", f"The Bundle has more than {context.max_bytes} bytes.")
@@ -102,10 +131,26 @@ def read_provide_bundle(
     index = BundleIndex(read_entries(bundle), context.base_url)
     contents = decode_binaries(index, findings) | serialise_documents(raw, wire_format, index)
     findings.raise_errors(400)
-    check_bundle(bundle, index, findings)
+    level = check_bundle(bundle, index, findings)
     digest = content_digest(bundle.get("entry") or (), index.entries, contents)
+    outside: tuple[OutsideReference, ...] = ()
+    if not level.contained_only:
+        contain_patient_entries(index)
+        outside = outside_references(index)
     attachments = AttachmentReader(index, contents, wire_format, findings)
-    return _Reading(index, attachments, context, findings, digest).read()
+    return OpenedBundle(index, attachments, context, findings, digest, outside, len(raw))
+
+
+def read_provide_bundle(
+    raw: bytes, context: ProvideContext, wire_format: FhirFormat = FhirFormat.JSON
+) -> ProvideBundle:
+    """Read and check a request body without asking other servers.
+
+    Raises OutcomeError: 413 above `max_bytes`, 400 where it is not FHIR, 422 where a rule is broken.
+    """
+    opened = open_provide_bundle(raw, context, wire_format)
+    nothing = Unreachable("this server asks no other")
+    return opened.read(dict.fromkeys(urls_to_fetch(opened.outside), nothing))
 
 
 def _validate(bundle: Json, findings: Findings) -> None:
@@ -139,22 +184,16 @@ def _validate_entry(resource: object, path: str, findings: Findings) -> None:
 class _Reading:
     """One pass over the entries of a Bundle that is FHIR."""
 
-    def __init__(
-        self,
-        index: BundleIndex,
-        attachments: AttachmentReader,
-        context: ProvideContext,
-        findings: Findings,
-        digest: str,
-    ) -> None:
-        self._index = index
-        self._findings = findings
-        self._digest = digest
-        self._namespace = uuid.UUID(bytes=bytes.fromhex(digest)[:16])
+    def __init__(self, opened: OpenedBundle) -> None:
+        context = opened.context
+        self._index = opened.index
+        self._findings = opened.findings
+        self._digest = opened.digest
+        self._namespace = uuid.UUID(bytes=bytes.fromhex(opened.digest)[:16])
         self._base_url = context.base_url
-        self._subjects = Subjects(context.terminology, context.patient_of, index, findings)
-        self._read_context = ReadContext(context.terminology, self._subjects.read, findings)
-        self._attachments = attachments
+        self._subjects = Subjects(context.terminology, context.patient_of, self._index, self._findings)
+        self._read_context = ReadContext(context.terminology, self._subjects.read, self._findings)
+        self._attachments = opened.attachments
 
     def read(self) -> ProvideBundle:
         sets = [(e, self._read_set(e)) for e in self._index.of(EntryKind.SUBMISSION_SET)]

@@ -1,14 +1,15 @@
-"""Rules of the Comprehensive ProvideBundle profile (IHE MHD 4.2.4 3.65.4.1.2) and those between its entries,
-which no profile expresses.
+"""Rules of the ProvideBundle profiles (IHE MHD 4.2.4 3.65.4.1.2) and those between the entries of a
+Bundle, which no profile expresses.
 """
 
 import re
 from collections.abc import Mapping
 from typing import Final
 
-from gateway.fhir.datatypes import Json, canonical, is_uuid_urn
+from gateway.fhir.datatypes import Json, is_uuid_urn
 from gateway.fhir.findings import Findings
 from gateway.fhir.provide_bundle_entries import BundleIndex, EntryKind, RequestEntry, literal_id, literal_uuid
+from gateway.fhir.provide_profiles import MetadataLevel, level_of
 from gateway.fhir.provide_rules_general import (
     check_modifiers,
     check_request_bundle,
@@ -34,41 +35,35 @@ _METHODS: Final[Mapping[EntryKind, tuple[str, ...]]] = {
 }
 _ABSOLUTE = re.compile(r"(?:https?://|urn:)\S+", re.IGNORECASE)
 _CONDITIONS: Final = ("ifNoneMatch", "ifModifiedSince", "ifMatch", "ifNoneExist")
-_OTHER_PROFILES: Final = frozenset({codes.PROFILE_MINIMAL_BUNDLE, codes.PROFILE_UNCONTAINED_BUNDLE})
 
 
-def check_bundle(bundle: Json, index: BundleIndex, findings: Findings) -> None:
-    """Report every broken rule of the Bundle itself and of each entry on its own."""
+def check_bundle(bundle: Json, index: BundleIndex, findings: Findings) -> MetadataLevel:
+    """Report every broken rule of the Bundle itself and of each entry on its own; the profile it keeps."""
     if bundle["type"] != "transaction":
         findings.error("Bundle.type", "value", "A Provide Document Bundle has the type transaction.")
     check_request_bundle(bundle, findings)
     check_modifiers(bundle, findings)
-    _check_profile(bundle, findings)
+    level = _check_profile(bundle, findings)
     _check_slices(index, findings)
     _check_full_urls(index, findings)
     for position, entry in enumerate(index.entries):
         _check_request(bundle["entry"][position], entry, index.base_url, findings)
     for entry in index.entries:
-        _check_resource(entry, findings)
+        _check_resource(entry, level, findings)
         check_texts(entry, findings)
         report_unmapped(entry, findings)
+    return level
 
 
-def _check_profile(bundle: Json, findings: Findings) -> None:
-    profiles = {canonical(url) for url in (bundle.get("meta") or {}).get("profile") or ()}
-    legacy = {str(url).replace("https://ihe.net/", "http://ihe.net/") for url in profiles}
-    if codes.PROFILE_COMPREHENSIVE_BUNDLE in profiles or legacy & codes.LEGACY_COMPREHENSIVE_BUNDLES:
-        return
-    if profiles & _OTHER_PROFILES:
+def _check_profile(bundle: Json, findings: Findings) -> MetadataLevel:
+    level = level_of(bundle)
+    if level is None:
         findings.error(
             "Bundle.meta.profile",
-            "not-supported",
-            f"Documents are taken with the profile {codes.PROFILE_COMPREHENSIVE_BUNDLE} only.",
+            "required",
+            f"One of the profiles {', '.join(MetadataLevel)} is needed.",
         )
-    else:
-        findings.error(
-            "Bundle.meta.profile", "required", f"The profile {codes.PROFILE_COMPREHENSIVE_BUNDLE} is needed."
-        )
+    return level or MetadataLevel.COMPREHENSIVE
 
 
 def _check_slices(index: BundleIndex, findings: Findings) -> None:
@@ -165,14 +160,14 @@ def _check_target(entry: RequestEntry, base_url: str, path: str, findings: Findi
         )
 
 
-def _check_resource(entry: RequestEntry, findings: Findings) -> None:
+def _check_resource(entry: RequestEntry, level: MetadataLevel, findings: Findings) -> None:
     match entry.kind:
         case EntryKind.SUBMISSION_SET:
-            check_submission_set(entry.resource, entry.resource_path, findings)
+            check_submission_set(entry.resource, entry.resource_path, level, findings)
         case EntryKind.FOLDER:
-            check_folder(entry.resource, entry.resource_path, findings)
+            check_folder(entry.resource, entry.resource_path, level, findings)
         case EntryKind.DOCUMENT:
-            check_document_reference(entry.resource, entry.resource_path, findings)
+            check_document_reference(entry.resource, entry.resource_path, level, findings)
         case EntryKind.PATCH:
             check_patch(entry.resource, entry.resource_path, findings)
         case _:

@@ -1,4 +1,4 @@
-"""Rules of the Comprehensive profiles of DocumentReference, SubmissionSet and Folder, and of Patch.Parameters
+"""Rules of the profiles of DocumentReference, SubmissionSet and Folder, and of Patch.Parameters
 (IHE MHD 4.2.4), on resources that are valid FHIR R4.
 """
 
@@ -10,6 +10,7 @@ from gateway.fhir.datatypes import Json, has_unknown_role, identifier_role
 from gateway.fhir.document_reference_read import contained_by_id
 from gateway.fhir.findings import Findings
 from gateway.fhir.lists import extensions
+from gateway.fhir.provide_profiles import MetadataLevel, missing_text
 from gateway.fhir.provide_rules_general import element_values
 from gateway.model import codes
 
@@ -48,9 +49,9 @@ _PATCH: Final = {
 }
 
 
-def check_document_reference(resource: Json, path: str, findings: Findings) -> None:
-    """Profile Comprehensive.DocumentReference."""
-    _require(resource, _DOCUMENT_REQUIRED, "Comprehensive.DocumentReference", path, findings)
+def check_document_reference(resource: Json, path: str, level: MetadataLevel, findings: Findings) -> None:
+    """Profiles of DocumentReference; what is required is what XDS requires."""
+    _require(resource, _DOCUMENT_REQUIRED, level, path, findings)
     _prohibit(resource, _DOCUMENT_PROHIBITED, path, findings)
     _single(resource, _DOCUMENT_SINGLE, path, findings)
     _check_master_identifier(resource, path, findings)
@@ -62,19 +63,19 @@ def check_document_reference(resource: Json, path: str, findings: Findings) -> N
             f"{path}.status", "business-rule", "A document that is submitted has the status current."
         )
     for number, author in enumerate(resource.get("author") or ()):
-        _check_contained(author, f"{path}.author[{number}]", findings)
+        _check_contained(author, f"{path}.author[{number}]", level, findings)
     if resource.get("authenticator"):
-        _check_contained(resource["authenticator"], f"{path}.authenticator", findings)
+        _check_contained(resource["authenticator"], f"{path}.authenticator", level, findings)
     for value, place in element_values(resource, ["content", "attachment", "language"], path):
         if value is not None and not _LANGUAGE.fullmatch(value):
             findings.error(place, "code-invalid", "A language is a tag of BCP 47 such as en or de-AT.")
-    _check_source_patient(resource, path, findings)
+    _check_source_patient(resource, path, level, findings)
 
 
-def check_submission_set(resource: Json, path: str, findings: Findings) -> None:
-    """Profile Comprehensive.SubmissionSet."""
+def check_submission_set(resource: Json, path: str, level: MetadataLevel, findings: Findings) -> None:
+    """Profiles of SubmissionSet."""
     _check_list(resource, _SET_PROHIBITED, path, findings)
-    _require(resource, ("subject", "date"), "Comprehensive.SubmissionSet", path, findings)
+    _require(resource, ("subject", "date"), level, path, findings)
     _check_value(resource, "status", "current", path, findings)
     _check_extensions(
         resource,
@@ -82,29 +83,34 @@ def check_submission_set(resource: Json, path: str, findings: Findings) -> None:
         path,
         findings,
     )
-    for url, name in ((codes.EXT_SOURCE_ID, "sourceId"), (codes.EXT_DESIGNATION_TYPE, "designationType")):
+    for url, name, attribute in (
+        (codes.EXT_SOURCE_ID, "sourceId", "sourceId"),
+        (codes.EXT_DESIGNATION_TYPE, "designationType", "contentTypeCode"),
+    ):
         if not extensions(resource, url):
             findings.error(
-                f"{path}.extension", "required", f"A SubmissionSet needs the extension {name} ({url})."
+                f"{path}.extension('{url}')",
+                "required",
+                f"A SubmissionSet needs the extension {name}, for {attribute} in XDS.",
             )
     source = resource.get("source")
     if source:
-        _check_contained(source, f"{path}.source", findings)
+        _check_contained(source, f"{path}.source", level, findings)
         for number, extension in extensions(source, codes.EXT_AUTHOR_ORG):
             place = f"{path}.source.extension[{number}].value"
-            _check_contained(extension.get("valueReference") or {}, place, findings)
+            _check_contained(extension.get("valueReference") or {}, place, level, findings)
 
 
-def check_folder(resource: Json, path: str, findings: Findings) -> None:
-    """Profile Comprehensive.Folder."""
+def check_folder(resource: Json, path: str, level: MetadataLevel, findings: Findings) -> None:
+    """Profiles of Folder."""
     _check_list(resource, _FOLDER_PROHIBITED, path, findings)
-    _require(resource, ("subject", "title"), "Comprehensive.Folder", path, findings)
+    _require(resource, ("subject", "title"), level, path, findings)
     _check_extensions(resource, {codes.EXT_HOME_COMMUNITY: 1}, path, findings)
     if not extensions(resource, codes.EXT_DESIGNATION_TYPE):
         findings.error(
-            f"{path}.extension",
+            f"{path}.extension('{codes.EXT_DESIGNATION_TYPE}')",
             "required",
-            f"A Folder needs the extension designationType ({codes.EXT_DESIGNATION_TYPE}).",
+            "A Folder needs the extension designationType, for codeList in XDS.",
         )
 
 
@@ -124,11 +130,13 @@ def check_patch(resource: Json, path: str, findings: Findings) -> None:
 
 
 # --- parts ----------------------------------------------------------------------------------------------
-def _require(resource: Json, elements: Iterable[str], profile: str, path: str, findings: Findings) -> None:
+def _require(
+    resource: Json, elements: Iterable[str], level: MetadataLevel, path: str, findings: Findings
+) -> None:
     for element in elements:
         for value, place in element_values(resource, element.split("."), path):
             if value is None:
-                findings.error(place, "required", f"The profile {profile} requires this element.")
+                findings.error(place, "required", missing_text(element, level))
 
 
 def _prohibit(resource: Json, elements: Iterable[str], path: str, findings: Findings) -> None:
@@ -216,9 +224,9 @@ def _check_subject(resource: Json, path: str, findings: Findings) -> None:
         findings.error(f"{path}.subject", "value", "The subject is a Patient.")
 
 
-def _check_contained(reference: Json, path: str, findings: Findings) -> None:
+def _check_contained(reference: Json, path: str, level: MetadataLevel, findings: Findings) -> None:
     literal = reference.get("reference")
-    if literal and not literal.startswith("#"):
+    if level.contained_only and literal and not literal.startswith("#"):
         findings.error(
             f"{path}.reference",
             "structure",
@@ -226,12 +234,14 @@ def _check_contained(reference: Json, path: str, findings: Findings) -> None:
         )
 
 
-def _check_source_patient(resource: Json, path: str, findings: Findings) -> None:
+def _check_source_patient(resource: Json, path: str, level: MetadataLevel, findings: Findings) -> None:
     reference = (resource.get("context") or {}).get("sourcePatientInfo")
     if not reference:
         return
     place = f"{path}.context.sourcePatientInfo"
     literal = reference.get("reference") or ""
+    if not level.contained_only and not literal.startswith("#"):
+        return  # reading it reports where it leads nowhere
     contained = contained_by_id(resource)
     local_id = literal.removeprefix("#")
     patient = contained.get(local_id)

@@ -13,13 +13,16 @@ from dataclasses import dataclass
 import orjson
 import structlog
 
+from gateway.clients.outside_resources import OutsideResources
 from gateway.clients.registry import DocumentRegistry
 from gateway.clients.repository import DocumentRepository, OutgoingDocument
 from gateway.correlation.idempotency import Done, Fresh, IdempotencyStore, InProgress
+from gateway.fhir.datatypes import Json
 from gateway.fhir.formats import FhirFormat
 from gateway.fhir.issues import Issue, OutcomeError
 from gateway.fhir.outcome import issues_of_warnings, outcome_of_failure
-from gateway.fhir.provide_bundle import ProvideBundle, ProvideContext, read_provide_bundle
+from gateway.fhir.provide_bundle import OpenedBundle, ProvideBundle, ProvideContext, open_provide_bundle
+from gateway.fhir.provide_bundle_references import Unreachable, linked_urls, urls_to_fetch
 from gateway.fhir.provide_response import write_provide_response
 from gateway.model import RegistryError, RegistryFailure
 from gateway.model.errors import PeerError
@@ -40,19 +43,28 @@ class PublishLifetimes:
     wait: float
 
 
+@dataclass(frozen=True, slots=True)
+class PublishPeers:
+    """Who is asked: for what is registered, to store, and for what a Bundle refers to at other servers."""
+
+    registry: DocumentRegistry
+    repository: DocumentRepository
+    outside: OutsideResources
+
+
 class Publisher:
     """The use case of ITI-65."""
 
     def __init__(
         self,
-        registry: DocumentRegistry,
-        repository: DocumentRepository,
+        peers: PublishPeers,
         idempotency: IdempotencyStore,
         context: ProvideContext,
         lifetimes: PublishLifetimes,
     ) -> None:
-        self._registry = registry
-        self._repository = repository
+        self._registry = peers.registry
+        self._repository = peers.repository
+        self._outside = peers.outside
         self._idempotency = idempotency
         self._context = context
         self._lifetimes = lifetimes
@@ -66,7 +78,7 @@ class Publisher:
         Raises OutcomeError for a Bundle that breaks a rule, RegistryFailure and PeerError for what the
         domain behind says; nothing is stored then, or the error says that the outcome is unknown.
         """
-        bundle = await self._read(raw, wire_format)
+        bundle = await self._with_references(await self._open(raw, wire_format))
         begun = await self._begin(bundle.digest)
         if isinstance(begun, Done):
             return begun.response
@@ -76,11 +88,23 @@ class Publisher:
         task.add_done_callback(self._running.discard)
         return await asyncio.shield(task)
 
-    async def _read(self, raw: bytes, wire_format: FhirFormat) -> ProvideBundle:
+    async def _open(self, raw: bytes, wire_format: FhirFormat) -> OpenedBundle:
         if len(raw) <= _READ_IN_THREAD:
-            return read_provide_bundle(raw, self._context, wire_format)
+            return open_provide_bundle(raw, self._context, wire_format)
         async with self._reading:
-            return await asyncio.to_thread(read_provide_bundle, raw, self._context, wire_format)
+            return await asyncio.to_thread(open_provide_bundle, raw, self._context, wire_format)
+
+    async def _with_references(self, opened: OpenedBundle) -> ProvideBundle:
+        """The submission, with what it refers to at other servers."""
+        fetched: dict[str, Json | Unreachable] = {}
+        if opened.outside:
+            fetched = await self._outside.fetch(urls_to_fetch(opened.outside))
+            linked = (u for url, r in fetched.items() if isinstance(r, dict) for u in linked_urls(url, r))
+            fetched |= await self._outside.fetch([u for u in dict.fromkeys(linked) if u not in fetched])
+        if opened.size <= _READ_IN_THREAD:
+            return opened.read(fetched)
+        async with self._reading:
+            return await asyncio.to_thread(opened.read, fetched)
 
     async def _begin(self, digest: str) -> Fresh | Done:
         """The claim to store the Bundle, or the answer of the request that did."""

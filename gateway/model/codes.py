@@ -120,6 +120,23 @@ LEGACY_COMPREHENSIVE_BUNDLES: Final = frozenset(
     }
 )
 """What IHE MHD before 4.2 called the Comprehensive bundle profile."""
+LEGACY_UNCONTAINED_BUNDLES: Final = frozenset(
+    {
+        "http://ihe.net/fhir/StructureDefinition/IHE.MHD.ProvideDocumentBundle.UnContained.Comprehensive",
+        MHD_STRUCTURE + "IHE.MHD.ProvideDocumentBundle.UnContained.Comprehensive",
+        MHD_STRUCTURE + "IHE.MHD.UnContained.UnContained.Comprehensive.ProvideBundle",
+    }
+)
+"""Older names of the UnContained bundle profile, and one that a CapabilityStatement of 4.2.4 cites."""
+LEGACY_MINIMAL_BUNDLES: Final = frozenset(
+    {
+        "http://ihe.net/fhir/StructureDefinition/IHE_MHD_Provide_Minimal_DocumentBundle",
+        "http://ihe.net/fhir/StructureDefinition/IHE.MHD.ProvideDocumentBundle.Minimal",
+        MHD_STRUCTURE + "IHE.MHD.ProvideDocumentBundle.Minimal",
+        MHD_STRUCTURE + "IHE.MHD.Minimal.ProvideDocumentBundle",
+    }
+)
+"""What IHE MHD before 4.2 called the Minimal bundle profile."""
 EXT_HOME_COMMUNITY: Final = MHD_STRUCTURE + "ihe-HomeCommunityId"
 EXT_DESIGNATION_TYPE: Final = MHD_STRUCTURE + "ihe-designationType"
 EXT_SOURCE_ID: Final = MHD_STRUCTURE + "ihe-sourceId"

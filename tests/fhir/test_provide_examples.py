@@ -92,16 +92,31 @@ def test_add_to_folder():
     assert [a.source for a in submission.associations].count(f"urn:uuid:{OLD}") == 1
 
 
-@pytest.mark.parametrize(
-    ("name", "code"),
-    [
-        (f"{PREFIX}Document.json", "not-supported"),
-        ("Bundle-ex-minimalProvideDocumentBundleSimple.json", "not-supported"),
-        ("Bundle-ex-unContainedComprehensiveProvideDocumentBundleComplete.json", "not-supported"),
-    ],
-)
-def test_what_is_not_offered_is_refused_as_such(name, code):
+def test_a_minimal_bundle_is_told_what_xds_requires_besides():
     with pytest.raises(OutcomeError) as caught:
-        publish(example(name))
+        publish(example("Bundle-ex-minimalProvideDocumentBundleSimple.json"))
     assert caught.value.status == 422
-    assert code in {issue.code for issue in caught.value.issues}
+    missing = {i.expression for i in caught.value.issues if i.diagnostics.startswith("XDS requires")}
+    inside = ("type", "category", "securityLabel", "content[0].attachment.language")
+    assert {f"Bundle.entry[1].resource.{element}" for element in inside} <= missing
+
+
+def test_uncontained_references_to_nowhere_are_each_named():
+    with pytest.raises(OutcomeError) as caught:
+        publish(example("Bundle-ex-unContainedComprehensiveProvideDocumentBundleComplete.json"))
+    assert caught.value.status == 422
+    assert {"Bundle.entry[1].resource.author[0].reference", "Bundle.entry[0].resource.source.reference"} <= {
+        issue.expression for issue in caught.value.issues
+    }
+
+
+def test_a_fhir_document():
+    bundle = example(f"{PREFIX}Document.json")
+    for resource in (entry["resource"] for entry in bundle["entry"][:2]):
+        resource["subject"] = {"reference": "Patient/ex-patient"}
+    reference = bundle["entry"][1]["resource"]
+    reference["contained"][0]["identifier"][0]["system"] = "urn:oid:2.999.8"
+    reference["context"]["encounter"][0]["identifier"]["system"] = "urn:oid:2.999.9"
+    (document,) = publish(bundle).documents
+    assert document.mime_type == "application/fhir+json"
+    assert json.loads(document.content)["type"] == "document"

@@ -139,10 +139,9 @@ def test_no_profile():
     assert errors(changed(("meta",))) == (422, ["Bundle.meta.profile"])
 
 
-@pytest.mark.parametrize("profile", [codes.PROFILE_MINIMAL_BUNDLE, codes.PROFILE_UNCONTAINED_BUNDLE])
-def test_a_profile_that_is_not_offered(profile):
-    error = samples.refusal(changed(("meta", "profile"), [profile]))
-    assert [(i.code, i.expression) for i in error.issues] == [("not-supported", "Bundle.meta.profile")]
+def test_a_profile_of_another_transaction():
+    error = samples.refusal(changed(("meta", "profile"), [codes.PROFILE_MINIMAL_DOCUMENT]))
+    assert [(i.code, i.expression) for i in error.issues] == [("required", "Bundle.meta.profile")]
 
 
 def test_a_list_that_is_neither_submission_set_nor_folder():
@@ -419,7 +418,14 @@ def test_a_submission_set_without_a_required_element(element):
 
 @pytest.mark.parametrize("position", [0, 1])
 def test_a_submission_set_without_designation_type_or_source_id(position):
-    assert errors(changed(("entry", 0, "resource", "extension", position))) == (422, [f"{SET}.extension"])
+    url = (codes.EXT_DESIGNATION_TYPE, codes.EXT_SOURCE_ID)[position]
+    place = f"{SET}.extension('{url}')"
+    assert errors(changed(("entry", 0, "resource", "extension", position))) == (422, [place])
+
+
+def test_a_submission_set_without_both_is_told_so():
+    places = [f"{SET}.extension('{url}')" for url in (codes.EXT_SOURCE_ID, codes.EXT_DESIGNATION_TYPE)]
+    assert errors(changed(("entry", 0, "resource", "extension"))) == (422, places)
 
 
 @pytest.mark.parametrize(
@@ -465,7 +471,7 @@ def test_a_submission_set_that_breaks_a_rule(path, value, place):
         (("source",), {"display": "Dr. Welby"}, "source"),
         (("title",), None, "title"),
         (("subject",), None, "subject"),
-        (("extension",), None, "extension"),
+        (("extension",), None, f"extension('{codes.EXT_DESIGNATION_TYPE}')"),
         (("identifier", 0, "value"), urn(5), "identifier[0].value"),
         (("entry", 0, "item"), {"reference": urn(1)}, "entry[0].item"),
         (("entry", 0, "item"), {"reference": "DocumentReference/old-one"}, "entry[0].item.reference"),
@@ -550,7 +556,7 @@ def test_every_violation_is_reported_at_once():
     del made["entry"][0]["resource"]["extension"][1]
     assert set(errors(made)[1]) == {
         "Bundle.type",
-        f"{SET}.extension",
+        f"{SET}.extension('{codes.EXT_SOURCE_ID}')",
         f"{DOCUMENT}.docStatus",
         f"{ATTACHMENT}.size",
         f"{DOCUMENT}.relatesTo[0].target.reference",

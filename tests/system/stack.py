@@ -84,7 +84,8 @@ def _pairs(parameters: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 @asynccontextmanager
-async def _site(app: web.Application) -> AsyncIterator[str]:
+async def site(app: web.Application) -> AsyncIterator[str]:
+    """An application on a free port; its URL."""
     runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1)
     await runner.setup()
     listener = socket.create_server(("127.0.0.1", 0))
@@ -121,7 +122,7 @@ async def running_stack(
         AffinityOptions(state_dir=folder / "affinity", repository_unique_id=REPOSITORY)
     )
     affinity.middlewares.insert(0, observe)
-    async with _site(affinity) as domain:
+    async with site(affinity) as domain:
         common = peers or {}
         repository = {"unique_id": REPOSITORY, "url": f"{domain}/xds/repository", **common}
         values: dict[str, Any] = {

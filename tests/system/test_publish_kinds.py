@@ -1,16 +1,20 @@
-"""What else than Binaries can be published, over sockets: FHIR documents."""
+"""What else than Binaries can be published, over sockets: FHIR documents, references to
+other servers."""
 
 import hashlib
 from base64 import b64encode
 
 import orjson
 import pytest
+from aiohttp import web
 
 from gateway.demo.bundles import provide_bundle
 from gateway.fhir.xml_reader import read_xml
 from gateway.fhir.xml_writer import write_xml
+from gateway.model import codes
 from tests.fhir.test_provide_fhir_documents import document as fhir_document
 from tests.system.documents import a_document, a_patient
+from tests.system.stack import running_stack, site
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -50,3 +54,39 @@ async def test_a_fhir_document_is_stored_once_and_comes_back_as_it_was_hashed(st
         assert body == orjson.dumps(fhir_document())
     else:
         assert read_xml(body) == read_xml(write_xml(fhir_document()))
+
+
+async def test_a_reference_to_a_directory_is_stored_as_what_it_leads_to(tmp_path):
+    practitioner = {"resourceType": "Practitioner", "id": "1", "name": [{"family": "Kildare"}]}
+
+    async def answer(_):
+        return web.json_response(practitioner, content_type="application/fhir+json")
+
+    directory = web.Application()
+    directory.router.add_get("/fhir/Practitioner/1", answer)
+    async with site(directory) as url:
+        settings = {"allowed_hosts": [url.removeprefix("http://")]}
+        async with running_stack(tmp_path, references=settings) as stack:
+            patient = a_patient()
+            bundle = provide_bundle([a_document()], patient=patient)
+            bundle["meta"]["profile"] = [codes.PROFILE_UNCONTAINED_BUNDLE]
+            reference = bundle["entry"][1]["resource"]
+            reference["authenticator"] = {"reference": f"{url}/fhir/Practitioner/1"}
+            status, published = await stack.publish(bundle)
+            assert status == 200, published
+            (found,) = await stack.find(patient__identifier=patient.token, status="current")
+            contained = {f"#{c['id']}": c for c in found["contained"]}
+            assert contained[found["authenticator"]["reference"]]["name"][0]["family"] == "Kildare"
+
+
+async def test_a_reference_to_a_server_that_is_not_listed_is_refused(stack):
+    patient = a_patient()
+    bundle = provide_bundle([a_document()], patient=patient)
+    bundle["meta"]["profile"] = [codes.PROFILE_UNCONTAINED_BUNDLE]
+    bundle["entry"][1]["resource"]["authenticator"] = {"reference": "http://169.254.169.254/Practitioner/1"}
+    status, outcome = await stack.publish(bundle)
+    assert status == 422
+    assert [i["expression"] for i in outcome["issue"]] == [
+        ["Bundle.entry[1].resource.authenticator.reference"]
+    ]
+    assert await stack.find(patient__identifier=patient.token, status="current") == []
