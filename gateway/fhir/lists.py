@@ -123,6 +123,9 @@ def write_folder_list(folder: Folder, members: Iterable[tuple[str, str]], contex
         [_designation_type(code, context.terminology) for code in folder.code_list],
         context,
     )
+    if folder.last_update_time:
+        # for If-Match of a later update
+        written["meta"]["versionId"] = folder.last_update_time
     return _finish(written, folder.last_update_time, folder.comments, members)
 
 

@@ -32,6 +32,13 @@ from gateway.fhir.provide_bundle_entries import (
     read_entries,
 )
 from gateway.fhir.provide_bundle_fhir_documents import check_fhir_document, serialise_documents
+from gateway.fhir.provide_bundle_folders import (
+    NO_FOLDERS,
+    Folders,
+    check_nothing_is_removed,
+    check_version,
+    updated_folders,
+)
 from gateway.fhir.provide_bundle_references import (
     Fetched,
     OutsideReference,
@@ -99,8 +106,8 @@ class ProvideBundle(Struct, frozen=True):
 class OpenedBundle:
     """A Bundle that is FHIR and whose entries were looked at one by one.
 
-    `outside` are references to other servers, whose targets are wanted for `read`. `size` is that of the
-    request body in bytes.
+    `outside` are references to other servers, `updates` the entryUUIDs of Folders that the Bundle adds to;
+    what they lead to is wanted for `read`. `size` is that of the request body in bytes.
     """
 
     index: BundleIndex
@@ -109,12 +116,22 @@ class OpenedBundle:
     findings: Findings
     digest: str
     outside: tuple[OutsideReference, ...]
+    updates: tuple[str, ...]
     size: int
 
-    def read(self, fetched: Fetched) -> ProvideBundle:
-        """The submission; once only. Raises OutcomeError 422 with every rule that is broken."""
+    @property
+    def asks_others(self) -> bool:
+        """True where `read` needs what other servers hold."""
+        return bool(self.outside or self.updates)
+
+    def read(self, fetched: Fetched, folders: Folders) -> ProvideBundle:
+        """The submission; once only.
+
+        Raises OutcomeError 422 with every rule that is broken; where there is none, 412 for a Folder in
+        another version and 409 for one that would lose documents.
+        """
         contain_outside(self.outside, fetched, self.findings)
-        return _Reading(self).read()
+        return _Reading(self, folders).read()
 
 
 def open_provide_bundle(raw: bytes, context: ProvideContext, wire_format: FhirFormat) -> OpenedBundle:
@@ -138,19 +155,23 @@ def open_provide_bundle(raw: bytes, context: ProvideContext, wire_format: FhirFo
         contain_patient_entries(index)
         outside = outside_references(index)
     attachments = AttachmentReader(index, contents, wire_format, findings)
-    return OpenedBundle(index, attachments, context, findings, digest, outside, len(raw))
+    updates = updated_folders(index)
+    return OpenedBundle(index, attachments, context, findings, digest, outside, updates, len(raw))
 
 
 def read_provide_bundle(
-    raw: bytes, context: ProvideContext, wire_format: FhirFormat = FhirFormat.JSON
+    raw: bytes,
+    context: ProvideContext,
+    wire_format: FhirFormat = FhirFormat.JSON,
+    folders: Folders = NO_FOLDERS,
 ) -> ProvideBundle:
-    """Read and check a request body without asking other servers.
+    """Read and check a request body without asking other servers; `folders` are those that exist.
 
     Raises OutcomeError: 413 above `max_bytes`, 400 where it is not FHIR, 422 where a rule is broken.
     """
     opened = open_provide_bundle(raw, context, wire_format)
     nothing = Unreachable("this server asks no other")
-    return opened.read(dict.fromkeys(urls_to_fetch(opened.outside), nothing))
+    return opened.read(dict.fromkeys(urls_to_fetch(opened.outside), nothing), folders)
 
 
 def _validate(bundle: Json, findings: Findings) -> None:
@@ -184,8 +205,9 @@ def _validate_entry(resource: object, path: str, findings: Findings) -> None:
 class _Reading:
     """One pass over the entries of a Bundle that is FHIR."""
 
-    def __init__(self, opened: OpenedBundle) -> None:
+    def __init__(self, opened: OpenedBundle, folders: Folders) -> None:
         context = opened.context
+        self._folders = folders
         self._index = opened.index
         self._findings = opened.findings
         self._digest = opened.digest
@@ -220,12 +242,15 @@ class _Reading:
             self._index, sets[0][1].entry_uuid if sets else "", self._namespace, self._findings
         )
         associations.read_members(sets[0][0] if sets else None)
-        for entry, _ in folders:
-            associations.read_folder(entry)
+        listed = {e.index: associations.read_folder(e, self._held(e, folder)) for e, folder in folders}
         for entry, _ in documents:
             associations.read_relations(entry)
         associations.check_patches()
         self._findings.raise_errors(422)
+        for entry, folder in folders:
+            if entry.method == "PUT":
+                check_version(entry, self._folders[folder.entry_uuid])
+                check_nothing_is_removed(entry, self._folders[folder.entry_uuid], listed[entry.index])
         return ProvideBundle(
             submission=Submission(
                 submission_set=sets[0][1],
@@ -262,6 +287,19 @@ class _Reading:
             unique_id=read.unique_id or self._mint_unique_id(entry),
             last_update_time=None,
         )
+
+    def _held(self, entry: RequestEntry, folder: Folder) -> frozenset[str]:
+        """What is in a Folder before."""
+        if entry.method != "PUT":
+            return frozenset()
+        state = self._folders.get(folder.entry_uuid)
+        if state is not None:
+            return state.members
+        if literal_uuid(entry.url, "List", self._base_url) is not None:
+            self._findings.error(
+                f"{entry.path}.request.url", "not-found", "No Folder has this id; create one with POST."
+            )
+        return frozenset()
 
     def _read_document(self, entry: RequestEntry) -> tuple[DocumentEntry, ProvidedDocument | None]:
         read = read_document_reference(entry.resource, self._read_context, entry.resource_path)

@@ -91,12 +91,13 @@ class AssociationReader:
             self._add(codes.HAS_MEMBER, self._submission_set, existing, "Reference")
         return None
 
-    def read_folder(self, folder: RequestEntry) -> None:
-        """HasMember of a Folder, and those of the SubmissionSet to them.
+    def read_folder(self, folder: RequestEntry, held: frozenset[str] = frozenset()) -> frozenset[str]:
+        """HasMember of a Folder, and those of the SubmissionSet to them; the documents that are listed.
 
-        A PUT holds the whole Folder, so what it lists of this server is taken as a member already.
+        `held` are those that are in the Folder already, which need no association.
         """
         source = self._index.uuids[folder.index]
+        listed: set[str] = set()
         for number, item in enumerate(folder.resource.get("entry") or ()):
             path = f"{folder.resource_path}.entry[{number}].item"
             reference = item["item"]
@@ -104,21 +105,14 @@ class AssociationReader:
             if entry is not None and entry.kind is not EntryKind.DOCUMENT:
                 self._findings.error(path, "value", "Members of a Folder are DocumentReferences.")
                 continue
-            if entry is None and folder.method == "PUT":
-                self._report_kept(reference, path)
-                continue
             target = self._document(reference, entry, path)
-            if target is not None:
+            if target is None:
+                continue
+            listed.add(target)
+            if target not in held:
                 membership = self._add(codes.HAS_MEMBER, source, target)
                 self._add(codes.HAS_MEMBER, self._submission_set, membership)
-
-    def _report_kept(self, reference: Json, path: str) -> None:
-        if self._index.existing(reference, "DocumentReference") is None:
-            self._report_unresolved(path)
-        else:
-            self._findings.inform(
-                path, "Taken as a document that is in the Folder already; only new documents are added."
-            )
+        return frozenset(listed)
 
     # --- relations --------------------------------------------------------------------------------------
     def read_relations(self, document: RequestEntry) -> None:

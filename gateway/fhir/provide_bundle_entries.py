@@ -37,6 +37,7 @@ class RequestEntry:
     url: str
     full_url: str | None
     resource: Json
+    if_match: str | None = None
 
     @property
     def path(self) -> str:
@@ -59,7 +60,8 @@ def _read_entry(number: int, entry: Json) -> RequestEntry:
     resource: Json = entry.get("resource") or {}
     method, url = request.get("method") or "", request.get("url") or ""
     full_url = entry.get("fullUrl")
-    return RequestEntry(number, _kind(resource, method, url), method, url, full_url, resource)
+    kind = _kind(resource, method, url)
+    return RequestEntry(number, kind, method, url, full_url, resource, request.get("ifMatch"))
 
 
 def _kind(resource: Json, method: str, url: str) -> EntryKind | None:

@@ -127,7 +127,8 @@ def _check_request(raw: Json, entry: RequestEntry, base_url: str, findings: Find
         findings.error(path, "required", "An entry of a transaction needs request.")
         return
     for name in _CONDITIONS:
-        if name in request:
+        is_update = entry.kind is EntryKind.FOLDER and entry.method == "PUT"
+        if name in request and not (name == "ifMatch" and is_update):
             findings.error(
                 f"{path}.{name}", "not-supported", "Conditions are not supported in this transaction."
             )

@@ -22,11 +22,12 @@ from gateway.fhir.formats import FhirFormat
 from gateway.fhir.issues import Issue, OutcomeError
 from gateway.fhir.outcome import issues_of_warnings, outcome_of_failure
 from gateway.fhir.provide_bundle import OpenedBundle, ProvideBundle, ProvideContext, open_provide_bundle
+from gateway.fhir.provide_bundle_folders import state_of
 from gateway.fhir.provide_bundle_references import Unreachable, linked_urls, urls_to_fetch
 from gateway.fhir.provide_response import write_provide_response
 from gateway.model import RegistryError, RegistryFailure
 from gateway.model.errors import PeerError
-from gateway.model.query import ANY_DOCUMENT, GetSubmissionSetAndContents
+from gateway.model.query import ANY_DOCUMENT, GetFolderAndContents, GetSubmissionSetAndContents
 
 _READ_IN_THREAD = 64 * 1024
 """Bodies above this are parsed, decoded and hashed outside the event loop."""
@@ -78,12 +79,14 @@ class Publisher:
         Raises OutcomeError for a Bundle that breaks a rule, RegistryFailure and PeerError for what the
         domain behind says; nothing is stored then, or the error says that the outcome is unknown.
         """
-        bundle = await self._with_references(await self._open(raw, wire_format))
-        begun = await self._begin(bundle.digest)
+        opened = await self._open(raw, wire_format)
+        # what others hold may have changed since a Bundle was stored; its repeat must not depend on that
+        bundle = None if opened.asks_others else await self._complete(opened)
+        begun = await self._begin(opened.digest)
         if isinstance(begun, Done):
             return begun.response
         # a client that goes away must not leave a submission half sent, nor its outcome unrecorded
-        task = asyncio.create_task(self._store(bundle, begun))
+        task = asyncio.create_task(self._store(opened, bundle, begun))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         return await asyncio.shield(task)
@@ -94,17 +97,23 @@ class Publisher:
         async with self._reading:
             return await asyncio.to_thread(open_provide_bundle, raw, self._context, wire_format)
 
-    async def _with_references(self, opened: OpenedBundle) -> ProvideBundle:
-        """The submission, with what it refers to at other servers."""
+    async def _complete(self, opened: OpenedBundle) -> ProvideBundle:
+        """The submission, with what it refers to at other servers and the Folders that it adds to."""
         fetched: dict[str, Json | Unreachable] = {}
         if opened.outside:
             fetched = await self._outside.fetch(urls_to_fetch(opened.outside))
             linked = (u for url, r in fetched.items() if isinstance(r, dict) for u in linked_urls(url, r))
             fetched |= await self._outside.fetch([u for u in dict.fromkeys(linked) if u not in fetched])
+        folders = {}
+        for entry_uuid in opened.updates:
+            query = GetFolderAndContents(entry_uuid=entry_uuid, document_type=ANY_DOCUMENT)
+            state = state_of(entry_uuid, await self._registry.query(query))
+            if state is not None:
+                folders[entry_uuid] = state
         if opened.size <= _READ_IN_THREAD:
-            return opened.read(fetched)
+            return opened.read(fetched, folders)
         async with self._reading:
-            return await asyncio.to_thread(opened.read, fetched)
+            return await asyncio.to_thread(opened.read, fetched, folders)
 
     async def _begin(self, digest: str) -> Fresh | Done:
         """The claim to store the Bundle, or the answer of the request that did."""
@@ -131,9 +140,10 @@ class Publisher:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
-    async def _store(self, bundle: ProvideBundle, claim: Fresh) -> bytes:
+    async def _store(self, opened: OpenedBundle, bundle: ProvideBundle | None, claim: Fresh) -> bytes:
         try:
             async with self._idempotency.renewing(claim, self._lifetimes.lock):
+                bundle = bundle or await self._complete(opened)
                 warnings = await self._submit(bundle)
             response = write_provide_response(bundle, self._context, issues_of_warnings(warnings, "ITI-41"))
             answer = orjson.dumps(response)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
+import orjson
 import structlog
 from aiohttp import web
 
@@ -90,7 +91,10 @@ class MhdRoutes:
     async def read_list(self, request: web.Request) -> web.Response:
         """Read of one SubmissionSet or Folder."""
         negotiate(request)
-        return await respond(request, await self._use.reader.read_list(request.match_info["id"]))
+        resource = await self._use.reader.read_list(request.match_info["id"])
+        version = orjson.loads(resource)["meta"].get("versionId")
+        headers = {"ETag": f'W/"{version}"'} if version else {}
+        return await respond(request, resource, headers=headers)
 
     async def read_patient(self, request: web.Request) -> web.Response:
         """Read of the Patient that stands for an identifier."""

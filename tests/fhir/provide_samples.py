@@ -8,6 +8,7 @@ import orjson
 
 from gateway.fhir.issues import OutcomeError
 from gateway.fhir.provide_bundle import ProvideContext, read_provide_bundle
+from gateway.fhir.provide_bundle_folders import FolderState
 from gateway.fhir.terminology import Terminology
 from gateway.model import Cx, codes
 
@@ -36,10 +37,13 @@ def context(**changes):
     return replace(made, **changes)
 
 
-def read(bundle, **changes):
+EMPTY_FOLDER = {f"urn:uuid:{FOLDER_ID}": FolderState(frozenset(), "20260102030405")}
+
+
+def read(bundle, folders=EMPTY_FOLDER, **changes):
     """The Bundle (JSON value or bytes) as submission."""
     raw = bundle if isinstance(bundle, bytes) else orjson.dumps(bundle)
-    return read_provide_bundle(raw, context(**changes))
+    return read_provide_bundle(raw, context(**changes), folders=folders)
 
 
 def refusal(bundle, **changes):

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.fhir.provide_bundle_entries import EntryKind
+from gateway.fhir.provide_bundle_folders import FolderState
 from gateway.model import codes
 from tests.fhir import provide_samples as samples
 from tests.fhir.provide_samples import BASE, FOLDER_ID, OLD, OLDER, PATIENT, urn
@@ -183,22 +184,55 @@ def test_an_existing_document_can_be_put_into_a_new_folder():
     assert (HM, submission.folders[0].entry_uuid, f"urn:uuid:{OLD}", None) in triples(submission)
 
 
-def test_adding_to_an_existing_folder_connects_only_the_new_documents():
+def test_adding_to_an_existing_folder_connects_only_what_is_not_in_it():
     made = samples.with_folder(b"one", method="PUT")
-    made["entry"][-1]["resource"]["entry"].append({"item": {"reference": f"DocumentReference/{OLD}"}})
-    provided = samples.read(made)
+    for held in (OLD, OLDER):
+        made["entry"][-1]["resource"]["entry"].append({"item": {"reference": f"DocumentReference/{held}"}})
+    folder = f"urn:uuid:{FOLDER_ID}"
+    provided = samples.read(made, folders={folder: FolderState(frozenset({f"urn:uuid:{OLD}"}))})
     submission = provided.submission
     assert submission.folders == ()
-    folder = f"urn:uuid:{FOLDER_ID}"
-    assert {a.target for a in submission.associations if a.source == folder} == {
-        submission.entries[0].entry_uuid
-    }
-    assert not any(a.target == folder for a in submission.associations)
+    memberships = {a.target: a.entry_uuid for a in submission.associations if a.source == folder}
+    assert set(memberships) == {submission.entries[0].entry_uuid, f"urn:uuid:{OLDER}"}
+    own = {a.target for a in submission.associations if a.source == submission.submission_set.entry_uuid}
+    assert set(memberships.values()) <= own
+    assert folder not in {a.target for a in submission.associations}
     assert provided.plan[-1].target == folder
-    assert {w.expression for w in provided.warnings} == {
-        "Bundle.entry[3].resource",
-        "Bundle.entry[3].resource.entry[1].item",
-    }
+
+
+def test_a_folder_does_not_lose_documents():
+    made = samples.with_folder(b"one", method="PUT")
+    held = FolderState(frozenset({f"urn:uuid:{OLD}", f"urn:uuid:{OLDER}"}))
+    error = samples.refusal(made, folders={f"urn:uuid:{FOLDER_ID}": held})
+    assert (error.status, [i.expression for i in error.issues]) == (409, ["Bundle.entry[3].resource.entry"])
+    assert "2 of the 2" in error.issues[0].diagnostics
+
+
+def test_an_update_of_a_folder_that_does_not_exist():
+    error = samples.refusal(samples.with_folder(b"one", method="PUT"), folders={})
+    places = [i.expression for i in error.issues if i.severity == "error"]
+    assert (error.status, places) == (422, ["Bundle.entry[3].request.url"])
+
+
+@pytest.mark.parametrize("tag", ['W/"20260102030405"', '"20260102030405"', "*", 'W/"1", W/"20260102030405"'])
+def test_an_update_of_the_version_that_was_read(tag):
+    made = samples.with_folder(b"one", method="PUT")
+    made["entry"][-1]["request"]["ifMatch"] = tag
+    assert samples.read(made)
+
+
+@pytest.mark.parametrize("tag", ['W/"20260102030404"', "20260102"])
+def test_an_update_of_an_older_version(tag):
+    made = samples.with_folder(b"one", method="PUT")
+    made["entry"][-1]["request"]["ifMatch"] = tag
+    error = samples.refusal(made)
+    assert (error.status, error.issues[0].expression) == (412, "Bundle.entry[3].request.ifMatch")
+
+
+def test_only_updates_of_folders_have_conditions():
+    made = samples.bundle()
+    made["entry"][1]["request"]["ifMatch"] = 'W/"1"'
+    assert samples.refusal(made).issues[0].expression == "Bundle.entry[1].request.ifMatch"
 
 
 @pytest.mark.parametrize(

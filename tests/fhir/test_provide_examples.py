@@ -8,6 +8,7 @@ from fhir.resources.R4B.bundle import Bundle
 
 from gateway.fhir.issues import OutcomeError
 from gateway.fhir.provide_bundle import ProvideContext, read_provide_bundle
+from gateway.fhir.provide_bundle_folders import FolderState
 from gateway.fhir.provide_response import write_provide_response
 from gateway.fhir.terminology import Terminology
 from gateway.model import Cx, codes
@@ -42,7 +43,8 @@ def context():
 
 
 def publish(bundle):
-    provided = read_provide_bundle(json.dumps(bundle).encode(), context())
+    folders = {f"urn:uuid:{OLD}": FolderState(frozenset())}
+    provided = read_provide_bundle(json.dumps(bundle).encode(), context(), folders=folders)
     response = write_provide_response(provided, context())
     Bundle.model_validate(response)
     assert len(response["entry"]) == len(bundle["entry"])
@@ -89,7 +91,7 @@ def test_add_to_folder():
     bundle = example("Bundle-ex-ProvideDocumentBundle-addToFolder.json")
     bundle["entry"][2]["request"]["url"] = f"List/{OLD}"
     submission = publish(bundle).submission
-    assert [a.source for a in submission.associations].count(f"urn:uuid:{OLD}") == 1
+    assert [a.source for a in submission.associations].count(f"urn:uuid:{OLD}") == 2
 
 
 def test_a_minimal_bundle_is_told_what_xds_requires_besides():

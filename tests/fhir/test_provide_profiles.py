@@ -64,7 +64,7 @@ def read(made, served=SERVED):
         fetched[url] = copy.deepcopy(served.get(url, Unreachable("nothing is there")))
         if isinstance(fetched[url], dict):
             urls += linked_urls(url, fetched[url])
-    return opened.read(fetched)
+    return opened.read(fetched, {})
 
 
 def errors(made, served=SERVED):

@@ -11,6 +11,7 @@ import pytest
 
 from gateway.fhir.issues import OutcomeError
 from gateway.fhir.provide_bundle import read_provide_bundle
+from gateway.fhir.provide_bundle_folders import FolderState
 from gateway.model import codes
 from tests.fhir import provide_samples as samples
 from tests.fhir import test_provide_examples as examples
@@ -330,9 +331,12 @@ def drop_unused(resource):
             del resource["contained"]
 
 
+FOLDERS = {f"urn:uuid:{name}": FolderState(frozenset()) for name in (OLD, FOLDER_ID)}
+
+
 def our_errors(bundle, context=None):
     try:
-        read_provide_bundle(orjson.dumps(bundle), context or samples.context())
+        read_provide_bundle(orjson.dumps(bundle), context or samples.context(), folders=FOLDERS)
     except OutcomeError as error:
         return [f"{i.expression}: {i.diagnostics}" for i in error.issues if i.severity == "error"]
     return []
