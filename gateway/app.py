@@ -4,6 +4,7 @@ import asyncio
 import gc
 import signal
 import socket
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -173,8 +174,10 @@ def use_cases(settings: Settings, parts: Parts, base_url: str) -> UseCases:
                 patient_reference=references.of,
                 document_url=document_url,
                 repository_unique_id=publish_to.unique_id,
+                source_id=settings.publish.source_id or _source_id(base_url),
                 max_bytes=settings.server.max_bundle_bytes,
             ),
+            write_context,
             PublishLifetimes(
                 answer=settings.lifetimes.idempotency,
                 lock=settings.lifetimes.publish_lock,
@@ -205,7 +208,13 @@ def use_cases(settings: Settings, parts: Parts, base_url: str) -> UseCases:
         ),
         reader=Reader(registry, patient_ids, write_context),
         capability_statement=lambda: write_capability_statement(base_url),
+        base_url=base_url,
     )
+
+
+def _source_id(base_url: str) -> str:
+    """An OID that is this gateway's alone, and the same after every start."""
+    return f"2.25.{uuid.uuid5(uuid.NAMESPACE_URL, base_url).int}"
 
 
 def _listen(settings: Settings) -> socket.socket:

@@ -174,6 +174,13 @@ class RetrieveSettings(_Section):
     client has the SHA-1 in attachment.hash. The check takes about a third of the throughput."""
 
 
+class PublishSettings(_Section):
+    """Submissions whose SubmissionSet is made here (ITI-105)."""
+
+    source_id: Oid | None = None
+    """Their sourceId, an OID; by default one that follows from the base URL."""
+
+
 class ReferenceSettings(_Section):
     """References of a publish to resources of other servers (IHE MHD, UnContained Reference Option)."""
 
@@ -225,6 +232,7 @@ class Settings(BaseSettings):
     terminology: TerminologySettings = TerminologySettings()
     search: SearchSettings = SearchSettings()
     retrieve: RetrieveSettings = RetrieveSettings()
+    publish: PublishSettings = PublishSettings()
     references: ReferenceSettings = ReferenceSettings()
     security: SecuritySettings = SecuritySettings()
     log: LogSettings = LogSettings()

@@ -11,6 +11,7 @@ README = Path(__file__).parents[1] / "README.md"
 
 INTERACTIONS = {
     ("POST", "/fhir"): ("", "transaction"),
+    ("POST", "/fhir/DocumentReference"): ("DocumentReference", "create"),
     ("GET", "/fhir/DocumentReference"): ("DocumentReference", "search-type"),
     ("POST", "/fhir/DocumentReference/_search"): ("DocumentReference", "search-type"),
     ("GET", "/fhir/DocumentReference/{id}"): ("DocumentReference", "read"),

@@ -15,6 +15,7 @@ from fhir.resources.R4B.capabilitystatement import CapabilityStatement
 from gateway import __version__
 from gateway.fhir.formats import FhirFormat
 from gateway.fhir.list_parameters import LIST_PARAMETERS
+from gateway.fhir.provide_profiles import MetadataLevel
 from gateway.fhir.search_parameters import DOCUMENT_PARAMETERS
 from gateway.fhir.search_table import ParameterTable, SearchParameter, Support
 from gateway.model import codes
@@ -103,7 +104,12 @@ SUPPORTED: tuple[SupportedRow, ...] = (
     SupportedRow(
         "ITI-68 Retrieve Document", "XDS on FHIR", Level.YES, "streamed from ITI-43; HEAD, ETag and Range"
     ),
-    SupportedRow("ITI-105 Simplified Publish", "-", Level.NO, ""),
+    SupportedRow(
+        "ITI-105 Simplified Publish",
+        "-",
+        Level.YES,
+        "with relatesTo; the rules are those of ITI-65, the SubmissionSet says what the document says",
+    ),
     SupportedRow("ITI-106 Generate Metadata", "-", Level.NO, ""),
     SupportedRow("FHIR R4", "JSON", Level.YES, "Accept with weights, _format, _pretty, fhirVersion 4.0"),
     SupportedRow("FHIR R4", "XML", Level.YES, "requests and answers, errors included"),
@@ -190,22 +196,26 @@ def write_capability_statement(
 def _rest() -> dict[str, Any]:
     return {
         "mode": "server",
-        "documentation": "ITI-65 at the base, ITI-66 at List, ITI-67 at DocumentReference, ITI-68 at each "
-        "attachment.url.",
+        "documentation": "ITI-65 at the base, ITI-66 at List, ITI-67 and ITI-105 at DocumentReference, "
+        "ITI-68 at each attachment.url.",
         "security": {
             "description": "No authorisation of its own: it has to stand behind one. IHE recommends ATNA and "
             "encourages IUA or SMART."
         },
         "resource": [_document_reference(), _list(), _patient()],
-        "interaction": [{"code": "transaction", "documentation": codes.PROFILE_COMPREHENSIVE_BUNDLE}],
+        "interaction": [{"code": "transaction", "documentation": ", ".join(MetadataLevel)}],
     }
 
 
 def _document_reference() -> dict[str, Any]:
     return {
         "type": "DocumentReference",
-        "supportedProfile": [codes.PROFILE_MINIMAL_DOCUMENT, codes.PROFILE_COMPREHENSIVE_DOCUMENT],
-        "interaction": [{"code": "read"}, {"code": "search-type"}],
+        "supportedProfile": [
+            codes.PROFILE_MINIMAL_DOCUMENT,
+            codes.PROFILE_COMPREHENSIVE_DOCUMENT,
+            codes.PROFILE_SIMPLIFIED_DOCUMENT,
+        ],
+        "interaction": [{"code": "read"}, {"code": "create"}, {"code": "search-type"}],
         "searchParam": _search_parameters(DOCUMENT_PARAMETERS),
     }
 

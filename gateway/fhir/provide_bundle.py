@@ -8,7 +8,7 @@ that its entries have for each other.
 """
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -64,7 +64,8 @@ class ProvideContext:
 
     `base_url` is the FHIR base without trailing slash. `patient_of` resolves a literal Patient reference to
     the identifier of the affinity domain, `patient_reference` goes the other way. `document_url` gives the
-    ITI-68 URL of an entry in the repository `repository_unique_id`, which takes the submission.
+    ITI-68 URL of an entry in the repository `repository_unique_id`, which takes the submission. `source_id`
+    is the sourceId of SubmissionSets that are made here.
     """
 
     terminology: Terminology
@@ -73,6 +74,7 @@ class ProvideContext:
     patient_reference: Callable[[Cx], Json]
     document_url: Callable[[DocumentEntry], str]
     repository_unique_id: str | None = None
+    source_id: str = "2.25.0"
     max_bytes: int = 256 * 1024 * 1024
 
 
@@ -107,7 +109,7 @@ class OpenedBundle:
     """A Bundle that is FHIR and whose entries were looked at one by one.
 
     `outside` are references to other servers, `updates` the entryUUIDs of Folders that the Bundle adds to;
-    what they lead to is wanted for `read`. `size` is that of the request body in bytes.
+    what they lead to is wanted for `read`. `size` is that of the request in bytes.
     """
 
     index: BundleIndex
@@ -148,15 +150,31 @@ def open_provide_bundle(raw: bytes, context: ProvideContext, wire_format: FhirFo
     index = BundleIndex(read_entries(bundle), context.base_url)
     contents = decode_binaries(index, findings) | serialise_documents(raw, wire_format, index)
     findings.raise_errors(400)
-    level = check_bundle(bundle, index, findings)
     digest = content_digest(bundle.get("entry") or (), index.entries, contents)
+    size = len(raw)
+    return open_entries(bundle, index, contents, context, digest=digest, wire_format=wire_format, size=size)
+
+
+def open_entries(
+    bundle: Json,
+    index: BundleIndex,
+    contents: Mapping[int, bytes],
+    context: ProvideContext,
+    *,
+    digest: str,
+    wire_format: FhirFormat,
+    size: int,
+) -> OpenedBundle:
+    """Look at the entries of a Bundle that is FHIR; `contents` are its documents by position."""
+    findings = Findings()
+    level = check_bundle(bundle, index, findings)
     outside: tuple[OutsideReference, ...] = ()
     if not level.contained_only:
         contain_patient_entries(index)
         outside = outside_references(index)
     attachments = AttachmentReader(index, contents, wire_format, findings)
     updates = updated_folders(index)
-    return OpenedBundle(index, attachments, context, findings, digest, outside, updates, len(raw))
+    return OpenedBundle(index, attachments, context, findings, digest, outside, updates, size)
 
 
 def read_provide_bundle(

@@ -1,4 +1,5 @@
-"""Provide Document Bundle (ITI-65) carried out as Provide and Register Document Set-b (ITI-41).
+"""Provide Document Bundle (ITI-65) and Simplified Publish (ITI-105) carried out as Provide and Register
+Document Set-b (ITI-41).
 
 A publish is idempotent. Ids are derived from the content of the Bundle, so a repeat makes the same
 submission; the correlation store makes clients that repeat at once wait for each other, and where it is
@@ -7,17 +8,20 @@ there (IHE MHD 4.2.4 3.65.4.1.3; ITI TF-2 3.41).
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import orjson
 import structlog
+from msgspec.structs import replace
 
 from gateway.clients.outside_resources import OutsideResources
 from gateway.clients.registry import DocumentRegistry
 from gateway.clients.repository import DocumentRepository, OutgoingDocument
 from gateway.correlation.idempotency import Done, Fresh, IdempotencyStore, InProgress
 from gateway.fhir.datatypes import Json
+from gateway.fhir.document_reference import WriteContext, document_reference_json
+from gateway.fhir.error_table import known_code
 from gateway.fhir.formats import FhirFormat
 from gateway.fhir.issues import Issue, OutcomeError
 from gateway.fhir.outcome import issues_of_warnings, outcome_of_failure
@@ -25,12 +29,16 @@ from gateway.fhir.provide_bundle import OpenedBundle, ProvideBundle, ProvideCont
 from gateway.fhir.provide_bundle_folders import state_of
 from gateway.fhir.provide_bundle_references import Unreachable, linked_urls, urls_to_fetch
 from gateway.fhir.provide_response import write_provide_response
+from gateway.fhir.simplified_publish import open_simplified_publish
 from gateway.model import RegistryError, RegistryFailure
 from gateway.model.errors import PeerError
 from gateway.model.query import ANY_DOCUMENT, GetFolderAndContents, GetSubmissionSetAndContents
 
 _READ_IN_THREAD = 64 * 1024
 """Bodies above this are parsed, decoded and hashed outside the event loop."""
+
+Opener = Callable[[bytes, ProvideContext, FhirFormat], OpenedBundle]
+WriteAnswer = Callable[[ProvideBundle, Sequence[Issue]], bytes]
 
 log = structlog.get_logger()
 
@@ -54,13 +62,14 @@ class PublishPeers:
 
 
 class Publisher:
-    """The use case of ITI-65."""
+    """The use case of ITI-65 and ITI-105."""
 
     def __init__(
         self,
         peers: PublishPeers,
         idempotency: IdempotencyStore,
         context: ProvideContext,
+        write_context: WriteContext,
         lifetimes: PublishLifetimes,
     ) -> None:
         self._registry = peers.registry
@@ -68,6 +77,7 @@ class Publisher:
         self._outside = peers.outside
         self._idempotency = idempotency
         self._context = context
+        self._write_context = write_context
         self._lifetimes = lifetimes
         # more threads would only make the event loop wait longer for the interpreter
         self._reading = asyncio.Semaphore(1)
@@ -79,23 +89,44 @@ class Publisher:
         Raises OutcomeError for a Bundle that breaks a rule, RegistryFailure and PeerError for what the
         domain behind says; nothing is stored then, or the error says that the outcome is unknown.
         """
-        opened = await self._open(raw, wire_format)
+        return await self._publish(await self._open(open_provide_bundle, raw, wire_format), self._response)
+
+    async def publish_document(self, raw: bytes, wire_format: FhirFormat = FhirFormat.JSON) -> bytes:
+        """Store a DocumentReference with its document inside (ITI-105) and return it as it is then, as JSON.
+
+        Raises the same as `publish`.
+        """
+        opened = await self._open(open_simplified_publish, raw, wire_format)
+        return await self._publish(opened, self._document_reference)
+
+    def _response(self, bundle: ProvideBundle, warnings: Sequence[Issue]) -> bytes:
+        return orjson.dumps(write_provide_response(bundle, self._context, warnings))
+
+    def _document_reference(self, bundle: ProvideBundle, warnings: Sequence[Issue]) -> bytes:
+        if warnings:
+            # a DocumentReference has no place for them
+            log.warning("publish.warnings", codes=[known_code(w.details_code or "") for w in warnings])
+        (entry,) = bundle.submission.entries
+        stored = replace(entry, repository_unique_id=self._context.repository_unique_id)
+        return document_reference_json(stored, self._write_context, bundle.submission.associations)
+
+    async def _publish(self, opened: OpenedBundle, answer: WriteAnswer) -> bytes:
         # what others hold may have changed since a Bundle was stored; its repeat must not depend on that
         bundle = None if opened.asks_others else await self._complete(opened)
         begun = await self._begin(opened.digest)
         if isinstance(begun, Done):
             return begun.response
         # a client that goes away must not leave a submission half sent, nor its outcome unrecorded
-        task = asyncio.create_task(self._store(opened, bundle, begun))
+        task = asyncio.create_task(self._store(opened, bundle, begun, answer))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         return await asyncio.shield(task)
 
-    async def _open(self, raw: bytes, wire_format: FhirFormat) -> OpenedBundle:
+    async def _open(self, opener: Opener, raw: bytes, wire_format: FhirFormat) -> OpenedBundle:
         if len(raw) <= _READ_IN_THREAD:
-            return open_provide_bundle(raw, self._context, wire_format)
+            return opener(raw, self._context, wire_format)
         async with self._reading:
-            return await asyncio.to_thread(open_provide_bundle, raw, self._context, wire_format)
+            return await asyncio.to_thread(opener, raw, self._context, wire_format)
 
     async def _complete(self, opened: OpenedBundle) -> ProvideBundle:
         """The submission, with what it refers to at other servers and the Folders that it adds to."""
@@ -140,13 +171,14 @@ class Publisher:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
-    async def _store(self, opened: OpenedBundle, bundle: ProvideBundle | None, claim: Fresh) -> bytes:
+    async def _store(
+        self, opened: OpenedBundle, bundle: ProvideBundle | None, claim: Fresh, write: WriteAnswer
+    ) -> bytes:
         try:
             async with self._idempotency.renewing(claim, self._lifetimes.lock):
                 bundle = bundle or await self._complete(opened)
                 warnings = await self._submit(bundle)
-            response = write_provide_response(bundle, self._context, issues_of_warnings(warnings, "ITI-41"))
-            answer = orjson.dumps(response)
+            answer = write(bundle, issues_of_warnings(warnings, "ITI-41"))
         except BaseException:
             await self._idempotency.abandon(claim)
             raise

@@ -36,6 +36,7 @@ class UseCases:
     retriever: Retriever
     reader: Reader
     capability_statement: Callable[[], bytes]
+    base_url: str
 
 
 class MhdRoutes:
@@ -51,6 +52,7 @@ class MhdRoutes:
             web.get(f"{base_path}/metadata", self.metadata),
             web.post(base_path or "/", self.provide_bundle),
             web.post(f"{base_path}/", self.provide_bundle),
+            web.post(f"{base_path}/DocumentReference", self.publish_document),
             web.get(f"{base_path}/DocumentReference", self.search),
             web.post(f"{base_path}/DocumentReference/_search", self.search),
             web.get(f"{base_path}/DocumentReference/{{id}}", self.read_document_reference),
@@ -74,6 +76,15 @@ class MhdRoutes:
         async with self._admission.read(body_chunks(request), request.content_length) as body:
             answer = await self._use.publisher.publish(body, wire_format)
         return await respond(request, answer)
+
+    async def publish_document(self, request: web.Request) -> web.Response:
+        """ITI-105."""
+        negotiate(request)
+        wire_format = body_format(request)
+        async with self._admission.read(body_chunks(request), request.content_length) as body:
+            resource = await self._use.publisher.publish_document(body, wire_format)
+        location = f"{self._use.base_url}/DocumentReference/{orjson.loads(resource)['id']}"
+        return await respond(request, resource, status=201, headers={"Location": location})
 
     async def search(self, request: web.Request) -> web.Response:
         """ITI-67, with GET and with POST `_search`."""
