@@ -18,6 +18,7 @@ INTERACTIONS = {
     ("GET", "/fhir/List"): ("List", "search-type"),
     ("POST", "/fhir/List/_search"): ("List", "search-type"),
     ("GET", "/fhir/List/{id}"): ("List", "read"),
+    ("GET", "/fhir/Binary/{id}"): ("Binary", "read"),
     ("GET", "/fhir/Patient/{id}"): ("Patient", "read"),
 }
 NO_INTERACTIONS = {"/fhir/metadata", "/fhir/", "/fhir/content/{token}"}

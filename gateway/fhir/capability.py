@@ -102,7 +102,10 @@ SUPPORTED: tuple[SupportedRow, ...] = (
         "ITI-67 Find Document References", "Target Communities", Level.NO, "targetCommunityIdList is refused"
     ),
     SupportedRow(
-        "ITI-68 Retrieve Document", "XDS on FHIR", Level.YES, "streamed from ITI-43; HEAD, ETag and Range"
+        "ITI-68 Retrieve Document",
+        "XDS on FHIR",
+        Level.YES,
+        "streamed from ITI-43; HEAD, ETag and Range; also by Binary/[id of the DocumentReference]",
     ),
     SupportedRow(
         "ITI-105 Simplified Publish",
@@ -202,7 +205,7 @@ def _rest() -> dict[str, Any]:
             "description": "No authorisation of its own: it has to stand behind one. IHE recommends ATNA and "
             "encourages IUA or SMART."
         },
-        "resource": [_document_reference(), _list(), _patient()],
+        "resource": [_document_reference(), _list(), _patient(), _binary()],
         "interaction": [{"code": "transaction", "documentation": ", ".join(MetadataLevel)}],
     }
 
@@ -238,6 +241,15 @@ def _patient() -> dict[str, Any]:
     return {
         "type": "Patient",
         "documentation": "Stands for an identifier of the affinity domain; has no demographics.",
+        "interaction": [{"code": "read"}],
+    }
+
+
+def _binary() -> dict[str, Any]:
+    return {
+        "type": "Binary",
+        "documentation": "The document of the DocumentReference with the same id: as Binary where Accept "
+        "names a FHIR format, else as it is.",
         "interaction": [{"code": "read"}],
     }
 

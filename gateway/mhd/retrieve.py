@@ -6,12 +6,13 @@ document for a complete one (IHE MHD 4.2.4 2:3.68; ITI TF-2 3.43).
 """
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Literal
 
 from gateway.clients.registry import DocumentRegistry
 from gateway.clients.repository import DocumentRepository
+from gateway.fhir.document_reference import entry_uuid_of
 from gateway.fhir.issues import OutcomeError, fail
 from gateway.mhd.conditions import ByteRange, UnsatisfiableRange, accepts, none_match, parse_range
 from gateway.mhd.stream_digest import StreamDigest
@@ -90,25 +91,37 @@ class Retriever:
         """Answer a HEAD request from the registry, without moving the document."""
         key = self._key(token)
         self._negotiate(key, conditions)
-        await self._check_registered(key)
+        await self._check_registered(key.entry_uuid)
         status = 304 if none_match(conditions.if_none_match, _etag(key)) else 200
         return Retrieval(status, key.mime_type or _DEFAULT_TYPE, _etag(key), _size(key), None, None)
 
-    @asynccontextmanager
-    async def retrieve(self, token: str, conditions: Conditions) -> AsyncIterator[Retrieval]:
-        """Open the document. Leaving the context ends the repository's answer.
+    def retrieve(self, token: str, conditions: Conditions) -> AbstractAsyncContextManager[Retrieval]:
+        """Open the document of an ITI-68 URL. Leaving the context ends the repository's answer.
 
         Raises OutcomeError 404, 406, 410 and 416, RegistryFailure and PeerError.
         """
-        key = self._key(token)
+        return self._retrieve(self._key(token), conditions)
+
+    @asynccontextmanager
+    async def retrieve_binary(self, logical_id: str, conditions: Conditions) -> AsyncIterator[Retrieval]:
+        """The same for the document whose DocumentReference has this id."""
+        entry_uuid = entry_uuid_of(logical_id)
+        if entry_uuid is None:
+            raise fail(404, "not-found", "No Binary with this id; it is that of a DocumentReference.")
+        entry = await self._check_registered(entry_uuid)
+        async with self._retrieve(DocumentKey.of(entry), conditions) as found:
+            yield found
+
+    @asynccontextmanager
+    async def _retrieve(self, key: DocumentKey, conditions: Conditions) -> AsyncIterator[Retrieval]:
         self._negotiate(key, conditions)
         etag = _etag(key)
         if none_match(conditions.if_none_match, etag):
-            await self._check_registered(key)
+            await self._check_registered(key.entry_uuid)
             yield Retrieval(304, key.mime_type or _DEFAULT_TYPE, etag, _size(key), None, None)
             return
         if self._policy.deprecated == "gone":
-            await self._check_registered(key)
+            await self._check_registered(key.entry_uuid)
         wanted = self._range(key, conditions)
         repository, request = self._route(key)
         try:
@@ -176,15 +189,15 @@ class Retriever:
     async def _explain_missing(self, key: DocumentKey) -> None:
         """The repository holds no such document: 410 where the registry says that it was superseded."""
         try:
-            entry = await self._check_registered(key)
+            entry = await self._check_registered(key.entry_uuid)
         except (PeerError, RegistryFailure):
             return
         if entry.status is AvailabilityStatus.DEPRECATED:
             raise _superseded()
 
-    async def _check_registered(self, key: DocumentKey) -> DocumentEntry:
+    async def _check_registered(self, entry_uuid: str) -> DocumentEntry:
         """The registry's entry of the document. Raises OutcomeError 404 or 410."""
-        found = await self._registry.query(GetDocuments(entry_uuids=(key.entry_uuid,)))
+        found = await self._registry.query(GetDocuments(entry_uuids=(entry_uuid,)))
         entry = next(iter(found.entries), None)
         if entry is None:
             raise fail(

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from gateway.fhir.issues import fail
 from gateway.mhd.admission import Admission
+from gateway.mhd.binary import binary_resource, wants_resource
 from gateway.mhd.find import Finder
 from gateway.mhd.find_lists import ListFinder
 from gateway.mhd.negotiation import body_chunks, body_format, negotiate, respond
@@ -60,6 +61,7 @@ class MhdRoutes:
             web.post(f"{base_path}/List/_search", self.search_lists),
             web.get(f"{base_path}/List/{{id}}", self.read_list),
             web.get(f"{base_path}/Patient/{{id}}", self.read_patient),
+            web.get(f"{base_path}/Binary/{{id}}", self.read_binary, allow_head=False),
             web.get(f"{base_path}/content/{{token}}", self.retrieve, allow_head=False),
             web.head(f"{base_path}/content/{{token}}", self.describe),
         ]
@@ -123,21 +125,37 @@ class MhdRoutes:
     async def retrieve(self, request: web.Request) -> web.StreamResponse:
         """ITI-68."""
         async with self._use.retriever.retrieve(request.match_info["token"], _conditions(request)) as found:
-            if found.chunks is None:
-                return web.Response(status=found.status, headers=_document_headers(found))
-            response = web.StreamResponse(status=found.status, headers=_document_headers(found))
-            if found.length is not None:
-                response.content_length = found.length
-            await response.prepare(request)
-            try:
-                async for chunk in found.chunks:
-                    await response.write(chunk)
-                await response.write_eof()
-            except ConnectionResetError:
-                log.info("retrieve.client_gone")
-            except Exception as error:
-                _cut_off(request, error)
-            return response
+            return await _stream(request, found)
+
+    async def read_binary(self, request: web.Request) -> web.StreamResponse:
+        """Read of one Binary: the resource where a FHIR format is asked for, else the document itself."""
+        logical_id = request.match_info["id"]
+        if not wants_resource(request):
+            opened = self._use.retriever.retrieve_binary(logical_id, _conditions(request))
+            async with opened as found:
+                return await _stream(request, found)
+        negotiate(request)
+        async with self._use.retriever.retrieve_binary(logical_id, Conditions()) as found:
+            return await respond(request, await binary_resource(logical_id, found))
+
+
+async def _stream(request: web.Request, found: Retrieval) -> web.StreamResponse:
+    """The document as it comes, in constant memory."""
+    if found.chunks is None:
+        return web.Response(status=found.status, headers=_document_headers(found))
+    response = web.StreamResponse(status=found.status, headers=_document_headers(found))
+    if found.length is not None:
+        response.content_length = found.length
+    await response.prepare(request)
+    try:
+        async for chunk in found.chunks:
+            await response.write(chunk)
+        await response.write_eof()
+    except ConnectionResetError:
+        log.info("retrieve.client_gone")
+    except Exception as error:
+        _cut_off(request, error)
+    return response
 
 
 async def _search(request: web.Request, finder: Finder | ListFinder) -> web.Response:

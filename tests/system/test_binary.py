@@ -1,0 +1,70 @@
+"""Binary/[id] over sockets: the resource for FHIR formats, the document itself for all others."""
+
+import uuid
+from base64 import b64decode
+
+import pytest
+
+from gateway.demo.bundles import provide_bundle
+from gateway.fhir.xml_reader import read_xml
+from tests.system.documents import a_document, a_patient
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+CONTENT = b"\r\nthe document\0"
+
+
+async def published(stack, content=CONTENT):
+    patient = a_patient()
+    status, answer = await stack.publish(provide_bundle([a_document(content=content)], patient=patient))
+    assert status == 200, answer
+    return answer["entry"][1]["response"]["location"].rpartition("/")[2]
+
+
+async def get(stack, name, **headers):
+    headers = {key.replace("_", "-"): value for key, value in headers.items()}
+    async with stack.session.get(f"{stack.base_url}/Binary/{name}", headers=headers) as answer:
+        return answer.status, answer.headers, await answer.read()
+
+
+@pytest.mark.parametrize("accept", ["*/*", "text/plain", "text/*", "application/pdf, text/plain;q=0.5"])
+async def test_the_document_itself(stack, accept):
+    status, headers, body = await get(stack, await published(stack), Accept=accept)
+    assert (status, headers["Content-Type"], body) == (200, "text/plain", CONTENT)
+    assert headers["Content-Length"] == str(len(CONTENT))
+
+
+async def test_a_part_of_the_document(stack):
+    status, _, body = await get(stack, await published(stack), Range="bytes=2-4")
+    assert (status, body) == (206, b"the")
+
+
+@pytest.mark.parametrize("accept", ["application/fhir+json", "text/html, application/fhir+json;q=0.9"])
+async def test_the_resource_in_json(stack, accept):
+    name = await published(stack)
+    async with stack.session.get(f"{stack.base_url}/Binary/{name}", headers={"Accept": accept}) as answer:
+        resource = await answer.json(content_type="application/fhir+json")
+    assert (resource["id"], resource["contentType"]) == (name, "text/plain")
+    assert b64decode(resource["data"]) == CONTENT
+
+
+async def test_the_resource_in_xml(stack):
+    name = await published(stack)
+    _, headers, body = await get(stack, name, Accept="application/fhir+xml")
+    assert headers["Content-Type"].startswith("application/fhir+xml")
+    assert b64decode(read_xml(body)["data"]) == CONTENT
+    status, by_name = await stack.get(f"Binary/{name}", _format="json")
+    assert (status, by_name["resourceType"]) == (200, "Binary")
+
+
+async def test_a_type_that_the_document_is_not(stack):
+    status, _, _ = await get(stack, await published(stack), Accept="application/pdf")
+    assert status == 406
+
+
+@pytest.mark.parametrize("name", [str(uuid.uuid4()), "no-such-id"])
+@pytest.mark.parametrize("accept", ["*/*", "application/fhir+json"])
+async def test_no_such_document(stack, name, accept):
+    async with stack.session.get(f"{stack.base_url}/Binary/{name}", headers={"Accept": accept}) as answer:
+        assert answer.status == 404
+        assert (await answer.json(content_type=None))["resourceType"] == "OperationOutcome"
