@@ -19,6 +19,7 @@ from gateway.demo.walk_formats import FormatWalk
 from gateway.demo.walk_lists import LIST_PARAMETERS, ListWalk
 from gateway.demo.walk_publish import REPLACED, PublishWalk, make_samples
 from gateway.demo.walk_retrieve import RetrieveWalk
+from gateway.demo.walk_simplified import SimplifiedWalk
 
 _SECONDS_PER_REQUEST = 60
 
@@ -69,6 +70,7 @@ async def _check(base_url: str, out: Callable[[str], object]) -> int:
         await FindWalk(client, samples, publish.locations).run(walk)
         await ListWalk(client, samples).run(walk)
         await FormatWalk(client, samples).run(walk)
+        await SimplifiedWalk(client, samples).run(walk)
         await publish.run_replacement(walk)
         await retrieve.run_after_replacement(walk, (REPLACED,))
     out(walk.summary())
