@@ -79,9 +79,9 @@ def errors(made, served=SERVED):
         codes.PROFILE_MINIMAL_BUNDLE,
         codes.PROFILE_UNCONTAINED_BUNDLE,
         codes.PROFILE_MINIMAL_BUNDLE.replace("https:", "http:") + "|4.2.3",
-        *codes.LEGACY_MINIMAL_BUNDLES,
-        *codes.LEGACY_UNCONTAINED_BUNDLES,
-        *codes.LEGACY_COMPREHENSIVE_BUNDLES,
+        *sorted(codes.LEGACY_MINIMAL_BUNDLES),
+        *sorted(codes.LEGACY_UNCONTAINED_BUNDLES),
+        *sorted(codes.LEGACY_COMPREHENSIVE_BUNDLES),
     ],
 )
 def test_every_profile_is_taken_where_it_has_what_xds_requires(profile):
