@@ -18,17 +18,15 @@ from gateway.fhir.provide_bundle_entries import BundleIndex, EntryKind, RequestE
 from gateway.fhir.validation import validate_resource
 from gateway.model import codes
 
-_TARGETS: Final = frozenset(
-    {
-        "Device",
-        "Location",
-        "Organization",
-        "Patient",
-        "Practitioner",
-        "PractitionerRole",
-        "RelatedPerson",
-        "Group",
-    }
+_TARGETS: Final = (
+    "Device",
+    "Location",
+    "Organization",
+    "Patient",
+    "Practitioner",
+    "PractitionerRole",
+    "RelatedPerson",
+    "Group",
 )
 _ROLE_LINKS: Final = ("practitioner", "organization")
 _OUTSIDE: Final = ("https://", "http://")

@@ -177,6 +177,7 @@ def test_a_display_stands_for_a_target_that_is_not_there():
         {"resourceType": "Observation", "status": "final", "code": {"text": "x"}},
         {"resourceType": "PractitionerRole", "practitioner": "Practitioner/1"},
         {"resourceType": "Practitioner", "unknown": True},
+        {"resourceType": {"a": 1}},
     ],
 )
 def test_a_target_of_another_kind_or_that_is_not_fhir(answer):
