@@ -18,6 +18,7 @@ from gateway.clients.repository import DocumentRepository
 from gateway.correlation.connection import RedisClient, RedisOptions, connect
 from gateway.correlation.embedded import EmbeddedRedis, EmbeddedRedisError, EmbeddedRedisInUse
 from gateway.correlation.idempotency import IdempotencyStore
+from gateway.correlation.lookups import DocumentLookup
 from gateway.correlation.snapshots import SnapshotStore
 from gateway.correlation.store import CorrelationStore
 from gateway.fhir.capability import write_capability_statement
@@ -203,8 +204,9 @@ def use_cases(settings: Settings, parts: Parts, base_url: str) -> UseCases:
         retriever=Retriever(
             registry,
             repositories,
-            tokens,
-            RetrievePolicy(settings.retrieve.deprecated, settings.retrieve.verify_sha1_up_to),
+            tokens=tokens,
+            lookup=DocumentLookup(parts.store, settings.lifetimes.lookup),
+            policy=RetrievePolicy(settings.retrieve.deprecated, settings.retrieve.verify_sha1_up_to),
         ),
         reader=Reader(registry, patient_ids, write_context),
         capability_statement=lambda: write_capability_statement(base_url),

@@ -141,6 +141,7 @@ class LifetimeSettings(_Section):
     snapshot: Seconds = 900.0
     idempotency: Seconds = 86_400.0
     publish_lock: Seconds = 10.0
+    lookup: Seconds = 3_600.0
 
 
 class TerminologySettings(_Section):

@@ -30,6 +30,7 @@ T = TypeVar("T")
 LOST: Final = (
     "page links: the search is made again for each page",
     "idempotent publish across replicas: repeats are recognised by this process and by the registry",
+    "look-ups: the registry is asked each time",
 )
 """What is missing while Redis is away, for operators."""
 

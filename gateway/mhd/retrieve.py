@@ -12,6 +12,7 @@ from typing import Literal
 
 from gateway.clients.registry import DocumentRegistry
 from gateway.clients.repository import DocumentRepository
+from gateway.correlation.lookups import DocumentLookup
 from gateway.fhir.document_reference import entry_uuid_of
 from gateway.fhir.issues import OutcomeError, fail
 from gateway.mhd.conditions import ByteRange, UnsatisfiableRange, accepts, none_match, parse_range
@@ -79,12 +80,15 @@ class Retriever:
         self,
         registry: DocumentRegistry,
         repositories: Mapping[str, DocumentRepository],
+        *,
         tokens: DocumentTokens,
+        lookup: DocumentLookup,
         policy: RetrievePolicy,
     ) -> None:
         self._registry = registry
         self._repositories = repositories
         self._tokens = tokens
+        self._lookup = lookup
         self._policy = policy
 
     async def describe(self, token: str, conditions: Conditions) -> Retrieval:
@@ -108,8 +112,11 @@ class Retriever:
         entry_uuid = entry_uuid_of(logical_id)
         if entry_uuid is None:
             raise fail(404, "not-found", "No Binary with this id; it is that of a DocumentReference.")
-        entry = await self._check_registered(entry_uuid)
-        async with self._retrieve(DocumentKey.of(entry), conditions) as found:
+        key = await self._lookup.find(entry_uuid)
+        if key is None:
+            key = DocumentKey.of(await self._check_registered(entry_uuid))
+            await self._lookup.remember(key)
+        async with self._retrieve(key, conditions) as found:
             yield found
 
     @asynccontextmanager

@@ -45,7 +45,11 @@ async def received(chunks, *, size=SIZE, sha1=SHA1, up_to=100, **changes):
         **{"mime_type": "text/plain", "size": size, "hash": sha1, **changes},
     )
     retriever = Retriever(
-        None, {"2.999.10": Repository(chunks)}, TOKENS, RetrievePolicy(verify_sha1_up_to=up_to)
+        None,
+        {"2.999.10": Repository(chunks)},
+        tokens=TOKENS,
+        lookup=None,
+        policy=RetrievePolicy(verify_sha1_up_to=up_to),
     )
     got = []
     async with retriever.retrieve(TOKENS.write(key), Conditions()) as found:

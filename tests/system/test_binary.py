@@ -67,3 +67,11 @@ async def test_no_such_document(stack, name, accept):
     async with stack.session.get(f"{stack.base_url}/Binary/{name}", headers={"Accept": accept}) as answer:
         assert answer.status == 404
         assert (await answer.json(content_type=None))["resourceType"] == "OperationOutcome"
+
+
+async def test_the_registry_is_asked_once_where_a_document_lies(stack):
+    name = await published(stack)
+    stack.soap_calls.clear()
+    for _ in range(3):
+        assert (await get(stack, name))[0] == 200
+    assert dict(stack.soap_calls) == {"/xds/registry": 1, "/xds/repository": 3}
