@@ -147,7 +147,7 @@ SUPPORTED: tuple[SupportedRow, ...] = (
         Level.YES,
         "atomic and durable; no On-Demand documents, no metadata update",
     ),
-    SupportedRow("ITI-57, ITI-61, ITI-62, ITI-86", "-", Level.NO, "in the contract only"),
+    SupportedRow("ITI-57, ITI-61, ITI-62, ITI-86", "-", Level.NO, ""),
     SupportedRow("ITI-38, ITI-39 Cross Gateway", "-", Level.NO, "one community only"),
     SupportedRow("SOAP", "MTOM/XOP", Level.YES, "streamed both ways; plain SOAP answers are read too"),
     SupportedRow("SOAP", "WS-Addressing", Level.YES, "synchronous; request and response headers, faults"),
