@@ -99,11 +99,16 @@ async def site(app: web.Application) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def running_stack(
-    folder: Path, *, peers: dict[str, Any] | None = None, **overrides: Any
+    folder: Path,
+    *,
+    peers: dict[str, Any] | None = None,
+    community: str | None = None,
+    **overrides: Any,
 ) -> AsyncIterator[Stack]:
     """Affinity domain and gateway in this process; state below `folder`.
 
-    `peers` are settings of the registry and the repository alike, `overrides` other settings.
+    `peers` are settings of the registry and the repository alike, `overrides` other settings. `community` is
+    the homeCommunityId that the registry puts on what it returns.
     """
     calls: Counter[str] = Counter()
     holder: list[Stack] = []
@@ -119,7 +124,9 @@ async def running_stack(
         return await handler(request)
 
     affinity = create_affinity(
-        AffinityOptions(state_dir=folder / "affinity", repository_unique_id=REPOSITORY)
+        AffinityOptions(
+            state_dir=folder / "affinity", repository_unique_id=REPOSITORY, home_community_id=community
+        )
     )
     affinity.middlewares.insert(0, observe)
     async with site(affinity) as domain:
