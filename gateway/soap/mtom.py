@@ -17,8 +17,16 @@ import pybase64
 from lxml.etree import _Element
 
 from gateway.model.codes import NS_XOP
+from gateway.multipart import (
+    DEFAULT_LIMITS,
+    BodyPart,
+    MediaType,
+    MultipartError,
+    MultipartLimits,
+    MultipartReader,
+    parse_media_type,
+)
 from gateway.safe_xml import MessageError, MessageTooLarge, XmlFeeder
-from gateway.soap.multipart import DEFAULT_LIMITS, BodyPart, MultipartError, MultipartLimits, MultipartReader
 
 INCLUDE: Final = f"{{{NS_XOP}}}Include"
 SOAP_MEDIA_TYPE: Final = "application/soap+xml"
@@ -30,8 +38,6 @@ _CHUNK: Final = 256 * 1024
 _PARSED_AT_ONCE: Final = 64 * 1024
 """Bytes of XML parsed before other requests get their turn: about 0.4 ms of work."""
 
-_PARAMETER = re.compile(r';\s*([^\s=;"]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;]*))')
-
 
 class MtomError(MessageError):
     """The parts of a message do not fit together."""
@@ -42,31 +48,12 @@ class NotSoap(MessageError):
 
 
 @dataclass(frozen=True, slots=True)
-class MediaType:
-    """`name` such as `multipart/related` in lower case; parameters by lower-case name."""
-
-    name: str
-    parameters: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
 class MessageLimits:
     """Bounds in bytes: of the envelope, and of parts that come before it and have to be kept meanwhile."""
 
     envelope: int = 64 * 1024 * 1024
     before_root: int = 1024 * 1024 * 1024
     multipart: MultipartLimits = DEFAULT_LIMITS
-
-
-def parse_media_type(value: str | None) -> MediaType:
-    """Read a Content-Type value; parameters may be quoted or not and in any order and case."""
-    name, semicolon, rest = (value or "").partition(";")
-    parameters: dict[str, str] = {}
-    for match in _PARAMETER.finditer(semicolon + rest):
-        quoted, bare = match[2], match[3]
-        text = re.sub(r"\\(.)", r"\1", quoted) if quoted is not None else bare.strip()
-        parameters.setdefault(match[1].lower(), text)
-    return MediaType(name.strip().lower(), parameters)
 
 
 def cid_of_href(href: str) -> str:

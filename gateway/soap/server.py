@@ -18,6 +18,7 @@ from lxml import etree
 from lxml.etree import _Element
 
 from gateway.model.codes import NS_WSA
+from gateway.multipart import parse_media_type
 from gateway.safe_xml import MessageError
 from gateway.soap.contract import Contract, Packaging, Transaction
 from gateway.soap.envelope import (
@@ -30,7 +31,7 @@ from gateway.soap.envelope import (
     write_fault,
 )
 from gateway.soap.exchange import bounded
-from gateway.soap.mtom import MULTIPART_RELATED, MessageLimits, NotSoap, parse_media_type, read_message
+from gateway.soap.mtom import MULTIPART_RELATED, MessageLimits, NotSoap, read_message
 from gateway.soap.outgoing import Attachment, OutgoingMessage, inline_message, mtom_message, simple_message
 from gateway.soap.spool import RequestSpool, SpoolArea, SpooledPart
 

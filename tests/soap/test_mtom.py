@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
+from gateway.multipart import parse_media_type
 from gateway.soap.mtom import (
     MtomError,
     cid_of_href,
     href_of_cid,
     included_ids,
     inline_contents,
-    parse_media_type,
 )
 from gateway.soap.outgoing import Attachment, OutgoingMessage, inline_message, mtom_message
 

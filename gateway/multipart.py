@@ -1,10 +1,13 @@
 """Streaming reader of multipart bodies (RFC 2046 section 5.1) that never alters a byte of a part.
 
+MTOM messages and DICOMweb answers are both read with it.
+
 The delimiter is exactly CRLF--boundary: line feeds alone do not end a part, and nothing is stripped. A
 chunk of the source without any sign of a delimiter is passed on as it is, without a copy.
 """
 
 import binascii
+import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -17,9 +20,19 @@ _PASSED_AS_IS: Final = frozenset({"", "binary", "8bit", "7bit"})
 _CRLF: Final = b"\r\n"
 _NO_TEXT: Final = frozenset(range(32)) | {127}
 
+_PARAMETER = re.compile(r';\s*([^\s=;"]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;]*))')
+
 
 class MultipartError(MessageError):
     """The multipart framing is broken, cut short or beyond the limits."""
+
+
+@dataclass(frozen=True, slots=True)
+class MediaType:
+    """`name` such as `multipart/related` in lower case; parameters by lower-case name."""
+
+    name: str
+    parameters: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +223,17 @@ class MultipartReader:
             self._at += len(block) - before
             if len(block) >= self._limits.header:
                 raise MultipartError(f"the header of a part is larger than {self._limits.header} bytes")
+
+
+def parse_media_type(value: str | None) -> MediaType:
+    """Read a Content-Type value; parameters may be quoted or not and in any order and case."""
+    name, semicolon, rest = (value or "").partition(";")
+    parameters: dict[str, str] = {}
+    for match in _PARAMETER.finditer(semicolon + rest):
+        quoted, bare = match[2], match[3]
+        text = re.sub(r"\\(.)", r"\1", quoted) if quoted is not None else bare.strip()
+        parameters.setdefault(match[1].lower(), text)
+    return MediaType(name.strip().lower(), parameters)
 
 
 def parse_part_headers(block: bytes) -> dict[str, str]:

@@ -9,9 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from python_multipart.multipart import MultipartParser
 
-from gateway.soap.multipart import MultipartError, MultipartLimits, MultipartReader
-
-from .wire import part, related
+from gateway.multipart import MultipartError, MultipartLimits, MultipartReader
+from tests.soap.wire import part, related
 
 BOUNDARY = "bound=_1:x"
 
