@@ -142,7 +142,7 @@ def use_cases(settings: Settings, parts: Parts, base_url: str) -> UseCases:
     registry = DocumentRegistry(parts.soap, peer_of("registry", settings.registry))
     repositories = {
         r.unique_id: DocumentRepository(
-            parts.soap, contract, peer_of(f"repository {r.unique_id}", r), r.unique_id
+            parts.soap, contract, peer_of(f"repository {r.unique_id}", r), r.unique_id, r.quirks
         )
         for r in settings.repositories
     }

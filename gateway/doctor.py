@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 import aiohttp
 
 from gateway.app import StartError, StateInUse, key_ring, open_parts, peer_of
+from gateway.clients.quirks import Quirks
 from gateway.clients.registry import DocumentRegistry
 from gateway.clients.repository import DocumentRepository
 from gateway.model import DocumentRequest, RegistryFailure
@@ -71,15 +72,22 @@ async def _examine_redis(settings: Settings, findings: _Findings) -> None:
         findings.bad("redis", str(error).removeprefix("redis: "))
 
 
+def _tell_quirks(name: str, quirks: Quirks, findings: _Findings) -> None:
+    if active := ", ".join(quirks.active()):
+        findings.ok(f"{name} quirks", active)
+
+
 async def _examine_peers(settings: Settings, soap: SoapClient, findings: _Findings) -> None:
     registry = DocumentRegistry(soap, peer_of("registry", settings.registry))
     await _try("registry", "ITI-18", findings, lambda: _ask_registry(registry))
     await _check_wsdl("registry", settings.registry, findings)
     for each in settings.repositories:
         name = f"repository {each.unique_id}"
-        repository = DocumentRepository(soap, load_contract(), peer_of(name, each), each.unique_id)
+        peer = peer_of(name, each)
+        repository = DocumentRepository(soap, load_contract(), peer, each.unique_id, each.quirks)
         await _try(name, "ITI-43", findings, lambda r=repository: _ask_repository(r))  # type: ignore[misc]
         await _check_wsdl(name, each, findings)
+        _tell_quirks(name, each.quirks, findings)
 
 
 async def _ask_registry(registry: DocumentRegistry) -> None:

@@ -22,6 +22,7 @@ from pydantic_settings import (
 )
 from pydantic_settings import SettingsError as SourceError
 
+from gateway.clients.quirks import RepositoryQuirks
 from gateway.model.oids import bare_oid, is_oid
 
 CONFIG_VARIABLE = "GATEWAY_CONFIG"
@@ -107,6 +108,7 @@ class RepositorySettings(PeerSettings):
     """A document repository and the repositoryUniqueId that leads to it."""
 
     unique_id: Oid
+    quirks: RepositoryQuirks = RepositoryQuirks()
 
 
 class RedisSettings(_Section):

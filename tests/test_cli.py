@@ -187,6 +187,15 @@ async def test_doctor_finds_everything_well(tmp_path):
     ]
 
 
+async def test_doctor_tells_the_quirks_of_a_peer(tmp_path):
+    environment = settings_for(tmp_path, f"http://127.0.0.1:{free_port()}")
+    (repository,) = json.loads(environment["GATEWAY_REPOSITORIES"])
+    repository["quirks"] = {"documents_per_request": 1, "pieces_at_once": 4}
+    environment["GATEWAY_REPOSITORIES"] = json.dumps([repository])
+    _, output, _ = await doctor(**environment)
+    assert f"ok    repository {REPOSITORY} quirks: documents_per_request=1" in output
+
+
 async def test_doctor_names_each_peer_that_does_not_answer(tmp_path):
     redis = f"redis://127.0.0.1:{free_port()}"
     url = f"http://127.0.0.1:{free_port()}"

@@ -55,6 +55,14 @@ def test_a_secret_comes_from_its_file(monkeypatch, tmp_path):
             {"redis": {"url": "redis://a", "cluster": ["b:1"]}},
             "redis: set only one of url, sentinels and cluster",
         ),
+        (
+            {"repositories": [{**REPOSITORY, "quirks": {"documents_per_request": 0}}]},
+            "repositories.0.quirks.documents_per_request: ",
+        ),
+        (
+            {"repositories": [{**REPOSITORY, "quirks": {"documents": 1}}]},
+            "repositories.0.quirks.documents: is not a setting",
+        ),
         ({"bogus": 1}, "bogus: is not a setting"),
         ({"search": {"max_count": 0}}, "search.max_count: "),
     ],

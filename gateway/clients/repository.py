@@ -1,9 +1,15 @@
 """Document Repository as a peer: Provide and Register (ITI-41) and Retrieve Document Set (ITI-43)."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
+from lxml.etree import _Element
+
+from gateway.clients.document_sets import assign, refusal, refusals
+from gateway.clients.pieces import in_order, pieces_of
+from gateway.clients.quirks import RepositoryQuirks
 from gateway.ebxml.errors import MetadataError
 from gateway.ebxml.responses import read_registry_response
 from gateway.ebxml.retrieve import RetrieveAnswer, XopHref, read_retrieve_response
@@ -14,11 +20,10 @@ from gateway.model import (
     RegistryFailure,
     RegistryResponse,
     ResponseStatus,
-    Severity,
     Submission,
 )
-from gateway.model.errors import PeerProtocolError
-from gateway.soap.client import Attachment, Peer, SoapClient, StreamedReply
+from gateway.model.errors import PeerError, PeerProtocolError
+from gateway.soap.client import Attachment, Part, Peer, SoapClient, StreamedReply
 from gateway.soap.contract import Contract
 from gateway.soap.mtom import cid_of_href
 
@@ -40,12 +45,32 @@ class RetrievedDocument:
     chunks: AsyncIterator[bytes]
 
 
+@dataclass(frozen=True, slots=True)
+class WholeDocument:
+    """One small document, whole."""
+
+    header: DocumentHeader
+    content: bytes
+
+
+Outcome = WholeDocument | RegistryFailure | PeerError
+"""Of one document among several: the document, the peer's refusal of it, or why there is no answer."""
+
+
 class DocumentRepository:
     """One repository."""
 
-    def __init__(self, soap: SoapClient, contract: Contract, peer: Peer, unique_id: str) -> None:
+    def __init__(
+        self,
+        soap: SoapClient,
+        contract: Contract,
+        peer: Peer,
+        unique_id: str,
+        quirks: RepositoryQuirks | None = None,
+    ) -> None:
         self._soap = soap
         self._contract = contract
+        self._quirks = quirks or RepositoryQuirks()
         self.peer = peer
         self.unique_id = unique_id
 
@@ -91,32 +116,91 @@ class DocumentRepository:
         Raises RegistryFailure with the peer's errors where it holds no such document, PeerProtocolError
         where it answers neither document nor error.
         """
-        body = self._contract.build("ITI-43", DocumentRequest=[_request_fields(request)])
-        async with self._soap.open(self.peer, "ITI-43", body, retry=True) as reply:
-            try:
-                answer = read_retrieve_response(reply.body)
-            except MetadataError as error:
-                raise PeerProtocolError(self.peer.name, "ITI-43", error.context) from None
-            header, content = self._pick(answer, request)
-            if isinstance(content, bytes):
-                yield RetrievedDocument(header, _once(content))
+        async with self._soap.open(self.peer, "ITI-43", self._request([request]), retry=True) as reply:
+            answer = self._read(reply)
+            document = assign([request], answer.documents).get(request)
+            if document is None:
+                raise refusal(request, answer, (), self.peer.name)
+            if isinstance(document.content, bytes):
+                yield RetrievedDocument(document.header, _once(document.content))
             else:
-                yield RetrievedDocument(header, self._part(reply, content))
+                yield RetrievedDocument(document.header, self._part(reply, document.content))
 
-    def _pick(
-        self, answer: RetrieveAnswer, request: DocumentRequest
-    ) -> tuple[DocumentHeader, XopHref | bytes]:
-        """The DocumentResponse of the request; peers may send others with it, in any order."""
-        for same in (_exactly, _alike):
-            for document in answer.documents:
-                if same(document.header.document_unique_id, request.document_unique_id):
-                    return document.header, document.content
-        failed = any(error.severity is Severity.ERROR for error in answer.errors)
-        if failed or answer.status is ResponseStatus.FAILURE:
-            raise RegistryFailure(self.peer.name, "ITI-43", answer.errors)
-        raise PeerProtocolError(
-            self.peer.name, "ITI-43", "the answer holds neither the document nor an error"
-        )
+    async def retrieve_many(
+        self, requests: Iterable[DocumentRequest], *, max_bytes: int
+    ) -> AsyncGenerator[tuple[DocumentRequest, Outcome], None]:
+        """Retrieve small documents, each whole in memory, a few per request and a few requests at a time.
+
+        Gives every request once, in order, with its own outcome: what fails for one document or for one
+        request does not end the others. A document of more than `max_bytes` is a PeerProtocolError. Not
+        more than `documents_per_request * pieces_at_once` documents are held here. Close it (`aclosing`)
+        where it is left early.
+        """
+        sets = pieces_of(dict.fromkeys(requests), self._quirks.documents_per_request)
+        calls = (partial(self._retrieve_set, asked, max_bytes) for asked in sets)
+        found = in_order(calls, self._quirks.pieces_at_once)
+        try:
+            async for outcomes in found:
+                for request, outcome in outcomes.items():
+                    yield request, outcome
+        finally:
+            await found.aclose()
+
+    async def _retrieve_set(
+        self, asked: Sequence[DocumentRequest], max_bytes: int
+    ) -> dict[DocumentRequest, Outcome]:
+        """Outcomes of the documents of one request; after one that is too large the rest is asked again."""
+        outcomes: dict[DocumentRequest, Outcome] = {}
+        left = list(asked)
+        while left:
+            try:
+                await self._retrieve_some(left, max_bytes, outcomes)
+            except PeerError as error:
+                outcomes |= dict.fromkeys((r for r in left if r not in outcomes), error)
+            left = [request for request in left if request not in outcomes]
+        return {request: outcomes[request] for request in asked}
+
+    async def _retrieve_some(
+        self, asked: Sequence[DocumentRequest], max_bytes: int, outcomes: dict[DocumentRequest, Outcome]
+    ) -> None:
+        """Add what one request gives; it settles one of `asked` at least."""
+        async with self._soap.open(self.peer, "ITI-43", self._request(asked), retry=True) as reply:
+            answer = self._read(reply)
+            documents = assign(asked, answer.documents)
+            outcomes |= refusals(asked, documents, answer, self.peer.name)
+            awaited: dict[str, tuple[DocumentRequest, DocumentHeader]] = {}
+            for request, document in documents.items():
+                if isinstance(document.content, XopHref):
+                    awaited[cid_of_href(document.content)] = request, document.header
+                else:
+                    outcomes[request] = self._outcome(document.header, document.content, max_bytes)
+            async for part in reply.parts():
+                content = await _start_of(part, max_bytes)
+                if part.content_id in awaited:
+                    request, header = awaited.pop(part.content_id)
+                    outcomes[request] = self._outcome(header, content, max_bytes)
+                elif len(content) > max_bytes:
+                    raise PeerProtocolError(
+                        self.peer.name, "ITI-43", "the answer holds a large part that was not asked for"
+                    )
+                if len(content) > max_bytes:
+                    return
+
+    def _outcome(self, header: DocumentHeader, content: bytes, max_bytes: int) -> Outcome:
+        if len(content) > max_bytes:
+            return PeerProtocolError(
+                self.peer.name, "ITI-43", f"the document is larger than the {max_bytes} bytes that are taken"
+            )
+        return WholeDocument(header, content)
+
+    def _request(self, requests: Iterable[DocumentRequest]) -> _Element:
+        return self._contract.build("ITI-43", DocumentRequest=[_request_fields(r) for r in requests])
+
+    def _read(self, reply: StreamedReply) -> RetrieveAnswer:
+        try:
+            return read_retrieve_response(reply.body)
+        except MetadataError as error:
+            raise PeerProtocolError(self.peer.name, "ITI-43", error.context) from None
 
     async def _part(self, reply: StreamedReply, href: XopHref) -> AsyncIterator[bytes]:
         wanted = cid_of_href(href)
@@ -138,20 +222,14 @@ def _request_fields(request: DocumentRequest) -> dict[str, str]:
     return fields
 
 
-def _exactly(returned: str, asked: str) -> bool:
-    return returned == asked
-
-
-def _alike(returned: str, asked: str) -> bool:
-    """Peers return a uniqueId with or without URN prefix and brackets; compare what is left."""
-    return _bare(returned) == _bare(asked)
-
-
-def _bare(unique_id: str) -> str:
-    text = unique_id.strip().strip("<>{}").lower()
-    for prefix in ("urn:oid:", "urn:uuid:"):
-        text = text.removeprefix(prefix)
-    return text
+async def _start_of(part: Part, most: int) -> bytes:
+    """The content; where it is larger than `most`, a start that is larger too."""
+    content = bytearray()
+    async for chunk in part:
+        content += chunk
+        if len(content) > most:
+            break
+    return bytes(content)
 
 
 async def _once(content: bytes) -> AsyncIterator[bytes]:

@@ -133,7 +133,7 @@ SUPPORTED: tuple[SupportedRow, ...] = (
         "ITI-43 Retrieve Document Set",
         "client",
         Level.YES,
-        "several repositories by repositoryUniqueId, one document per request",
+        "several repositories by repositoryUniqueId; one document streamed, or sets of small ones",
     ),
     SupportedRow(
         "ITI-18 Registry Stored Query",
