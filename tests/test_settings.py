@@ -16,6 +16,9 @@ MINIMAL = {"registry": {"url": "http://127.0.0.1:1/xds/registry"}, "repositories
 def _no_settings_from_outside(monkeypatch):
     for name in [name for name in os.environ if name.startswith("GATEWAY_")]:
         monkeypatch.delenv(name)
+    # load_settings sets it, which is undone only where it was known before
+    monkeypatch.setenv("GATEWAY_CONFIG", "")
+    monkeypatch.delenv("GATEWAY_CONFIG")
 
 
 def test_the_example_settings_load(monkeypatch):
