@@ -1,0 +1,291 @@
+"""A DICOMweb archive as source of images: WADO-RS Retrieve (RAD-107; DICOM PS3.18 10.4).
+
+The URLs are made of the base in the settings (or of a Retrieve URL whose host is allowed) and of UIDs that
+have been checked; redirects are not followed, no cookie and no proxy of the environment is used.
+"""
+
+import asyncio
+import re
+import ssl
+from collections import deque
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from typing import Final, Self
+
+import aiohttp
+
+from gateway.dicom.part10 import NotDicom, identify
+from gateway.model.errors import (
+    PeerBusy,
+    PeerDisconnected,
+    PeerError,
+    PeerProtocolError,
+    PeerTimeout,
+    PeerUnreachable,
+)
+from gateway.model.images import ImageError, ImagePart, SeriesWanted
+from gateway.model.oids import is_oid
+from gateway.multipart import BodyPart, MultipartError, MultipartLimits, MultipartReader, parse_media_type
+from gateway.soap.resilience import AttemptFailed, Lane, Peer
+
+TRANSACTION: Final = "RAD-107"
+DICOM: Final = "application/dicom"
+MULTIPART: Final = "multipart/related"
+MISSING: Final = "missing"
+_READ_BUFFER: Final = 256 * 1024
+_LIMITS: Final = MultipartLimits(parts=1_000_000)
+_AHEAD: Final = 4
+"""Requests for single instances that are opened before their turn."""
+_UID_BOUNDS: Final = 64
+_JSON: Final = "application/dicom+json"
+
+
+class DicomWebClient:
+    """HTTP to DICOMweb archives. One per process; an async context manager."""
+
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
+        self._session: aiohttp.ClientSession | None = None
+        self._lanes: dict[Peer, Lane] = {}
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            read_bufsize=_READ_BUFFER,
+            trust_env=False,
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    def circuit_states(self) -> dict[str, str]:
+        """State per `peer RAD-107` that was called: `closed`, `open` or `half-open`."""
+        return {f"{peer.name} {TRANSACTION}": lane.state for peer, lane in self._lanes.items()}
+
+    @asynccontextmanager
+    async def get(self, peer: Peer, path: str, accept: str) -> AsyncIterator[aiohttp.ClientResponse]:
+        """GET `peer.url` + `path`, with the peer's retries, bounds and circuit. Raises PeerError.
+
+        Statuses of a client error other than 429 are returned: what they mean depends on the request.
+        """
+        lane = self._lanes.setdefault(peer, Lane(peer, TRANSACTION))
+
+        async def attempt() -> aiohttp.ClientResponse:
+            return await self._send(peer, path, accept)
+
+        async with lane.place():
+            response = await lane.run(attempt, peer.max_attempts)
+            try:
+                yield response
+            finally:
+                response.close()
+
+    async def broken(self, peer: Peer, error: Exception) -> PeerError:
+        """What to raise for an answer that broke on the way; it speaks against the peer."""
+        failure = _failure(peer, error)
+        await self._lanes[peer].failed(failure)
+        return failure
+
+    async def _send(self, peer: Peer, path: str, accept: str) -> aiohttp.ClientResponse:
+        if self._session is None:
+            raise RuntimeError("the DICOMweb client is used outside its context")
+        try:
+            response = await self._session.get(
+                peer.url + path,
+                headers={"Accept": accept},
+                timeout=aiohttp.ClientTimeout(
+                    total=None, connect=peer.connect_timeout, sock_read=peer.read_timeout
+                ),
+                allow_redirects=False,
+                read_bufsize=_READ_BUFFER,
+                ssl=True if self._tls is None else self._tls,
+            )
+        except (aiohttp.ClientError, OSError) as error:
+            raise AttemptFailed(_failure(peer, error), repeatable=True, counts=True) from error
+        refused = _refusal(peer, response.status)
+        if refused is not None:
+            response.close()
+            raise refused
+        return response
+
+
+def _refusal(peer: Peer, status: int) -> AttemptFailed | None:
+    if status in {429, 503}:
+        busy = PeerBusy(peer.name, TRANSACTION, f"the peer is busy (HTTP {status})")
+        return AttemptFailed(busy, repeatable=status == 503, counts=status == 503)
+    if status == 504:
+        late = PeerTimeout(peer.name, TRANSACTION, "a server in front of the peer gave up (HTTP 504)")
+        return AttemptFailed(late, repeatable=True, counts=True)
+    if status >= 500 or 300 <= status < 400:
+        text = f"HTTP {status}" + (", which is not followed" if status < 400 else "")
+        error = PeerProtocolError(peer.name, TRANSACTION, text)
+        return AttemptFailed(error, repeatable=status == 502, counts=status >= 500)
+    return None
+
+
+def _failure(peer: Peer, error: Exception) -> PeerError:
+    if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ClientSSLError):
+        return PeerUnreachable(peer.name, TRANSACTION, "no connection")
+    if isinstance(error, TimeoutError):
+        return PeerTimeout(peer.name, TRANSACTION, "no answer in time")
+    return PeerDisconnected(peer.name, TRANSACTION, "the connection broke")
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """One GET and the instances it should bring."""
+
+    path: str
+    sop_instance_uids: tuple[str, ...]
+
+
+_Opening = AbstractAsyncContextManager[aiohttp.ClientResponse]
+
+
+class _Ahead:
+    """Answers in the order of their requests, a few of them opened before their turn."""
+
+    def __init__(self, requests: Iterator[tuple[_Request, _Opening]]) -> None:
+        self._requests = requests
+        self._opened: deque[tuple[_Request, _Opening, asyncio.Task[aiohttp.ClientResponse]]] = deque()
+
+    async def start(self) -> None:
+        """Wait for the first answer to begin. Raises PeerError."""
+        self._fill()
+        if self._opened:
+            await self._opened[0][2]
+
+    async def __aiter__(self) -> AsyncIterator[tuple[_Request, aiohttp.ClientResponse]]:
+        while self._opened:
+            request, opening, task = self._opened[0]
+            response = await task
+            yield request, response
+            self._opened.popleft()
+            await opening.__aexit__(None, None, None)
+            self._fill()
+
+    async def close(self) -> None:
+        """End what is open."""
+        for _, _, task in self._opened:
+            task.cancel()
+        results = await asyncio.gather(*(task for *_, task in self._opened), return_exceptions=True)
+        for (_, opening, _), result in zip(self._opened, results, strict=True):
+            if not isinstance(result, BaseException):
+                await opening.__aexit__(None, None, None)
+
+    def _fill(self) -> None:
+        while len(self._opened) < _AHEAD and (following := next(self._requests, None)):
+            request, opening = following
+            self._opened.append((request, opening, asyncio.ensure_future(opening.__aenter__())))
+
+
+class DicomWebSource:
+    """One archive: an image leg by WADO-RS."""
+
+    def __init__(self, client: DicomWebClient, peer: Peer) -> None:
+        """`peer.url` is the base that `/studies` follows."""
+        self._client = client
+        self.peer = peer
+
+    @property
+    def name(self) -> str:
+        """Its name in the settings."""
+        return self.peer.name
+
+    @asynccontextmanager
+    async def retrieve(
+        self, wanted: Sequence[SeriesWanted], transfer_syntaxes: Sequence[str]
+    ) -> AsyncIterator[AsyncIterator[ImagePart | ImageError]]:
+        """Whole series by series, single instances one by one (`gateway.clients.image_leg.ImageLeg`)."""
+        accept = accept_dicom(transfer_syntaxes)
+        queue = _Ahead(
+            (request, self._client.get(self.peer, request.path, accept)) for request in _requests(wanted)
+        )
+
+        async def items() -> AsyncIterator[ImagePart | ImageError]:
+            async for request, response in queue:
+                async for item in self._items(request, response):
+                    yield item
+
+        try:
+            await queue.start()
+            yield items()
+        finally:
+            await queue.close()
+
+    async def _items(
+        self, request: _Request, response: aiohttp.ClientResponse
+    ) -> AsyncIterator[ImagePart | ImageError]:
+        if response.status not in {200, 206}:
+            code = f"HTTP {response.status}"
+            for uid in request.sop_instance_uids:
+                yield ImageError(self.name, code, uid)
+            return
+        left = dict.fromkeys(request.sop_instance_uids)
+        try:
+            async for part in _parts(response):
+                known = await identify(part)
+                if known.sop_instance_uid is not None:
+                    left.pop(known.sop_instance_uid, None)
+                yield known
+        except (MultipartError, NotDicom) as error:
+            raise PeerProtocolError(self.name, TRANSACTION, str(error)) from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise await self._client.broken(self.peer, error) from error
+        for uid in left:
+            yield ImageError(self.name, MISSING, uid)
+
+
+def accept_dicom(transfer_syntaxes: Sequence[str]) -> str:
+    """Accept header for DICOM files in these transfer syntaxes, the preferred first; none means any."""
+    ranges = [f'{MULTIPART}; type="{DICOM}"; transfer-syntax={uid}' for uid in transfer_syntaxes or ("*",)]
+    if len(ranges) == 1:
+        return ranges[0]
+    lowest = 0.1
+    step = (1 - lowest) / (len(ranges) - 1)
+    return ", ".join(f"{text}; q={1 - number * step:.3g}" for number, text in enumerate(ranges))
+
+
+def _requests(wanted: Sequence[SeriesWanted]) -> Iterator[_Request]:
+    for series in wanted:
+        path = f"/studies/{_uid(series.study_instance_uid)}/series/{_uid(series.series_instance_uid)}"
+        if series.whole:
+            yield _Request(path, series.sop_instance_uids)
+        else:
+            for uid in series.sop_instance_uids:
+                yield _Request(f"{path}/instances/{_uid(uid)}", (uid,))
+
+
+def _uid(text: str) -> str:
+    # manifests of the field hold UIDs that are none; what is no UID must not become another path
+    if is_oid(text) or (re.fullmatch(r"[0-9.]+", text) and len(text) <= _UID_BOUNDS):
+        return text
+    raise ValueError("not a UID")
+
+
+async def _parts(response: aiohttp.ClientResponse) -> AsyncIterator[ImagePart]:
+    media = parse_media_type(response.headers.get("Content-Type"))
+    chunks = response.content.iter_any()
+    if media.name == DICOM:
+        yield ImagePart(DICOM, chunks, transfer_syntax=media.parameters.get("transfer-syntax"))
+        return
+    if media.name != MULTIPART:
+        raise MultipartError(f"the answer is {media.name or 'of no type'} instead of DICOM")
+    reader = MultipartReader(chunks, media.parameters.get("boundary", ""), _LIMITS)
+    while (part := await reader.next_part()) is not None:
+        yield _part(part)
+
+
+def _part(part: BodyPart) -> ImagePart:
+    media = parse_media_type(part.headers.get("content-type"))
+    length = part.headers.get("content-length", "")
+    return ImagePart(
+        media.name or DICOM,
+        aiter(part),
+        transfer_syntax=media.parameters.get("transfer-syntax"),
+        size=int(length) if length.isascii() and length.isdigit() else None,
+    )

@@ -1,0 +1,96 @@
+"""The head of a DICOM file as it passes by (PS3.10 section 7.1): which instance it is, how it is encoded.
+
+Only the file meta group is read, which stands in the first kilobyte and is always explicit VR little
+endian; the file is never held.
+"""
+
+import struct
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from typing import Final
+
+from gateway.model.images import ImagePart
+
+PREAMBLE: Final = 128
+_MAGIC: Final = b"DICM"
+_START: Final = PREAMBLE + len(_MAGIC)
+_LONG: Final = frozenset(
+    {b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"SQ", b"UC", b"UR", b"UT", b"UN", b"SV", b"UV"}
+)
+_META: Final = 0x0002
+_CLASS, _INSTANCE, _SYNTAX = 0x0002, 0x0003, 0x0010
+MAX_META: Final = 64 * 1024
+"""Bytes of a file that are looked at; private information may make the group long."""
+
+
+class NotDicom(ValueError):
+    """The bytes do not start like a DICOM file."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileMeta:
+    """File meta information: bare UIDs, None where the file lacks them."""
+
+    sop_class_uid: str | None = None
+    sop_instance_uid: str | None = None
+    transfer_syntax: str | None = None
+
+
+def read_file_meta(head: bytes, *, complete: bool = False) -> FileMeta | None:
+    """Read the meta group from the first bytes of a file; None where more bytes are needed.
+
+    `complete` says that no more will come. Raises NotDicom.
+    """
+    if len(head) < _START:
+        if complete:
+            raise NotDicom("the file is shorter than the head of a DICOM file")
+        return None
+    if head[PREAMBLE:_START] != _MAGIC:
+        raise NotDicom("the file has no DICM after its preamble")
+    found: dict[int, str] = {}
+    at = _START
+    while True:
+        if len(head) < at + 8:
+            return _meta(found) if complete or at >= MAX_META else None
+        group, element = struct.unpack_from("<HH", head, at)
+        if group != _META:
+            return _meta(found)
+        if head[at + 4 : at + 6] in _LONG:
+            if len(head) < at + 12:
+                return _meta(found) if complete else None
+            length, value = struct.unpack_from("<I", head, at + 8)[0], at + 12
+        else:
+            length, value = struct.unpack_from("<H", head, at + 6)[0], at + 8
+        if value + length > len(head):
+            return _meta(found) if complete or value + length > MAX_META else None
+        if element in (_CLASS, _INSTANCE, _SYNTAX):
+            found[element] = head[value : value + length].decode("ascii", "replace").strip("\0 ")
+        at = value + length
+
+
+def _meta(found: dict[int, str]) -> FileMeta:
+    return FileMeta(found.get(_CLASS) or None, found.get(_INSTANCE) or None, found.get(_SYNTAX) or None)
+
+
+async def identify(part: ImagePart) -> ImagePart:
+    """The part with what its own head says of it; its bytes are unchanged. Raises NotDicom."""
+    head = bytearray()
+    meta: FileMeta | None = None
+    chunks = aiter(part.chunks)
+    while meta is None:
+        chunk = await anext(chunks, None)
+        head += chunk or b""
+        meta = read_file_meta(bytes(head[: MAX_META + 1024]), complete=chunk is None)
+    return replace(
+        part,
+        chunks=_chain(bytes(head), chunks),
+        sop_instance_uid=meta.sop_instance_uid or part.sop_instance_uid,
+        transfer_syntax=meta.transfer_syntax or part.transfer_syntax,
+    )
+
+
+async def _chain(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    if first:
+        yield first
+    async for chunk in rest:
+        yield chunk
