@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from gateway.model.codes import NS_LCM, NS_QUERY, NS_RIM, NS_RS, NS_XDS, NS_XOP
+from gateway.model.codes import NS_LCM, NS_QUERY, NS_RIM, NS_RMD, NS_RS, NS_XDS, NS_XOP
 
 _RIM: Final = f"{{{NS_RIM}}}"
 _RS: Final = f"{{{NS_RS}}}"
@@ -12,6 +12,7 @@ EXTRINSIC_OBJECT: Final = _RIM + "ExtrinsicObject"
 REGISTRY_PACKAGE: Final = _RIM + "RegistryPackage"
 ASSOCIATION: Final = _RIM + "Association"
 OBJECT_REF: Final = _RIM + "ObjectRef"
+OBJECT_REF_LIST: Final = _RIM + "ObjectRefList"
 REGISTRY_OBJECT_LIST: Final = _RIM + "RegistryObjectList"
 SLOT: Final = _RIM + "Slot"
 VALUE_LIST: Final = _RIM + "ValueList"
@@ -29,6 +30,8 @@ REGISTRY_ERROR_LIST: Final = _RS + "RegistryErrorList"
 REGISTRY_ERROR: Final = _RS + "RegistryError"
 
 SUBMIT_OBJECTS_REQUEST: Final = f"{{{NS_LCM}}}SubmitObjectsRequest"
+REMOVE_OBJECTS_REQUEST: Final = f"{{{NS_LCM}}}RemoveObjectsRequest"
+REMOVE_DOCUMENTS_REQUEST: Final = f"{{{NS_RMD}}}RemoveDocumentsRequest"
 
 ADHOC_QUERY_REQUEST: Final = f"{{{NS_QUERY}}}AdhocQueryRequest"
 ADHOC_QUERY_RESPONSE: Final = f"{{{NS_QUERY}}}AdhocQueryResponse"

@@ -44,7 +44,7 @@ class Definition:
 
     query: type[query.StoredQuery]
     parameters: tuple[Parameter, ...]
-    either: tuple[str, str] | None = None
+    either: tuple[str, ...] | None = None
 
 
 def _read_text(literal: Literal) -> str:
@@ -96,6 +96,13 @@ def _read_home(literal: Literal) -> str | None:
     return hl7.home_community_id(_read_text(literal))
 
 
+def _read_level(literal: Literal) -> int:
+    text = literal.text.strip()
+    if text not in ("1", "2"):
+        raise ValueError("must be 1 or 2")
+    return int(text)
+
+
 TEXT = Codec(quoted, _read_text)
 UUID = Codec(quoted, _read_uuid)
 PATIENT = Codec(lambda cx: quoted(hl7.write_cx(cx)), _read_patient)
@@ -103,9 +110,14 @@ CODE = Codec(_write_code, _read_code)
 TIME = Codec(str, _read_time)
 STATUS = Codec(lambda status: quoted(status.value), _read_status)
 COMMUNITY = Codec(quoted, _read_home)
+LEVEL = Codec(str, _read_level)
 
-COMMON = (Parameter("$targetCommunityIdList", "target_communities", COMMUNITY, Shape.ANY_OF),)
-"""What every stored query takes (ITI TF-2 3.38, Target Communities)."""
+COMMON = (
+    Parameter("$targetCommunityIdList", "target_communities", COMMUNITY, Shape.ANY_OF),
+    Parameter("$MetadataLevel", "metadata_level", LEVEL),
+    Parameter("$XDSAssociationStatus", "association_status", STATUS, Shape.ANY_OF),
+)
+"""What every stored query takes (ITI TF-2 3.38, Target Communities; 3.18, Metadata Update)."""
 
 _ENTRY = "$XDSDocumentEntry"
 _SET = "$XDSSubmissionSet"
@@ -143,6 +155,8 @@ def _objects(prefix: str) -> tuple[Parameter, ...]:
 
 _ONE = ("entry_uuid", "unique_id")
 _SEVERAL = ("entry_uuids", "unique_ids")
+_DOCUMENTS = (*_SEVERAL, "logical_ids")
+_LOGICAL_IDS = Parameter(f"{_ENTRY}LogicalID", "logical_ids", UUID, Shape.ANY_OF)
 _UUIDS = (Parameter("$uuid", "uuids", UUID, Shape.ANY_OF, required=True),)
 _TYPE = Parameter(f"{_ENTRY}Type", "document_type", UUID, Shape.ANY_OF)
 _CONTENT = (
@@ -204,10 +218,10 @@ _DEFINITIONS = (
             *_CONTENT,
         ),
     ),
-    Definition(query.GetDocuments, _objects(_ENTRY), _SEVERAL),
+    Definition(query.GetDocuments, (*_objects(_ENTRY), _LOGICAL_IDS), _DOCUMENTS),
     Definition(query.GetFolders, _objects(_FOLDER), _SEVERAL),
     Definition(query.GetAssociations, _UUIDS),
-    Definition(query.GetDocumentsAndAssociations, _objects(_ENTRY), _SEVERAL),
+    Definition(query.GetDocumentsAndAssociations, (*_objects(_ENTRY), _LOGICAL_IDS), _DOCUMENTS),
     Definition(query.GetSubmissionSets, _UUIDS),
     Definition(query.GetSubmissionSetAndContents, (*_one_object(_SET), *_CONTENT), _ONE),
     Definition(query.GetFolderAndContents, (*_one_object(_FOLDER), *_CONTENT), _ONE),

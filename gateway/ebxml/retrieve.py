@@ -86,18 +86,28 @@ def write_content(element: _Element, content: XopHref | bytes) -> None:
 def write_retrieve_request(requests: Iterable[DocumentRequest]) -> _Element:
     """xds:RetrieveDocumentSetRequest."""
     element = Element(RETRIEVE_REQUEST, nsmap={"xds": NS_XDS})
+    add_document_requests(element, requests)
+    return element
+
+
+def add_document_requests(element: _Element, requests: Iterable[DocumentRequest]) -> None:
+    """Append an xds:DocumentRequest for each document."""
     for request in requests:
         item = SubElement(element, DOCUMENT_REQUEST)
         _add(item, HOME_COMMUNITY_ID, request.home_community_id)
         _add(item, REPOSITORY_UNIQUE_ID, request.repository_unique_id)
         _add(item, DOCUMENT_UNIQUE_ID, request.document_unique_id)
-    return element
 
 
 def read_retrieve_request(element: _Element) -> tuple[DocumentRequest, ...]:
     """Requested documents, in order. Raises MetadataError where the request names none, or one in part."""
     if element.tag != RETRIEVE_REQUEST:
         raise MetadataError("XDSRepositoryError", "the request is not a RetrieveDocumentSetRequest")
+    return read_document_requests(element)
+
+
+def read_document_requests(element: _Element) -> tuple[DocumentRequest, ...]:
+    """The xds:DocumentRequest children, in order. Raises MetadataError as `read_retrieve_request` does."""
     requests = tuple(
         DocumentRequest(
             repository_unique_id=hl7.oid(_required(item, REPOSITORY_UNIQUE_ID)),
@@ -107,7 +117,8 @@ def read_retrieve_request(element: _Element) -> tuple[DocumentRequest, ...]:
         for item in element.iterchildren(DOCUMENT_REQUEST)
     )
     if not requests:
-        raise MetadataError("XDSRepositoryError", "the RetrieveDocumentSetRequest has no DocumentRequest")
+        name = str(element.tag).rpartition("}")[2]
+        raise MetadataError("XDSRepositoryError", f"the {name} has no DocumentRequest")
     return requests
 
 

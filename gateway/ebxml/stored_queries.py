@@ -32,8 +32,8 @@ _RETURN_TYPES: dict[str | None, ReturnType] = {"LeafClass": "LeafClass", "Object
 def write_query(query: StoredQuery, return_type: ReturnType = "LeafClass") -> _Element:
     """query:AdhocQueryRequest.
 
-    Raises StoredQueryError where a required parameter is empty, where not exactly one of entryUUID and
-    uniqueId is given, and where a value is too long for ebRIM (256 characters with its quotes).
+    Raises StoredQueryError where a required parameter is empty, where not exactly one of entryUUID,
+    uniqueId and logicalID is given, and where a value is too long for ebRIM (256 characters with its quotes).
     """
     definition = DEFINITIONS[query.query_id]
     _check(definition, {p.field for p in definition.parameters if getattr(query, p.field)})
@@ -71,7 +71,8 @@ def read_query(element: _Element) -> tuple[StoredQuery, ReturnType]:
 
     Raises StoredQueryError: XDSUnknownStoredQuery; XDSStoredQueryMissingParam for a required parameter
     without a known value; XDSStoredQueryParamNumber for a repeated slot that is not AND/OR, several values
-    of a single parameter, both or neither of entryUUID and uniqueId; XDSRegistryError for what is malformed.
+    of a single parameter, not exactly one of entryUUID, uniqueId and logicalID; XDSRegistryError for what
+    is malformed.
     """
     adhoc = element.find(ADHOC_QUERY) if element.tag == ADHOC_QUERY_REQUEST else None
     if adhoc is None:

@@ -20,11 +20,16 @@ class StoredQuery(Struct, frozen=True, kw_only=True):
     """What all stored queries share.
 
     `home` addresses one community (AdhocQuery/@home); `target_communities` is $targetCommunityIdList.
+    `metadata_level` 2 asks for every version of objects, with logicalID and version (Metadata Update);
+    `association_status` limits the Associations of an answer, which by default are the approved ones at
+    level 1 and all at level 2.
     """
 
     query_id: ClassVar[str] = ""
     home: str | None = None
     target_communities: tuple[str, ...] = ()
+    metadata_level: int | None = None
+    association_status: tuple[AvailabilityStatus, ...] = ()
 
 
 class FindDocuments(StoredQuery, frozen=True, kw_only=True):
@@ -101,11 +106,12 @@ class GetAll(_ContentFilter, frozen=True, kw_only=True):
 
 
 class GetDocuments(StoredQuery, frozen=True, kw_only=True):
-    """DocumentEntries by entryUUID or by uniqueId, never both."""
+    """DocumentEntries by entryUUID, by uniqueId or by logicalID: by one of them."""
 
     query_id: ClassVar[str] = "urn:uuid:5c4f972b-d56b-40ac-a5fc-c8ca9b40b9d4"
     entry_uuids: tuple[str, ...] = ()
     unique_ids: tuple[str, ...] = ()
+    logical_ids: tuple[str, ...] = ()
 
 
 class GetFolders(StoredQuery, frozen=True, kw_only=True):
@@ -124,11 +130,12 @@ class GetAssociations(StoredQuery, frozen=True, kw_only=True):
 
 
 class GetDocumentsAndAssociations(StoredQuery, frozen=True, kw_only=True):
-    """DocumentEntries by entryUUID or uniqueId, with every Association that touches them."""
+    """DocumentEntries as by GetDocuments, with every Association that touches them."""
 
     query_id: ClassVar[str] = "urn:uuid:bab9529a-4a10-40b3-a01f-f68a615d247a"
     entry_uuids: tuple[str, ...] = ()
     unique_ids: tuple[str, ...] = ()
+    logical_ids: tuple[str, ...] = ()
 
 
 class GetSubmissionSets(StoredQuery, frozen=True, kw_only=True):

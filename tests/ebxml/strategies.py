@@ -345,15 +345,22 @@ _find = _content | {
     "service_stop_time_from": _time,
     "service_stop_time_to": _time,
 }
-_shared = {"home": maybe(homes), "target_communities": several(homes, 6)}
+_shared = {
+    "home": maybe(homes),
+    "target_communities": several(homes, 6),
+    "metadata_level": st.sampled_from((None, 1, 2)),
+    "association_status": st.sampled_from(((), query.APPROVED, query.ANY_STATUS)),
+}
 
 
-def _by_id(kind, one: bool, **fields):
-    """Queries by entryUUID and by uniqueId, never both."""
+def _by_id(kind, one: bool, logical: bool = False, **fields):
+    """Queries by entryUUID, by uniqueId and, where `logical`, by logicalID: by one of them."""
     names = ("entry_uuid", "unique_id") if one else ("entry_uuids", "unique_ids")
     values = (
         (uuids, unique_ids) if one else (several(uuids, 30, min_size=1), several(unique_ids, 9, min_size=1))
     )
+    if logical:
+        names, values = (*names, "logical_ids"), (*values, several(uuids, 30, min_size=1))
     return st.one_of(
         *(
             st.builds(kind, **_shared, **fields, **{name: value})
@@ -399,10 +406,10 @@ stored_queries = st.one_of(
         submission_set_status=_any_status,
         folder_status=_any_status,
     ),
-    _by_id(query.GetDocuments, one=False),
+    _by_id(query.GetDocuments, one=False, logical=True),
     _by_id(query.GetFolders, one=False),
     st.builds(query.GetAssociations, **_shared, uuids=several(uuids, 30, min_size=1)),
-    _by_id(query.GetDocumentsAndAssociations, one=False),
+    _by_id(query.GetDocumentsAndAssociations, one=False, logical=True),
     st.builds(query.GetSubmissionSets, **_shared, uuids=several(uuids, 30, min_size=1)),
     _by_id(query.GetSubmissionSetAndContents, one=True, **_content),
     _by_id(query.GetFolderAndContents, one=True, **_content),

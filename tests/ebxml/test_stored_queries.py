@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.ebxml.names import ADHOC_QUERY_REQUEST, VALUE
-from gateway.ebxml.query_parameters import DEFINITIONS
+from gateway.ebxml.query_parameters import COMMON, DEFINITIONS
 from gateway.ebxml.slot_encoding import Literal, quoted, read_value, write_list
 from gateway.ebxml.stored_queries import StoredQueryError, read_query, write_query
 from gateway.model import AvailabilityStatus, Code, Cx, codes
@@ -72,7 +72,7 @@ def test_each_of_the_14_queries_is_in_the_table():
 
 @pytest.mark.parametrize("definition", DEFINITIONS.values(), ids=lambda d: d.query.__name__)
 def test_each_field_of_a_query_has_its_parameter(definition):
-    fields = set(definition.query.__struct_fields__) - {"home", "target_communities"}
+    fields = set(definition.query.__struct_fields__) - {"home", *(parameter.field for parameter in COMMON)}
     assert {parameter.field for parameter in definition.parameters} == fields
 
 
@@ -214,7 +214,11 @@ class TestToleranceOfTheReader:
         assert query.status == (AvailabilityStatus.DEPRECATED,)
 
     def test_unknown_slots_are_ignored(self):
-        assert find(("$MetadataLevel", "1", "2")) == FindDocuments(patient_id=PATIENT)
+        assert find(("$XDSSomethingOfTheDomain", "1", "2")) == FindDocuments(patient_id=PATIENT)
+
+    @pytest.mark.parametrize("literal", ["2", "'2'", "(2)"])
+    def test_the_metadata_level_may_stand_in_quotes(self, literal):
+        assert find(("$MetadataLevel", literal)) == FindDocuments(patient_id=PATIENT, metadata_level=2)
 
     def test_an_empty_optional_slot_is_absent(self):
         assert find(("$XDSDocumentEntryClassCode",)) == FindDocuments(patient_id=PATIENT)

@@ -36,7 +36,7 @@ def contract() -> Contract:
 
 
 def test_the_table_has_the_values_of_the_technical_framework(contract: Contract) -> None:
-    # ITI TF-2 3.18.5, 3.41.5, 3.42.5, 3.43.5 and Appendix V
+    # ITI TF-2 3.18.5, 3.41.5, 3.42.5, 3.43.5, 3.57.5, 3.61.5, 3.62.5, 3.86.5 and Appendix V
     assert dict(contract.transactions) == {
         "ITI-18": Transaction(
             "ITI-18", "DocumentRegistry_RegistryStoredQuery",
@@ -57,6 +57,27 @@ def test_the_table_has_the_values_of_the_technical_framework(contract: Contract)
             "ITI-43", "DocumentRepository_RetrieveDocumentSet",
             "urn:ihe:iti:2007:RetrieveDocumentSet", "urn:ihe:iti:2007:RetrieveDocumentSetResponse",
             f"{{{XDS}}}RetrieveDocumentSetRequest", f"{{{XDS}}}RetrieveDocumentSetResponse", Packaging.MTOM,
+        ),
+        "ITI-57": Transaction(
+            "ITI-57", "DocumentRegistry_UpdateDocumentSet",
+            "urn:ihe:iti:2010:UpdateDocumentSet", "urn:ihe:iti:2010:UpdateDocumentSetResponse",
+            f"{{{LCM}}}SubmitObjectsRequest", f"{{{RS}}}RegistryResponse", Packaging.SIMPLE,
+        ),
+        "ITI-61": Transaction(
+            "ITI-61", "DocumentRegistry_RegisterOnDemandDocumentEntry",
+            # the Action of the answer has no Entry in it
+            "urn:ihe:iti:2010:RegisterOnDemandDocumentEntry", "urn:ihe:iti:2010:RegisterOnDemandDocumentResponse",
+            f"{{{LCM}}}SubmitObjectsRequest", f"{{{RS}}}RegistryResponse", Packaging.SIMPLE,
+        ),
+        "ITI-62": Transaction(
+            "ITI-62", "DocumentRegistry_DeleteDocumentSet",
+            "urn:ihe:iti:2010:DeleteDocumentSet", "urn:ihe:iti:2010:DeleteDocumentSetResponse",
+            f"{{{LCM}}}RemoveObjectsRequest", f"{{{RS}}}RegistryResponse", Packaging.SIMPLE,
+        ),
+        "ITI-86": Transaction(
+            "ITI-86", "DocumentRepository_RemoveDocuments",
+            "urn:ihe:iti:2017:RemoveDocuments", "urn:ihe:iti:2017:RemoveDocumentsResponse",
+            "{urn:ihe:iti:rmd:2017}RemoveDocumentsRequest", f"{{{RS}}}RegistryResponse", Packaging.SIMPLE,
         ),
     }  # fmt: skip
 
@@ -97,8 +118,12 @@ def test_an_installed_package_finds_its_own_copy(tmp_path: Path) -> None:
         str(tmp_path / "gateway" / "_data" / "wsdl"),
         "ITI-18",
         "ITI-42",
+        "ITI-86",
         "ITI-41",
         "ITI-43",
+        "ITI-57",
+        "ITI-61",
+        "ITI-62",
     ]
 
 
@@ -218,7 +243,7 @@ def test_a_peer_wsdl_needs_neither_our_marks_nor_our_schemas_nor_policies() -> N
         ("registry", [("http://schemas.xmlsoap.org/wsdl/soap12/", "http://schemas.xmlsoap.org/wsdl/soap/")], "bound to SOAP 1.1"),
         ("registry", [('use="literal"', 'use="encoded"')], "must be document/literal"),
         ("registry", [("</wsam:Addressing>", '</wsam:Addressing><m:MTOM xmlns:m="http://www.w3.org/2007/08/soap12-mtom-policy"/>')], r"ITI-18\): demands MTOM"),
-        ("registry", [("urn:ihe:iti:2007:", "urn:example:")], "no operation of ITI-18, ITI-42, ITI-41, ITI-43 is offered"),
+        ("registry", [("urn:ihe:iti:2007:", "urn:example:")], "no operation of ITI-18, ITI-42, .* is offered"),
         ("registry", [("<wsdl:documentation>", '<wsdl:import namespace="urn:x" location="http://peer.example/more.wsdl"/><wsdl:documentation>')], "cannot be read"),
         ("registry", [('<?xml version="1.0" encoding="UTF-8"?>', '<!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/passwd">]>')], "cannot be read"),
         ("registry", [("</wsdl:definitions>", "")], "cannot be read"),

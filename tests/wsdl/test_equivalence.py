@@ -1,6 +1,7 @@
 """A message is valid under our schemas exactly when it is valid under those of OASIS and IHE.
 
-Shown in three ways: on messages that others wrote, on thousands of generated and damaged messages, and
+With one exception, RemoveDocumentsRequest, which has as many documents as there are to remove: the published
+schema is compared with that one figure corrected. Shown in three ways: on messages that others wrote, on thousands of generated and damaged messages, and
 declaration by declaration. A last test shows that the comparison would notice a small difference.
 """
 
@@ -21,6 +22,8 @@ ROOT = Path(__file__).parents[2]
 OURS = ROOT / "wsdl" / "xsd" / "all.xsd"
 ORACLE = Path(os.environ.get("GATEWAY_ORACLE", ROOT.parent / "shared" / "oracle"))
 PUBLISHED = ORACLE / "all.xsd"
+ONE_DOCUMENT = '<xs:element ref="xds:DocumentRequest"/>'
+SEVERAL_DOCUMENTS = '<xs:element ref="xds:DocumentRequest" maxOccurs="unbounded"/>'
 published = pytest.mark.skipif(not PUBLISHED.exists(), reason="the published schemas are not here")
 
 SOAP_BODY = "{http://www.w3.org/2003/05/soap-envelope}Body"
@@ -55,8 +58,13 @@ class Pair:
 
 
 @pytest.fixture(scope="module")
-def pair() -> Pair:
-    return Pair(PUBLISHED, OURS)
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Pair:
+    folder = tmp_path_factory.mktemp("published")
+    shutil.copytree(ORACLE / "xsd", folder / "xsd")
+    text = (folder / "xsd" / "rmd.xsd").read_text(encoding="utf-8")
+    assert text.count(ONE_DOCUMENT) == 1
+    (folder / "xsd" / "rmd.xsd").write_text(text.replace(ONE_DOCUMENT, SEVERAL_DOCUMENTS), encoding="utf-8")
+    return Pair(Path(shutil.copy(PUBLISHED, folder)), OURS)
 
 
 def _told(seed: int, change: str, verdicts: tuple[bool, bool], message: etree._Element) -> str:
@@ -100,6 +108,24 @@ def test_each_declaration_means_the_same(pair: Pair) -> None:
     assert len(theirs) > 180
     assert sorted(ours) == sorted(theirs)
     assert {name: ours[name] for name in ours if ours[name] != theirs[name]} == {}
+
+
+@published
+def test_the_number_of_documents_to_remove_is_the_only_exception() -> None:
+    theirs, ours = (normal_schemas(Schemas.load(path)) for path in (PUBLISHED, OURS))
+    assert [name for name in ours if ours[name] != theirs[name]] == [
+        name for name in ours if "RemoveDocumentsRequestType" in str(name)
+    ]
+    document = (
+        '<DocumentRequest xmlns="urn:ihe:iti:xds-b:2007"><RepositoryUniqueId>2.999.1</RepositoryUniqueId>'
+        "<DocumentUniqueId>2.999.2</DocumentUniqueId></DocumentRequest>"
+    )
+    both = Pair(PUBLISHED, OURS)
+    for count, verdicts in ((0, (False, False)), (1, (True, True)), (2, (False, True)), (500, (False, True))):
+        message = etree.fromstring(
+            f'<RemoveDocumentsRequest xmlns="urn:ihe:iti:rmd:2017">{document * count}</RemoveDocumentsRequest>'
+        )
+        assert both.verdicts(message) == verdicts
 
 
 @published
