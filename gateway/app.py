@@ -31,6 +31,7 @@ from gateway.health import Health
 from gateway.mhd.admission import Admission
 from gateway.mhd.find import Finder
 from gateway.mhd.find_lists import ListFinder
+from gateway.mhd.includes import Includer
 from gateway.mhd.middleware import access_log, outcomes
 from gateway.mhd.publish import Publisher, PublishLifetimes, PublishPeers
 from gateway.mhd.read import Reader
@@ -162,6 +163,7 @@ def use_cases(settings: Settings, parts: Parts, base_url: str) -> UseCases:
         status_required=settings.search.status_required,
         coarsest_time=_DTM_DIGITS[settings.search.coarsest_time],
     )
+    includer = Includer(registry, references)
     find_limits = FindLimits(settings.search.max_results, settings.lifetimes.snapshot)
     publish_to = repositories[settings.publish_repository.unique_id]
     return UseCases(
@@ -192,6 +194,7 @@ def use_cases(settings: Settings, parts: Parts, base_url: str) -> UseCases:
             search_context=search_context,
             write_context=write_context,
             limits=find_limits,
+            includer=includer,
         ),
         list_finder=ListFinder(
             registry,
@@ -200,6 +203,7 @@ def use_cases(settings: Settings, parts: Parts, base_url: str) -> UseCases:
             search_context=search_context,
             write_context=write_context,
             limits=find_limits,
+            includer=includer,
         ),
         retriever=Retriever(
             registry,
@@ -208,7 +212,7 @@ def use_cases(settings: Settings, parts: Parts, base_url: str) -> UseCases:
             lookup=DocumentLookup(parts.store, settings.lifetimes.lookup),
             policy=RetrievePolicy(settings.retrieve.deprecated, settings.retrieve.verify_sha1_up_to),
         ),
-        reader=Reader(registry, patient_ids, write_context),
+        reader=Reader(registry, references, write_context),
         capability_statement=lambda: write_capability_statement(base_url),
         base_url=base_url,
     )

@@ -32,6 +32,8 @@ SEARCHED = (
     "format",
     "creation",
     "period",
+    "date",
+    "_lastUpdated",
     "event",
     "setting",
     "facility",

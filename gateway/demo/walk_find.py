@@ -115,6 +115,11 @@ def searches(samples: Samples) -> list[Row]:
         ("creation from and to", [("creation", "ge2023-01-01"), ("creation", "lt2024-01-01")], "discharge"),
     ]
     rows += CREATION + PERIOD
+    for name in ("date", "_lastUpdated"):
+        rows += [
+            (f"{name} on the day of the submission", [(name, "2026-01-02")], _ALL),
+            (f"{name} after the submission", [(name, "ge2026-01-02T03:04:06Z")], ""),
+        ]
     for spelling in ("related:identifier", "related.identifier"):
         rows += [
             (
@@ -165,7 +170,9 @@ class FindWalk:
         await walk.step("find by patient, as subject of a result refers to it", self._by_patient, needs=needs)
         await walk.step("find for another patient", self._other_patient, needs=(*needs, OTHER))
         await walk.step(
-            "date has no counterpart: said in a warning, refused if strict", self._date, needs=needs
+            "a parameter that is not known is left out with a warning, refused if strict",
+            self._not_known,
+            needs=needs,
         )
         await walk.step("an unknown patient has no documents", self._unknown_patient)
         await walk.step("a value that is no date is refused", self._not_a_date)
@@ -229,10 +236,11 @@ class FindWalk:
         if answer.status != 400:
             await self._expect(both, set())
 
-    async def _date(self) -> None:
-        parameters = self._with_patient([("date", "ge2024")])
+    async def _not_known(self) -> None:
+        parameters = self._with_patient([("flavour", "sweet")])
         page = await self._expect(parameters, set(_ALL.split()))
-        require("a warning that names date", any("date" in str(w.get("issue")) for w in page.warnings))
+        require("a warning that names it", any("flavour" in str(w.get("issue")) for w in page.warnings))
+        require("the self link is without it", "flavour" not in page.links["self"])
         url = f"{self._client.base_url}/DocumentReference"
         query = self._client.query(parameters)
         strict = await self._client.request("GET", f"{url}?{query}", headers={"Prefer": "handling=strict"})

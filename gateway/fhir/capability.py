@@ -16,6 +16,7 @@ from gateway import __version__
 from gateway.fhir.formats import FhirFormat
 from gateway.fhir.list_parameters import LIST_PARAMETERS
 from gateway.fhir.provide_profiles import MetadataLevel
+from gateway.fhir.search_includes import paths
 from gateway.fhir.search_parameters import DOCUMENT_PARAMETERS
 from gateway.fhir.search_table import ParameterTable, SearchParameter, Support
 from gateway.model import codes
@@ -89,14 +90,15 @@ SUPPORTED: tuple[SupportedRow, ...] = (
     SupportedRow(
         "ITI-67 Find Document References",
         "-",
-        Level.PART,
-        "every parameter but date, which XDS does not know (warning, or 400 with handling=strict)",
+        Level.YES,
+        "every parameter; date and _lastUpdated are the submissionTime of the SubmissionSet",
     ),
     SupportedRow(
         "ITI-67 Find Document References",
         "XDS on FHIR",
         Level.YES,
-        "one ITI-18 for the page, one for its associations; related needs the registry's Reference ID option",
+        "one ITI-18 for the page, one for its associations, one more for date and _lastUpdated; related "
+        "needs the registry's Reference ID option",
     ),
     SupportedRow(
         "ITI-67 Find Document References", "Target Communities", Level.NO, "targetCommunityIdList is refused"
@@ -114,6 +116,13 @@ SUPPORTED: tuple[SupportedRow, ...] = (
         "with relatesTo; the rules are those of ITI-65, the SubmissionSet says what the document says",
     ),
     SupportedRow("ITI-106 Generate Metadata", "-", Level.NO, ""),
+    SupportedRow(
+        "FHIR R4",
+        "search results",
+        Level.YES,
+        "_count, _sort, _total, _summary, _elements; _include and _revinclude of patients, related "
+        "documents, List.item, with a query for each kind; Prefer: handling",
+    ),
     SupportedRow("FHIR R4", "JSON", Level.YES, "Accept with weights, _format, _pretty, fhirVersion 4.0"),
     SupportedRow("FHIR R4", "XML", Level.YES, "requests and answers, errors included"),
     SupportedRow("FHIR R4", "gzip", Level.YES, "requests and answers; documents are sent as they are"),
@@ -219,6 +228,8 @@ def _document_reference() -> dict[str, Any]:
             codes.PROFILE_SIMPLIFIED_DOCUMENT,
         ],
         "interaction": [{"code": "read"}, {"code": "create"}, {"code": "search-type"}],
+        "searchInclude": list(paths("_include", "DocumentReference")),
+        "searchRevInclude": list(paths("_revinclude", "DocumentReference")),
         "searchParam": _search_parameters(DOCUMENT_PARAMETERS),
     }
 
@@ -233,6 +244,8 @@ def _list() -> dict[str, Any]:
             codes.PROFILE_COMPREHENSIVE_FOLDER,
         ],
         "interaction": [{"code": "read"}, {"code": "search-type"}],
+        "searchInclude": list(paths("_include", "List")),
+        "searchRevInclude": list(paths("_revinclude", "List")),
         "searchParam": _search_parameters(LIST_PARAMETERS),
     }
 
@@ -254,13 +267,8 @@ def _binary() -> dict[str, Any]:
     }
 
 
-def _is_listed(parameter: SearchParameter) -> bool:
-    """`date` is listed since IHE MHD names it; its documentation says what becomes of it."""
-    return parameter.support is Support.FULL or parameter.name == "date"
-
-
 def _search_parameters(table: ParameterTable) -> list[dict[str, Any]]:
-    return [_search_parameter(p) for p in table.rows if _is_listed(p)]
+    return [_search_parameter(p) for p in table.rows if p.support is Support.FULL]
 
 
 def _search_parameter(parameter: SearchParameter) -> dict[str, Any]:

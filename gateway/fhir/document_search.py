@@ -38,6 +38,7 @@ _DOCUMENTS: Final = Searchable(
     },
     status_system=codes.DOCUMENT_REFERENCE_STATUS_SYSTEM,
     order=(("creation", True),),
+    late=frozenset({"date", "_lastUpdated"}),
 )
 
 

@@ -41,7 +41,7 @@ def _persons(item: RegistryList) -> Iterable[Person]:
 
 LIST_ELEMENTS: Final[Elements[RegistryList]] = Elements(
     codes=MappingProxyType({"designationType": _codes}),
-    intervals=MappingProxyType({"date": _date}),
+    intervals=MappingProxyType({"date": _date, "_lastUpdated": _date}),
     persons=_persons,
 )
 

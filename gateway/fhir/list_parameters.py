@@ -64,6 +64,6 @@ LIST_PARAMETERS = ParameterTable(
             "OID of the source of a SubmissionSet, bare or as urn:oid:. As source.given and source.family it "
             "is left out with a warning where Folders alone are searched, which have no source.",
         ),
-        *identifier_parameters("List", "List.identifier"),
+        *identifier_parameters("List", "List.identifier", "The same as date."),
     ),
 )

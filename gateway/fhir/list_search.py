@@ -135,7 +135,9 @@ class _ListSearchParser(SearchParser[RegistryList]):
                 )
             )
             self._used.insert(0, ("code", ",".join(BOTH_KINDS)))
-        return find_lists(self._reachable_kinds(), patient, self._asked, self._strictest("date"))
+        return find_lists(
+            self._reachable_kinds(), patient, self._asked, self._strictest("date", "_lastUpdated")
+        )
 
 
 def _source_id(text: str) -> str:

@@ -40,6 +40,9 @@ from gateway.model.oids import bare_oid, is_oid
 SUBMISSION_SET: Final = "submissionset"
 FOLDER: Final = "folder"
 
+_INSTANT: Final = len("2024-01-01T00:00:00Z")
+"""Characters of a dateTime that is precise enough for meta.lastUpdated."""
+
 
 def list_kind(resource: Json) -> str | None:
     """`submissionset` or `folder` as List.code says it; None for any other List."""
@@ -158,6 +161,8 @@ def _finish(
     date = write_date_time(time)
     if date:
         written["date"] = date
+        if len(date) >= _INSTANT:
+            written["meta"]["lastUpdated"] = date
     if comments:
         written["note"] = [{"text": comments}]
     entries = [{"item": {"reference": f"{kind}/{name}"}} for kind, name in members]

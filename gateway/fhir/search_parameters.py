@@ -6,7 +6,6 @@ from gateway.fhir.search_table import (
     Kind,
     ParameterTable,
     SearchParameter,
-    Support,
     identifier_parameters,
     patient_parameters,
     person_parameters,
@@ -28,6 +27,10 @@ def _coded(
     )
 
 
+_SUBMITTED = (
+    "submissionTime of the SubmissionSet that brought the document, for which the registry is asked. XDS has "
+    "no such time in a DocumentEntry, so DocumentReference does not show it."
+)
 _ROWS = (
     *patient_parameters("DocumentReference"),
     SearchParameter(
@@ -92,8 +95,9 @@ _ROWS = (
         Kind.DATE,
         "DocumentReference.date",
         FHIR_SEARCH_PARAMETER + "DocumentReference-date",
-        "XDS has no such value: left out with a warning, refused with Prefer: handling=strict.",
-        support=Support.IGNORED,
+        _SUBMITTED,
+        modifiers=DATED,
+        sortable=True,
     ),
     SearchParameter(
         "related",
@@ -106,7 +110,9 @@ _ROWS = (
         aliases=("related.identifier",),
     ),
     *identifier_parameters(
-        "DocumentReference", "DocumentReference.masterIdentifier | DocumentReference.identifier"
+        "DocumentReference",
+        "DocumentReference.masterIdentifier | DocumentReference.identifier",
+        _SUBMITTED,
     ),
 )
 

@@ -8,6 +8,7 @@ to the filter.
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Generic
 
 from gateway.fhir.issues import Issue, OutcomeError
@@ -26,10 +27,12 @@ from gateway.fhir.matching import (
     T,
     folded,
 )
+from gateway.fhir.search_controls import SearchControls
 from gateway.fhir.search_dates import Limits, read_date, registry_limits, strictest
+from gateway.fhir.search_includes import Inclusion
 from gateway.fhir.search_queries import Asked
-from gateway.fhir.search_request import Search, Searchable, SearchContext
-from gateway.fhir.search_sort import SortKey, read_sort
+from gateway.fhir.search_request import LateCriterion, Search, Searchable, SearchContext
+from gateway.fhir.search_sort import SortKey
 from gateway.fhir.search_table import CONTROLS, Kind, SearchParameter, Support
 from gateway.fhir.search_tokens import (
     pattern,
@@ -68,10 +71,8 @@ class SearchParser(ABC, Generic[T]):
         self._ids: dict[str, list[tuple[IdentifierToken, ...]]] = defaultdict(list)
         self._limits: dict[str, list[Limits]] = defaultdict(list)
         self._asked = Asked()
-        self._count: int | None = None
-        self._only_count = False
-        self._sort = resource.order
-        self._sorted = False
+        self._controls = SearchControls(resource.table, resource.order, self._leave_out)
+        self._late: list[LateCriterion[T]] = []
         self._impossible = False
 
     def add(self, name: str, value: str) -> None:
@@ -83,7 +84,8 @@ class SearchParser(ABC, Generic[T]):
 
     def finish(self) -> Search[T]:
         """The search. Raises OutcomeError 400 with every problem found."""
-        count = self._page_size()
+        count = self._controls.page_size(self._ctx.default_count, self._ctx.max_count)
+        includes = self._shaped()
         queries = self._stored_queries() if not self._errors else ()
         if self._errors:
             left_out = [issue for issue in self._warnings if issue.severity == "warning"]
@@ -93,10 +95,14 @@ class SearchParser(ABC, Generic[T]):
             stored_queries=queries,
             criteria=tuple(self._criteria),
             count=count,
-            sort=SortKey(self._elements, self._sort),
-            self_parameters=(*self._used, ("_count", str(count))),
+            sort=SortKey(self._elements, self._controls.sort),
+            self_parameters=(*self._used, *self._controls.used, ("_count", str(count))),
             base_url=self._ctx.base_url,
             warnings=tuple(self._warnings),
+            late=tuple(self._late),
+            late_names=self._resource.late,
+            view=self._controls.view(),
+            includes=includes,
         )
 
     @abstractmethod
@@ -115,17 +121,22 @@ class SearchParser(ABC, Generic[T]):
 
     def _reason_to_leave_out(self, parameter: SearchParameter) -> str | None:
         """Why a parameter selects nothing in this search; None where it does."""
-        if parameter.support is Support.IGNORED:
-            return f"{parameter.name} cannot be searched by, since XDS has no such value"
         return None
 
-    def _strictest(self, name: str) -> Limits:
-        """What the registry can be asked of a date parameter."""
-        return strictest(self._limits[name])
+    def _shaped(self) -> frozenset[Inclusion]:
+        try:
+            return self._controls.includes()
+        except SearchProblem as problem:
+            self._errors.append(problem.issue)
+            return frozenset()
+
+    def _strictest(self, *names: str) -> Limits:
+        """What the registry can be asked of date parameters that mean the same time."""
+        return strictest([limits for name in names for limits in self._limits[name]])
 
     def _add(self, name: str, value: str) -> None:
-        if name in CONTROLS:
-            self._add_control(name, value)
+        if name.partition(":")[0] in CONTROLS:
+            self._controls.add(name, value)
             return
         found = self._resource.table.find(name)
         if found is None:
@@ -163,7 +174,9 @@ class SearchParser(ABC, Generic[T]):
 
     def _read(self, parameter: SearchParameter, modifier: str | None, values: list[str]) -> None:
         name = parameter.name
-        if modifier == "missing" and name != "status":
+        if name in self._resource.late:
+            self._late.append(_late(name, modifier, values, self._now))
+        elif modifier == "missing" and name != "status":
             self._criteria.append(IsMissing(self._elements.presence_of(name), _flag(name, values)))
         elif name in self._elements.codes:
             self._read_codes(name, modifier, values)
@@ -171,10 +184,10 @@ class SearchParser(ABC, Generic[T]):
             self._read_dates(name, values)
         elif parameter.kind is Kind.STRING:
             self._read_names(name, modifier, values)
-        elif name == "patient":
-            self._read_patient(values)
-        elif name == "patient.identifier":
-            self._read_patient_identifier(values)
+        elif name in ("patient", "subject"):
+            self._read_patient(name, values)
+        elif name in ("patient.identifier", "subject.identifier"):
+            self._read_patient_identifier(name, values)
         elif name == "status":
             self._read_status(modifier, values)
         elif name in ("identifier", "_id"):
@@ -219,13 +232,13 @@ class SearchParser(ABC, Generic[T]):
         if all(any(c.isalnum() for c in p) for p in patterns):
             self._asked.authors.append(tuple(p.replace("%%", "%") for p in patterns))
 
-    def _read_patient(self, values: list[str]) -> None:
+    def _read_patient(self, name: str, values: list[str]) -> None:
         found: set[Cx] = set()
         for value in values:
             reference = unescape(value.strip())
             if "|" in reference:
                 raise SearchProblem(
-                    "value", "patient: give Patient/id, or use patient.identifier for system|value."
+                    "value", f"{name}: give Patient/id, or use {name}.identifier for system|value."
                 )
             reference = reference.removeprefix(self._ctx.base_url + "/")
             patient = self._ctx.patient_of(reference if "/" in reference else f"Patient/{reference}")
@@ -233,11 +246,9 @@ class SearchParser(ABC, Generic[T]):
                 found.add(patient)
         self._patients.append(frozenset(found))
 
-    def _read_patient_identifier(self, values: list[str]) -> None:
+    def _read_patient_identifier(self, name: str, values: list[str]) -> None:
         terminology = self._ctx.terminology
-        self._patients.append(
-            frozenset(read_patient_identifier(v, "patient.identifier", terminology) for v in values)
-        )
+        self._patients.append(frozenset(read_patient_identifier(v, name, terminology) for v in values))
 
     def _read_status(self, modifier: str | None, values: list[str]) -> None:
         known, possible = self._resource.statuses, set(self._resource.statuses.values()) - {None}
@@ -263,32 +274,6 @@ class SearchParser(ABC, Generic[T]):
             tokens = tuple(read_identifier(v, name, self._ctx.terminology) for v in values)
         self._criteria.append(HasIdentifier(tokens))
         self._ids[name].append(tokens)
-
-    def _add_control(self, name: str, value: str) -> None:
-        if name == "_count":
-            if self._count is not None or not (value.isascii() and value.isdigit()):
-                raise SearchProblem("value", "_count: give one whole number, 0 or more.")
-            # more digits than any limit has, and fewer than are slow to read
-            self._count = int(value.lstrip("0")[:12] or "0")
-        elif name == "_summary":
-            if value == "count":
-                self._only_count = True
-            elif value != "false":
-                self._leave_out("_summary takes only count here")
-        elif name == "_sort" and not self._sorted:
-            try:
-                self._sort = read_sort(value, self._resource.table)
-            except SearchProblem as problem:
-                self._leave_out(problem.issue.diagnostics.rstrip("."))
-            else:
-                self._sorted = True
-                self._used.append((name, value))
-
-    def _page_size(self) -> int:
-        if self._only_count:
-            return 0
-        wanted = self._ctx.default_count if self._count is None else self._count
-        return min(wanted, self._ctx.max_count)
 
     def _stored_queries(self) -> tuple[StoredQuery, ...]:
         by_id = self._queries_by_id([*self._ids["_id"], *self._ids["identifier"]])
@@ -346,6 +331,14 @@ class SearchParser(ABC, Generic[T]):
         )
         self._used.append(("status", "current"))
         return frozenset({AvailabilityStatus.APPROVED})
+
+
+def _late(name: str, modifier: str | None, values: list[str], now: datetime) -> LateCriterion[T]:
+    if modifier == "missing":
+        missing = _flag(name, values)
+        return lambda read: IsMissing(lambda item: read(item) is not None, missing)
+    conditions = tuple(read_date(unescape(v), name, now) for v in values)
+    return lambda read: IsInTime(read, conditions)
 
 
 def _flag(name: str, values: list[str]) -> bool:

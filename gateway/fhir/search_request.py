@@ -1,13 +1,16 @@
 """What a search of ITI-66 and ITI-67 needs to know, and what is known once it was understood."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Generic
+from typing import Generic, Self
 from urllib.parse import quote, urlencode
 
 from gateway.fhir.issues import Issue
 from gateway.fhir.matching import Criterion, Elements, T
+from gateway.fhir.resource_view import WHOLE, View
+from gateway.fhir.search_dates import Interval
+from gateway.fhir.search_includes import Inclusion
 from gateway.fhir.search_sort import Rules, SortKey
 from gateway.fhir.search_table import ParameterTable
 from gateway.fhir.terminology import Terminology
@@ -17,6 +20,10 @@ from gateway.model.query import StoredQuery
 
 def _now() -> datetime:
     return datetime.now(UTC)
+
+
+LateCriterion = Callable[[Callable[[T], Interval | None]], Criterion[T]]
+"""A criterion of a time that the caller of the search looks up: made when it is known where to read it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +52,8 @@ class Searchable(Generic[T]):
 
     `statuses` are the codes of the parameter `status` with what they ask for, None for a status that no
     object has; `status_system` is their system. `order` is the order of results where `_sort` is not sent.
+    `late` are date parameters whose value is not in the object: it is that of the SubmissionSet which brought
+    it.
     """
 
     table: ParameterTable
@@ -52,6 +61,7 @@ class Searchable(Generic[T]):
     statuses: Mapping[str, AvailabilityStatus | None]
     status_system: str
     order: Rules
+    late: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +69,7 @@ class Search(Generic[T]):
     """A search of one resource type that was understood.
 
     `self_parameters` are the parameters that were used, defaults included; `warnings` say which were not.
+    `late` are criteria that wait for the submission times, see `knowing`.
     """
 
     resource: str
@@ -69,6 +80,28 @@ class Search(Generic[T]):
     self_parameters: tuple[tuple[str, str], ...]
     base_url: str
     warnings: tuple[Issue, ...] = ()
+    late: tuple[LateCriterion[T], ...] = ()
+    late_names: frozenset[str] = frozenset()
+    view: View = WHOLE
+    includes: frozenset[Inclusion] = frozenset()
+
+    @property
+    def needs_submission_times(self) -> bool:
+        """True where matches cannot be told or sorted without the SubmissionSets that brought the objects."""
+        return bool(self.late) or any(name in self.late_names for name, _ in self.sort.rules)
+
+    def knowing(self, times: Mapping[str, Interval]) -> Self:
+        """The same search, which knows when objects were submitted, by entryUUID."""
+
+        def read(item: T) -> Interval | None:
+            return times.get(item.entry_uuid)
+
+        intervals = {**self.sort.elements.intervals, **dict.fromkeys(self.late_names, read)}
+        return replace(
+            self,
+            criteria=(*self.criteria, *(criterion(read) for criterion in self.late)),
+            sort=replace(self.sort, elements=replace(self.sort.elements, intervals=intervals)),
+        )
 
     @property
     def impossible(self) -> bool:
@@ -81,9 +114,14 @@ class Search(Generic[T]):
         return self.self_parameters
 
     @property
+    def url(self) -> str:
+        """Where the search is made, without parameters; one without resource type is made at the base."""
+        return f"{self.base_url}/{self.resource}" if self.resource else self.base_url
+
+    @property
     def self_link(self) -> str:
         """URL of Bundle.link `self`."""
-        return f"{self.base_url}/{self.resource}?{urlencode(self.self_parameters, quote_via=quote)}"
+        return f"{self.url}?{urlencode(self.self_parameters, quote_via=quote)}"
 
     def queries(self) -> tuple[StoredQuery, ...]:
         """What to ask the registry: mostly one query, more where ITI-18 cannot say it in one.

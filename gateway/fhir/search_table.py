@@ -23,13 +23,9 @@ class Kind(StrEnum):
 
 
 class Support(StrEnum):
-    """FULL: the answer is exact. IGNORED: XDS has no such value (warning, or 400 in strict handling).
-
-    REFUSED: leaving it out would change whom the search asks, so it is always an error.
-    """
+    """FULL: the answer is exact. REFUSED: an error, for left out it would change whom the search asks."""
 
     FULL = "full"
-    IGNORED = "ignored"
     REFUSED = "refused"
 
 
@@ -55,7 +51,19 @@ DATED = frozenset({"missing"})
 NAMED = frozenset({"exact", "contains"})
 """Modifiers of a name."""
 
-CONTROLS = frozenset({"_count", "_format", "_pretty", "_sort", "_summary", "_total"})
+CONTROLS = frozenset(
+    {
+        "_count",
+        "_elements",
+        "_format",
+        "_include",
+        "_pretty",
+        "_revinclude",
+        "_sort",
+        "_summary",
+        "_total",
+    }
+)
 """Parameters that shape the answer and select nothing."""
 
 
@@ -73,6 +81,11 @@ class ParameterTable:
                 for alias in row.aliases
             }
         )
+
+    @property
+    def resource_types(self) -> tuple[str, ...]:
+        """The types of the matches."""
+        return (self.resource,)
 
     def find(self, name: str) -> tuple[SearchParameter, str | None] | None:
         """Row and modifier of a parameter as a client writes it; None for one that is not in the table.
@@ -107,7 +120,7 @@ class ParameterTable:
 
 
 def patient_parameters(resource: str) -> tuple[SearchParameter, ...]:
-    """The two ways to name the patient."""
+    """The ways to name the patient; IHE MHD names the first two."""
     return (
         SearchParameter(
             "patient",
@@ -124,6 +137,22 @@ def patient_parameters(resource: str) -> tuple[SearchParameter, ...]:
             None,
             "system|value of the patient in the affinity domain. One patient per search.",
             aliases=("patient:Patient.identifier", "patient:identifier"),
+        ),
+        SearchParameter(
+            "subject",
+            Kind.REFERENCE,
+            f"{resource}.subject",
+            f"{FHIR_SEARCH_PARAMETER}{resource}-subject",
+            "The same as patient.",
+            aliases=("subject:Patient",),
+        ),
+        SearchParameter(
+            "subject.identifier",
+            Kind.TOKEN,
+            f"{resource}.subject",
+            None,
+            "The same as patient.identifier.",
+            aliases=("subject:Patient.identifier", "subject:identifier"),
         ),
     )
 
@@ -144,8 +173,11 @@ def person_parameters(resource: str, element: str, whom: str) -> tuple[SearchPar
     )
 
 
-def identifier_parameters(resource: str, identifiers: str) -> tuple[SearchParameter, ...]:
-    """What names a single resource, and what every resource type has. `identifiers` is a FHIRPath."""
+def identifier_parameters(resource: str, identifiers: str, updated: str) -> tuple[SearchParameter, ...]:
+    """What names a single resource, and what every resource type has.
+
+    `identifiers` is a FHIRPath, `updated` says what `_lastUpdated` is here.
+    """
     return (
         SearchParameter(
             "identifier",
@@ -167,8 +199,9 @@ def identifier_parameters(resource: str, identifiers: str) -> tuple[SearchParame
             Kind.DATE,
             f"{resource}.meta.lastUpdated",
             FHIR_SEARCH_PARAMETER + "Resource-lastUpdated",
-            "XDS has no such value: left out with a warning, refused with Prefer: handling=strict.",
-            support=Support.IGNORED,
+            updated,
+            modifiers=DATED,
+            sortable=True,
         ),
         SearchParameter(
             "targetCommunityIdList",

@@ -15,14 +15,16 @@ from gateway.fhir.outcome import write_outcome
 def write_searchset(
     *,
     entries: Iterable[tuple[str, bytes]],
+    included: Iterable[tuple[str, bytes]] = (),
     total: int,
     links: Mapping[str, str],
     issues: Sequence[Issue] = (),
 ) -> bytes:
     """The Bundle as JSON.
 
-    `entries` are fullUrl and resource of each match, `total` counts the matches of all pages, `links` are
-    URLs by relation (`self`, `next`). Issues become one OperationOutcome entry with search mode outcome.
+    `entries` are fullUrl and resource of each match, `included` those of what comes along. `total` counts the
+    matches of all pages, `links` are URLs by relation (`self`, `next`). Issues become one OperationOutcome
+    entry with search mode outcome.
     """
     head = {
         "resourceType": "Bundle",
@@ -33,6 +35,7 @@ def write_searchset(
     if not links:
         del head["link"]
     framed = [_frame(full_url, resource, b"match") for full_url, resource in entries]
+    framed += [_frame(full_url, resource, b"include") for full_url, resource in included]
     if issues:
         framed.append(_frame(uuid.uuid4().urn, orjson.dumps(write_outcome(issues)), b"outcome"))
     written = orjson.dumps(head)

@@ -7,15 +7,16 @@ from gateway.fhir.document_reference import WriteContext, entry_uuid_of
 from gateway.fhir.issues import fail
 from gateway.fhir.lists import write_folder_list, write_submission_set_list
 from gateway.mhd.members import DOCUMENT, LIST, members_of
-from gateway.model.metadata import Cx
+from gateway.mhd.references import PatientReferences
 from gateway.model.query import ANY_DOCUMENT, GetFolderAndContents, GetSubmissionSetAndContents
-from gateway.security.patient_ids import NotOurs, PatientIds
 
 
 class Reader:
     """Reads of List and Patient."""
 
-    def __init__(self, registry: DocumentRegistry, patients: PatientIds, context: WriteContext) -> None:
+    def __init__(
+        self, registry: DocumentRegistry, patients: PatientReferences, context: WriteContext
+    ) -> None:
         self._registry = registry
         self._patients = patients
         self._context = context
@@ -47,16 +48,7 @@ class Reader:
 
     def read_patient(self, logical_id: str) -> bytes:
         """The identifier that a Patient id of this server stands for. Raises OutcomeError 404."""
-        try:
-            patient = self._patients.read(logical_id)
-        except NotOurs:
-            raise fail(404, "not-found", "No Patient with this id.", expression="Patient") from None
-        return orjson.dumps(self._patient(logical_id, patient))
-
-    def _patient(self, logical_id: str, patient: Cx) -> dict[str, object]:
-        system = self._context.terminology.authorities.uri(patient.authority)
-        return {
-            "resourceType": "Patient",
-            "id": logical_id,
-            "identifier": [{"system": system, "value": patient.id}],
-        }
+        found = self._patients.read(logical_id)
+        if found is None:
+            raise fail(404, "not-found", "No Patient with this id.", expression="Patient")
+        return found

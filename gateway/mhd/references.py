@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from functools import lru_cache
 
+import orjson
+
 from gateway.fhir.terminology import Terminology
 from gateway.model import Cx, DocumentEntry
 from gateway.security.document_urls import DocumentKey, DocumentTokens
@@ -31,6 +33,28 @@ class PatientReferences:
         if logical_id is not None:
             reference = {"reference": f"Patient/{logical_id}", **reference}
         return reference
+
+    def resource(self, patient: Cx) -> tuple[str, bytes] | None:
+        """Id and Patient resource of a patient; None where there is no id for it."""
+        logical_id = self._write_id(patient)
+        return None if logical_id is None else (logical_id, self._resource(logical_id, patient))
+
+    def read(self, logical_id: str) -> bytes | None:
+        """The Patient resource with this id; None where the id is not ours."""
+        try:
+            return self._resource(logical_id, self._ids.read(logical_id))
+        except NotOurs:
+            return None
+
+    def _resource(self, logical_id: str, patient: Cx) -> bytes:
+        system = self._terminology.authorities.uri(patient.authority)
+        return orjson.dumps(
+            {
+                "resourceType": "Patient",
+                "id": logical_id,
+                "identifier": [{"system": system, "value": patient.id}],
+            }
+        )
 
     def resolve(self, reference: str) -> Cx | None:
         """The patient that `Patient/<id>` names, relative or below the own base; None where not ours."""

@@ -9,7 +9,9 @@ import orjson
 import structlog
 from aiohttp import web
 
-from gateway.fhir.issues import fail
+from gateway.fhir.issues import OutcomeError, fail
+from gateway.fhir.resource_view import View, read_view
+from gateway.fhir.search_values import SearchProblem
 from gateway.mhd.admission import Admission
 from gateway.mhd.binary import binary_resource, wants_resource
 from gateway.mhd.find import Finder
@@ -99,15 +101,17 @@ class MhdRoutes:
     async def read_document_reference(self, request: web.Request) -> web.Response:
         """Read of one DocumentReference."""
         negotiate(request)
-        return await respond(request, await self._use.finder.read(request.match_info["id"]))
+        view = _view(request, "DocumentReference")
+        return await respond(request, view.apply(await self._use.finder.read(request.match_info["id"])))
 
     async def read_list(self, request: web.Request) -> web.Response:
         """Read of one SubmissionSet or Folder."""
         negotiate(request)
+        view = _view(request, "List")
         resource = await self._use.reader.read_list(request.match_info["id"])
         version = orjson.loads(resource)["meta"].get("versionId")
         headers = {"ETag": f'W/"{version}"'} if version else {}
-        return await respond(request, resource, headers=headers)
+        return await respond(request, view.apply(resource), headers=headers)
 
     async def read_patient(self, request: web.Request) -> web.Response:
         """Read of the Patient that stands for an identifier."""
@@ -168,6 +172,14 @@ async def _search(request: web.Request, finder: Finder | ListFinder) -> web.Resp
         return await respond(request, await finder.page(page, parameters))
     strict = "handling=strict" in re.sub(r'[\s"]', "", request.headers.get("Prefer", "")).lower()
     return await respond(request, await finder.search(parameters, strict=strict))
+
+
+def _view(request: web.Request, resource_type: str) -> View:
+    """How much of the resource a read by id asks for."""
+    try:
+        return read_view(parse_qsl(request.query_string), resource_type)
+    except SearchProblem as problem:
+        raise OutcomeError(400, (problem.issue,)) from None
 
 
 def _cut_off(request: web.Request, error: Exception) -> None:

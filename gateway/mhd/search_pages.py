@@ -8,7 +8,7 @@ client has seen (IHE MHD 4.2.4 2:3.66 and 2:3.67; ITI TF-2 3.18).
 import asyncio
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Generic, TypeVar
 from urllib.parse import quote, urlencode
@@ -21,9 +21,12 @@ from gateway.fhir.document_reference import WriteContext, logical_id
 from gateway.fhir.issues import Issue, fail
 from gateway.fhir.matching import Registered
 from gateway.fhir.outcome import issues_of_warnings, means_no_match
+from gateway.fhir.search_dates import dtm_interval
 from gateway.fhir.search_request import Search, SearchContext
 from gateway.fhir.searchset import write_searchset
-from gateway.model import Association, QueryResult, RegistryFailure
+from gateway.mhd.includes import Includer
+from gateway.mhd.page_writers import Writer, missing
+from gateway.model import Association, DocumentEntry, QueryResult, RegistryFailure
 from gateway.model.errors import PeerError
 from gateway.model.query import GetAssociations, StoredQuery
 from gateway.security.document_urls import NotOurs, PageKey, PageTokens
@@ -63,14 +66,6 @@ class _Page(Generic[T]):
     shape: tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Writer(Generic[T]):
-    """Writes the resource of each object of a page; `issues` belong to the page as a whole."""
-
-    write: Callable[[T, WriteContext], bytes]
-    issues: tuple[Issue, ...] = ()
-
-
 class SearchPages(ABC, Generic[T]):
     """The searches of one resource type."""
 
@@ -88,6 +83,7 @@ class SearchPages(ABC, Generic[T]):
         search_context: SearchContext,
         write_context: WriteContext,
         limits: FindLimits,
+        includer: Includer,
     ) -> None:
         self._registry = registry
         self._snapshots = snapshots
@@ -95,6 +91,7 @@ class SearchPages(ABC, Generic[T]):
         self._search_context = search_context
         self._write_context = write_context
         self._limits = limits
+        self._includer = includer
 
     @abstractmethod
     def _parse(self, parameters: Sequence[tuple[str, str]], *, strict: bool = False) -> Search[T]:
@@ -107,6 +104,10 @@ class SearchPages(ABC, Generic[T]):
     @abstractmethod
     async def _writer(self, items: Sequence[T], associations: Sequence[Association]) -> Writer[T]:
         """What writes `items`; `associations` are those that touch one of them."""
+
+    async def _submission_times(self, items: Sequence[T]) -> Mapping[str, str]:
+        """DTM of the submission of objects by entryUUID, for those that do not say it themselves."""
+        return {}
 
     async def search(self, parameters: Sequence[tuple[str, str]], *, strict: bool = False) -> bytes:
         """Run a search and return its first page as a searchset Bundle.
@@ -155,12 +156,12 @@ class SearchPages(ABC, Generic[T]):
             issues.extend(issues_of_warnings(result.errors))
             for item in self._found(result):
                 unique.setdefault(item.entry_uuid, item)
-        matching: list[T] = []
-        for number, item in enumerate(unique.values(), 1):
-            if search.matches(item):
-                matching.append(item)
-            if number % _MATCHED_AT_ONCE == 0:
-                await asyncio.sleep(0)
+        matching = await _matching(search, tuple(unique.values()))
+        if search.needs_submission_times:
+            times = await self._submission_times(matching)
+            held = ((uuid, dtm_interval(time)) for uuid, time in times.items())
+            search = search.knowing({uuid: interval for uuid, interval in held if interval is not None})
+            matching = await _matching(search, matching)
         if len(matching) > self._limits.max_results:
             raise fail(
                 400,
@@ -196,17 +197,27 @@ class SearchPages(ABC, Generic[T]):
         losses: list[Issue] = []
         context = replace(self._write_context, warn=losses.append)
         resources: list[tuple[str, bytes]] = []
-        base = f"{self._write_context.base_url}/{search.resource}/"
+        base = f"{self._write_context.base_url}/"
         for number, item in enumerate(page.items, 1):
-            resources.append((base + logical_id(item.entry_uuid), writer.write(item, context)))
+            url = f"{base}{self._type_of(item)}/{logical_id(item.entry_uuid)}"
+            resources.append((url, search.view.apply(writer.write(item, context))))
             if number % _WRITTEN_AT_ONCE == 0:
                 await asyncio.sleep(0)
+        included, include_issues = await self._includer.along_with(
+            page.items, associations, search.includes, context
+        )
         return write_searchset(
             entries=resources,
+            included=[(url, search.view.apply(resource)) for url, resource in included],
             total=page.total,
             links=self._links(search, page),
-            issues=(*issues, *association_issues, *writer.issues, *losses),
+            issues=(*issues, *association_issues, *writer.issues, *include_issues, *losses),
         )
+
+    @staticmethod
+    def _type_of(item: T) -> str:
+        """The resource type of an object."""
+        return "DocumentReference" if isinstance(item, DocumentEntry) else "List"
 
     async def _associations(self, items: Sequence[T]) -> tuple[Sequence[Association], tuple[Issue, ...]]:
         """The associations of a page, with one query; where that fails the page is written without."""
@@ -215,19 +226,8 @@ class SearchPages(ABC, Generic[T]):
         try:
             found = await self._registry.query(GetAssociations(uuids=tuple(i.entry_uuid for i in items)))
         except (PeerError, RegistryFailure) as error:
-            return (), (self._missing(error),)
+            return (), (missing(error, self.from_associations),)
         return found.associations, issues_of_warnings(found.errors)
-
-    def _missing(self, error: PeerError | RegistryFailure) -> Issue:
-        """Warning that what is asked for besides the search could not be had."""
-        element = self.from_associations
-        return Issue(
-            "warning",
-            "incomplete",
-            f"{error.peer} did not give what {element} is made of, so it is missing here. Read the resource "
-            "by id to see it.",
-            expression=element,
-        )
 
     def _links(self, search: Search[T], page: _Page[T]) -> dict[str, str]:
         links = {"self": search.self_link}
@@ -241,8 +241,18 @@ class SearchPages(ABC, Generic[T]):
                 anchor=page.items[-1].entry_uuid,
             )
             query = urlencode([("_page", self._pages.write(key)), *page.shape], quote_via=quote)
-            links["next"] = f"{self._write_context.base_url}/{search.resource}?{query}"
+            links["next"] = f"{search.url}?{query}"
         return links
+
+
+async def _matching(search: Search[T], items: Sequence[T]) -> list[T]:
+    matching: list[T] = []
+    for number, item in enumerate(items, 1):
+        if search.matches(item):
+            matching.append(item)
+        if number % _MATCHED_AT_ONCE == 0:
+            await asyncio.sleep(0)
+    return matching
 
 
 def _shape(parameters: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:

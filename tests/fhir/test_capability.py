@@ -17,6 +17,10 @@ CONTEXT = SearchContext(Terminology(), "http://gw.example/fhir", lambda _: Cx("1
 EXAMPLES = {
     "patient": "p",
     "patient.identifier": "urn:oid:2.999|1",
+    "subject": "p",
+    "subject.identifier": "urn:oid:2.999|1",
+    "date": "2024",
+    "_lastUpdated": "ge2024-01-01T00:00:00Z",
     "status": "current",
     "creation": "ge2024",
     "period": "2024-01",
@@ -53,14 +57,14 @@ def test_it_states_this_server(statement):
 def test_it_lists_the_parameters_of_mhd_except_those_that_are_refused(statement):
     listed = {p["name"] for p in of_type(statement, "DocumentReference")["searchParam"]}
     mhd = "patient patient.identifier status author.given author.family category type creation date event facility"
-    mhd += " setting format security-label period related identifier _id"
-    assert listed == set(mhd.split())
+    mhd += " setting format security-label period related identifier _id _lastUpdated"
+    assert listed == set(mhd.split()) | {"subject", "subject.identifier"}
 
 
 def test_every_listed_parameter_is_used_by_the_parser(statement):
     for listed in of_type(statement, "DocumentReference")["searchParam"]:
         name = listed["name"]
-        if name in ("date", "related"):
+        if name == "related":
             continue
         parameters = [("patient", "p"), (name, EXAMPLES.get(name, "x"))]
         assert parameters[1] in parse_document_search(parameters, CONTEXT, strict=True).self_parameters
@@ -69,7 +73,7 @@ def test_every_listed_parameter_is_used_by_the_parser(statement):
 def test_it_lists_the_parameters_of_lists(statement):
     listed = {p["name"] for p in of_type(statement, "List")["searchParam"]}
     mhd = "patient patient.identifier code status date designationType source.given source.family sourceId"
-    assert listed == set(mhd.split()) | {"identifier", "_id"}
+    assert listed == set(mhd.split()) | {"identifier", "_id", "_lastUpdated", "subject", "subject.identifier"}
     for name in listed:
         parameter = (name, LIST_EXAMPLES.get(name, "x"))
         search = parse_list_search([("patient", "p"), parameter], CONTEXT, strict=True)

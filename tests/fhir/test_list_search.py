@@ -284,7 +284,7 @@ def test_other_communities_are_refused():
     assert "own community" in text
 
 
-@pytest.mark.parametrize("parameter", [("_lastUpdated", "ge2024"), ("title", "x"), ("_sort", "title")])
+@pytest.mark.parametrize("parameter", [("title", "x"), ("_sort", "title")])
 def test_what_cannot_be_used_is_a_warning_or_an_error_in_strict_handling(parameter):
     found = search(WHO, CURRENT, SETS, parameter)
     assert [(i.severity, i.code) for i in found.warnings] == [("warning", "not-supported")]

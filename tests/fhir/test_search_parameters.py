@@ -494,7 +494,17 @@ def test_a_document_is_found_by_what_its_references_show(reference):
 
 @pytest.mark.parametrize(
     "parameter",
-    [("flavour", "x"), ("date", "ge2024"), ("_lastUpdated", "ge2024"), ("type", ""), ("_sort", "date")],
+    [
+        ("flavour", "x"),
+        ("type", ""),
+        ("_sort", "event"),
+        ("_sort:asc", "creation"),
+        ("_elements", "flavour"),
+        ("_include", "DocumentReference:encounter"),
+        ("_include", "List:item"),
+        ("_include:iterate", "DocumentReference:relatesto"),
+        ("_revinclude", "DocumentReference:relatesto:Patient"),
+    ],
 )
 def test_what_cannot_be_used_is_a_warning_or_an_error_in_strict_handling(parameter):
     found = search(WHO, CURRENT, parameter)

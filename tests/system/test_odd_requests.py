@@ -77,10 +77,10 @@ async def test_a_count_of_any_length_is_limited(stack, count):
 
 
 async def test_a_refused_search_also_says_what_it_did_not_know(stack):
-    status, outcome = await get(stack, "/DocumentReference?subject=Patient/1")
+    status, outcome = await get(stack, "/DocumentReference?custodian=Organization/1")
     assert status == 400
     assert {i["severity"] for i in outcome["issue"]} == {"error", "warning"}
-    assert any("subject" in i["diagnostics"] for i in outcome["issue"])
+    assert any("custodian" in i["diagnostics"] for i in outcome["issue"])
 
 
 @pytest.mark.parametrize(

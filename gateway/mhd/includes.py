@@ -1,0 +1,194 @@
+"""Resources that come along with a page of ITI-66 or ITI-67: `_include` and `_revinclude` (FHIR R4 search
+3.1.1.5.5; ITI TF-2 3.18).
+
+Whatever the size of the page there is one query for documents, one for Folders, one for SubmissionSets, one
+for the associations of all that came along, and none for patients. Where one fails the page is given without
+and a warning says so.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from gateway.clients.registry import DocumentRegistry
+from gateway.fhir.document_reference import WriteContext, logical_id
+from gateway.fhir.issues import Issue
+from gateway.fhir.list_elements import RegistryList
+from gateway.fhir.matching import Registered
+from gateway.fhir.outcome import issues_of_warnings
+from gateway.fhir.search_includes import Inclusion
+from gateway.mhd.members import memberships
+from gateway.mhd.page_writers import document_writer, list_writer
+from gateway.mhd.references import PatientReferences
+from gateway.model import (
+    Association,
+    AvailabilityStatus,
+    DocumentEntry,
+    Folder,
+    QueryResult,
+    RegistryFailure,
+    SubmissionSet,
+)
+from gateway.model.codes import DOCUMENT_RELATIONS, HAS_MEMBER
+from gateway.model.errors import PeerError
+from gateway.model.query import GetAssociations, GetDocuments, GetFolders, GetSubmissionSets, StoredQuery
+
+
+class Includer:
+    """Finds and writes what comes along."""
+
+    def __init__(self, registry: DocumentRegistry, patients: PatientReferences) -> None:
+        self._registry = registry
+        self._patients = patients
+
+    async def along_with(
+        self,
+        items: Sequence[Registered],
+        associations: Sequence[Association],
+        wanted: frozenset[Inclusion],
+        context: WriteContext,
+    ) -> tuple[list[tuple[str, bytes]], tuple[Issue, ...]]:
+        """fullUrl and resource of each, without those that are matches of the page, and warnings.
+
+        `associations` are those that touch one of `items`.
+        """
+        if not wanted or not items:
+            return [], ()
+        page = _Page(items, associations)
+        asked = _Asked(self._registry)
+        documents = await asked.documents(page.documents_for(wanted) - page.own)
+        lists: list[RegistryList] = []
+        if Inclusion.HOLDING_LISTS in wanted:
+            lists += await asked.submission_sets(page.held)
+        known = {item.entry_uuid for item in lists} | page.own
+        lists += await asked.folders(page.folders_for(wanted) - known)
+        documents = [entry for entry in documents if entry.entry_uuid not in page.own]
+        lists = [item for item in lists if item.entry_uuid not in page.own]
+        touching = await asked.associations([item.entry_uuid for item in (*documents, *lists)])
+        writer_of_lists = await list_writer(self._registry, lists, touching)
+        write_document = document_writer(documents, touching).write
+        base = context.base_url
+        written = [
+            (f"{base}/DocumentReference/{logical_id(e.entry_uuid)}", write_document(e, context))
+            for e in documents
+        ]
+        written += [
+            (f"{base}/List/{logical_id(item.entry_uuid)}", writer_of_lists.write(item, context))
+            for item in lists
+        ]
+        if Inclusion.PATIENTS in wanted:
+            written += self._patients_of(items, base)
+        return written, (*asked.issues, *writer_of_lists.issues)
+
+    def _patients_of(self, items: Iterable[Registered], base: str) -> list[tuple[str, bytes]]:
+        patients = dict.fromkeys(item.patient_id for item in items if item.patient_id is not None)
+        resources = (self._patients.resource(patient) for patient in patients)
+        return [(f"{base}/Patient/{name}", body) for name, body in filter(None, resources)]
+
+
+class _Page:
+    """What the associations of a page say about its neighbours."""
+
+    def __init__(self, items: Sequence[Registered], associations: Sequence[Association]) -> None:
+        self.own = frozenset(item.entry_uuid for item in items)
+        self.held = tuple(i.entry_uuid for i in items if not isinstance(i, SubmissionSet))
+        """What SubmissionSets can hold."""
+        self._folders = {i.entry_uuid for i in items if isinstance(i, Folder)}
+        self._no_resources = {a.entry_uuid for a in associations}
+        self._members = list(memberships(associations))
+        self._relations = [
+            a
+            for a in associations
+            if a.type in DOCUMENT_RELATIONS and a.status is AvailabilityStatus.APPROVED
+        ]
+
+    def documents_for(self, wanted: frozenset[Inclusion]) -> set[str]:
+        """entryUUIDs of documents to ask for, and perhaps of objects that are none."""
+        found: set[str] = set()
+        if Inclusion.RELATED_DOCUMENTS in wanted:
+            found |= {a.target for a in self._relations if a.source in self.own}
+        if Inclusion.RELATING_DOCUMENTS in wanted:
+            found |= {a.source for a in self._relations if a.target in self.own}
+        if Inclusion.MEMBER_DOCUMENTS in wanted:
+            found |= {a.target for a in self._members if a.source in self.own} - self._no_resources
+        return found
+
+    def folders_for(self, wanted: frozenset[Inclusion]) -> set[str]:
+        """The same for Folders."""
+        found: set[str] = set()
+        if Inclusion.MEMBER_LISTS in wanted:
+            found |= {
+                a.target
+                for a in self._members
+                if a.source in self.own - self._folders and a.submission_set_status is None
+            } - self._no_resources
+        if Inclusion.HOLDING_LISTS in wanted:
+            # a document in a SubmissionSet is marked by the slot, one in a Folder is not
+            found |= {
+                a.source
+                for a in self._members
+                if a.target in self.own and a.target not in self._folders and a.submission_set_status is None
+            }
+        return found
+
+
+class _Asked:
+    """Queries of one page; `issues` are what they could not give."""
+
+    def __init__(self, registry: DocumentRegistry) -> None:
+        self._registry = registry
+        self.issues: list[Issue] = []
+
+    async def documents(self, uuids: set[str]) -> list[DocumentEntry]:
+        """DocumentEntries of any status."""
+        found = await self._ask(uuids, lambda: GetDocuments(entry_uuids=tuple(sorted(uuids))))
+        return list(found.entries) if found else []
+
+    async def folders(self, uuids: set[str]) -> list[Folder]:
+        """Folders by entryUUID."""
+        found = await self._ask(uuids, lambda: GetFolders(entry_uuids=tuple(sorted(uuids))))
+        return list(found.folders) if found else []
+
+    async def submission_sets(self, members: Sequence[str]) -> list[SubmissionSet]:
+        """SubmissionSets that have one of the members."""
+        found = await self._ask(members, lambda: GetSubmissionSets(uuids=tuple(members)))
+        return list(found.submission_sets) if found else []
+
+    async def associations(self, uuids: Sequence[str]) -> Sequence[Association]:
+        """What touches one of the objects."""
+        found = await self._ask(uuids, lambda: GetAssociations(uuids=tuple(uuids)))
+        return found.associations if found else ()
+
+    async def _ask(
+        self, about: set[str] | Sequence[str], query: Callable[[], StoredQuery]
+    ) -> QueryResult | None:
+        if not about:
+            return None
+        try:
+            found = await self._registry.query(query())
+        except (PeerError, RegistryFailure) as error:
+            self.issues.append(
+                Issue(
+                    "warning",
+                    "incomplete",
+                    f"{error.peer} did not give all that _include and _revinclude ask for, so it is missing "
+                    "here. Search for it, or try again.",
+                )
+            )
+            return None
+        self.issues += issues_of_warnings(found.errors)
+        return found
+
+
+async def submission_times(registry: DocumentRegistry, entries: Sequence[DocumentEntry]) -> dict[str, str]:
+    """DTM of the submission of each document by entryUUID, with one query. Raises PeerError, RegistryFailure.
+
+    A document may later be referred to by other SubmissionSets; the one that brought it counts.
+    """
+    if not entries:
+        return {}
+    found = await registry.query(GetSubmissionSets(uuids=tuple(e.entry_uuid for e in entries)))
+    times = {held.entry_uuid: held.submission_time for held in found.submission_sets}
+    return {
+        a.target: times[a.source]
+        for a in found.associations
+        if a.type == HAS_MEMBER and a.source in times and a.submission_set_status != "Reference"
+    }
