@@ -10,7 +10,7 @@ import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Self
 
 import aiohttp
@@ -231,13 +231,26 @@ class DicomWebSource:
                 known = await identify(part)
                 if known.sop_instance_uid is not None:
                     left.pop(known.sop_instance_uid, None)
-                yield known
-        except (MultipartError, NotDicom) as error:
-            raise PeerProtocolError(self.name, TRANSACTION, str(error)) from None
-        except (aiohttp.ClientError, OSError) as error:
-            raise await self._client.broken(self.peer, error) from error
+                yield replace(known, chunks=self._chunks(known.chunks))
+        except (MultipartError, NotDicom, aiohttp.ClientError, OSError) as error:
+            raise await self._told(error) from error
         for uid in left:
             yield ImageError(self.name, MISSING, uid)
+
+    async def _chunks(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        while True:
+            try:
+                chunk = await anext(chunks)
+            except StopAsyncIteration:
+                return
+            except (MultipartError, aiohttp.ClientError, OSError) as error:
+                raise await self._told(error) from error
+            yield chunk
+
+    async def _told(self, error: Exception) -> PeerError:
+        if isinstance(error, MultipartError | NotDicom):
+            return PeerProtocolError(self.name, TRANSACTION, str(error))
+        return await self._client.broken(self.peer, error)
 
 
 def accept_dicom(transfer_syntaxes: Sequence[str]) -> str:

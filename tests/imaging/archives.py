@@ -19,6 +19,7 @@ class Archive:
     gone: frozenset[str] = frozenset()
     answer: Callable[[web.Request], web.StreamResponse | None] = lambda request: None
     cut_after: int | None = None
+    cut_at: int = 4
     hold: asyncio.Event | None = None
     requests: list[str] = field(default_factory=list)
     accepts: list[str] = field(default_factory=list)
@@ -53,16 +54,20 @@ class Archive:
         )
         try:
             await response.prepare(request)
+            await response.write(b"--++x++")
             for number, content in enumerate(found):
                 if number == self.cut_after:
                     assert request.transport is not None
-                    await response.write(b"\r\n--++x++\r\nContent-Type: application/dicom\r\n\r\nhalf")
+                    head = b"\r\nContent-Type: application/dicom\r\n\r\n"
+                    await response.write(head + content[: self.cut_at])
+                    await asyncio.sleep(0.05)
                     request.transport.close()
                     return response
                 if self.hold is not None and number:
                     await self.hold.wait()
-                await response.write(b"\r\n--++x++\r\nContent-Type: application/dicom\r\n\r\n" + content)
-            await response.write(b"\r\n--++x++--\r\n")
+                head = b"\r\nContent-Type: application/dicom\r\n\r\n"
+                await response.write(head + content + b"\r\n--++x++")
+            await response.write(b"--\r\n")
         finally:
             self.open_now -= 1
         return response
