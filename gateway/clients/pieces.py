@@ -3,10 +3,12 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager
 from itertools import islice
 from typing import TypeVar
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 def pieces_of(items: Iterable[T], size: int) -> Iterator[tuple[T, ...]]:
@@ -42,3 +44,39 @@ async def _task(call: Callable[[], Awaitable[T]]) -> T:
 async def all_of(calls: Sequence[Callable[[], Awaitable[T]]], at_once: int) -> list[T]:
     """Every result of `in_order`."""
     return [result async for result in in_order(calls, at_once)]
+
+
+async def opened_ahead(
+    openings: Iterable[tuple[T, AbstractAsyncContextManager[R]]], at_once: int
+) -> AsyncGenerator[tuple[T, Awaitable[R]], None]:
+    """Each key with what its context gives on entering, in order; up to `at_once` are open or being opened.
+
+    The awaitable raises what entering raises. A context is left when the next key is asked for; closing the
+    generator early leaves or cancels all of them.
+    """
+    rest = iter(openings)
+    ahead: deque[tuple[T, AbstractAsyncContextManager[R], asyncio.Task[R]]] = deque()
+
+    def fill() -> None:
+        for key, opening in islice(rest, at_once - len(ahead)):
+            ahead.append((key, opening, asyncio.ensure_future(_task(opening.__aenter__))))
+
+    async def leave(opening: AbstractAsyncContextManager[R], task: asyncio.Task[R]) -> None:
+        task.cancel()
+        await asyncio.wait([task])
+        if not task.cancelled() and task.exception() is None:
+            await opening.__aexit__(None, None, None)
+
+    try:
+        fill()
+        while ahead:
+            key, opening, task = ahead[0]
+            yield key, task
+            ahead.popleft()
+            await leave(opening, task)
+            fill()
+    finally:
+        for _, _, task in ahead:
+            task.cancel()
+        for _, opening, task in ahead:
+            await leave(opening, task)

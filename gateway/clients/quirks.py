@@ -33,3 +33,11 @@ class RepositoryQuirks(Quirks):
 
     documents_per_request: Count = 5
     """Documents that one Retrieve Document Set may ask for. Most peers take 5, some 1 or 3."""
+
+
+class ImagingSourceQuirks(Quirks):
+    """Of an imaging document source or a responding imaging gateway (RAD-69, RAD-75)."""
+
+    images_per_request: Count = 100
+    """Images that one Retrieve Imaging Document Set may ask for. A source that prepares its whole answer
+    before it sends any of it gives its first image the sooner the fewer they are."""

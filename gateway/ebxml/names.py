@@ -2,11 +2,12 @@
 
 from typing import Final
 
-from gateway.model.codes import NS_LCM, NS_QUERY, NS_RIM, NS_RMD, NS_RS, NS_XDS, NS_XOP
+from gateway.model.codes import NS_LCM, NS_QUERY, NS_RIM, NS_RMD, NS_RS, NS_XDS, NS_XDSI, NS_XOP
 
 _RIM: Final = f"{{{NS_RIM}}}"
 _RS: Final = f"{{{NS_RS}}}"
 _XDS: Final = f"{{{NS_XDS}}}"
+_XDSI: Final = f"{{{NS_XDSI}}}"
 
 EXTRINSIC_OBJECT: Final = _RIM + "ExtrinsicObject"
 REGISTRY_PACKAGE: Final = _RIM + "RegistryPackage"
@@ -49,6 +50,14 @@ NEW_REPOSITORY_UNIQUE_ID: Final = _XDS + "NewRepositoryUniqueId"
 NEW_DOCUMENT_UNIQUE_ID: Final = _XDS + "NewDocumentUniqueId"
 MIME_TYPE: Final = _XDS + "mimeType"
 DOCUMENT: Final = _XDS + "Document"
+
+IMAGING_REQUEST: Final = _XDSI + "RetrieveImagingDocumentSetRequest"
+STUDY_REQUEST: Final = _XDSI + "StudyRequest"
+SERIES_REQUEST: Final = _XDSI + "SeriesRequest"
+MISPLACED_DOCUMENT_REQUEST: Final = _XDSI + "DocumentRequest"
+"""DocumentRequest as peers write it whose schema has it in the namespace of XDS-I.b."""
+TRANSFER_SYNTAX_LIST: Final = _XDSI + "TransferSyntaxUIDList"
+TRANSFER_SYNTAX: Final = _XDSI + "TransferSyntaxUID"
 
 XOP_INCLUDE: Final = f"{{{NS_XOP}}}Include"
 

@@ -145,6 +145,12 @@ SUPPORTED: tuple[SupportedRow, ...] = (
         "several repositories by repositoryUniqueId; one document streamed, or sets of small ones",
     ),
     SupportedRow(
+        "RAD-69, RAD-75 Retrieve Imaging Document Set",
+        "client",
+        Level.PART,
+        "streamed, split by the source's limit, each image accounted for; no route uses it yet",
+    ),
+    SupportedRow(
         "ITI-18 Registry Stored Query",
         "embedded affinity domain",
         Level.YES,

@@ -24,7 +24,7 @@ from gateway.model.metadata import (
     SubmissionSet,
     Telecom,
 )
-from gateway.model.retrieve import DocumentHeader, DocumentRequest
+from gateway.model.retrieve import DocumentHeader, DocumentRequest, ImageRequest, ImageSetRequest
 
 __all__ = [
     "Association",
@@ -36,6 +36,8 @@ __all__ = [
     "DocumentHeader",
     "DocumentRequest",
     "Folder",
+    "ImageRequest",
+    "ImageSetRequest",
     "IntendedRecipient",
     "ObjectRef",
     "Organization",

@@ -1,6 +1,8 @@
-"""Keys and headers of documents in a retrieve (ITI-43, ITI-39; ITI TF-2 3.43)."""
+"""Keys and headers of documents and images in a retrieve (ITI TF-2 3.43; RAD-69, IHE RAD TF 4.69)."""
 
 from msgspec import Struct
+
+from gateway.model.imaging import RetrieveLocationUid
 
 
 class DocumentRequest(Struct, frozen=True, gc=False):
@@ -23,3 +25,20 @@ class DocumentHeader(Struct, frozen=True, gc=False):
     home_community_id: str | None = None
     new_repository_unique_id: str | None = None
     new_document_unique_id: str | None = None
+
+
+class ImageRequest(Struct, frozen=True, gc=False):
+    """What names an instance: the source that holds it, and its place in study and series. Bare UIDs."""
+
+    location_uid: RetrieveLocationUid
+    study_instance_uid: str
+    series_instance_uid: str
+    sop_instance_uid: str
+    home_community_id: str | None = None
+
+
+class ImageSetRequest(Struct, frozen=True):
+    """Instances that are asked for at once, and the transfer syntaxes in which they may come (bare UIDs)."""
+
+    images: tuple[ImageRequest, ...]
+    transfer_syntaxes: tuple[str, ...]

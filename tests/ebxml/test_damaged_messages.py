@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from gateway.ebxml.errors import MetadataError, StoredQueryError
+from gateway.ebxml.imaging_retrieve import read_imaging_request, write_imaging_request
 from gateway.ebxml.query_response import read_query_response, write_query_response
 from gateway.ebxml.retrieve import (
     RetrieveAnswer,
@@ -15,7 +16,7 @@ from gateway.ebxml.retrieve import (
 )
 from gateway.ebxml.stored_queries import read_query, write_query
 from gateway.ebxml.submissions import read_provide_and_register, write_provide_and_register
-from gateway.model import DocumentHeader, QueryResult, ResponseStatus
+from gateway.model import DocumentHeader, ImageRequest, ImageSetRequest, QueryResult, ResponseStatus
 from tests.ebxml.test_golden import ANSWER, ENTRY, QUERY, SUBMISSION
 
 JUNK = st.sampled_from(("", " ", "^^^", "&&", "|", "(", "'", "\\", "~", "urn:uuid:", "x" * 300, "\n", "∞"))
@@ -30,11 +31,15 @@ _ANSWER = QueryResult(
 _RETRIEVED = RetrieveAnswer(
     ResponseStatus.SUCCESS, (), (RetrievedDocument(DocumentHeader("1.2", "1.3", "text/plain"), b"abc"),)
 )
+_IMAGES = ImageSetRequest(
+    tuple(ImageRequest("1.2", "1.3", series, "1.5") for series in ("1.4", "1.6")), ("1.2.840.10008.1.2",)
+)
 MESSAGES = {
     "answer": (write_query_response(_ANSWER), read_query_response),
     "query": (write_query(QUERY), read_query),
     "submission": (write_provide_and_register(SUBMISSION, {"Document01": "1@x"}), read_provide_and_register),
     "retrieve": (write_retrieve_response(_RETRIEVED), read_retrieve_response),
+    "images": (write_imaging_request(_IMAGES), read_imaging_request),
 }
 
 
