@@ -4,10 +4,10 @@ import asyncio
 import gc
 import signal
 import socket
-import uuid
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from zoneinfo import ZoneInfo
 
 import structlog
 from aiohttp import web
@@ -39,7 +39,9 @@ from gateway.mhd.references import PatientReferences, document_urls
 from gateway.mhd.retrieve import RetrievePolicy, Retriever
 from gateway.mhd.routes import MhdRoutes, UseCases
 from gateway.mhd.search_pages import FindLimits
+from gateway.mhd.sources import client_in_header, nobody
 from gateway.model import DocumentEntry
+from gateway.publishing import metadata_tables, publishing_sources
 from gateway.security.document_urls import DocumentTokens, PageTokens
 from gateway.security.patient_ids import PatientIds
 from gateway.security.sealing import KeyRing, KeyRingError
@@ -177,7 +179,8 @@ def use_cases(settings: Settings, parts: Parts, base_url: str) -> UseCases:
                 patient_reference=references.of,
                 document_url=document_url,
                 repository_unique_id=publish_to.unique_id,
-                source_id=settings.publish.source_id or _source_id(base_url),
+                tables=metadata_tables(settings, terms),
+                time_zone=ZoneInfo(settings.publish.time_zone),
                 max_bytes=settings.server.max_bundle_bytes,
             ),
             write_context,
@@ -186,6 +189,7 @@ def use_cases(settings: Settings, parts: Parts, base_url: str) -> UseCases:
                 lock=settings.lifetimes.publish_lock,
                 wait=settings.lifetimes.publish_lock,
             ),
+            sources=publishing_sources(settings, terms, base_url),
         ),
         finder=Finder(
             registry,
@@ -215,12 +219,8 @@ def use_cases(settings: Settings, parts: Parts, base_url: str) -> UseCases:
         reader=Reader(registry, references, write_context),
         capability_statement=lambda: write_capability_statement(base_url),
         base_url=base_url,
+        client_of=client_in_header(header) if (header := settings.publish.client_header) else nobody,
     )
-
-
-def _source_id(base_url: str) -> str:
-    """An OID that is this gateway's alone, and the same after every start."""
-    return f"2.25.{uuid.uuid5(uuid.NAMESPACE_URL, base_url).int}"
 
 
 def _listen(settings: Settings) -> socket.socket:

@@ -39,7 +39,7 @@ def serve(config: ConfigOption = None) -> None:
 
     try:
         asyncio.run(run(settings))
-    except StartError as error:
+    except (StartError, SettingsError) as error:
         typer.echo(f"gateway: {error}", err=True)
         raise typer.Exit(1) from None
 

@@ -11,14 +11,15 @@ from collections.abc import Awaitable, Callable
 
 import aiohttp
 
-from gateway.app import StartError, StateInUse, key_ring, open_parts, peer_of
+from gateway.app import StartError, StateInUse, key_ring, open_parts, peer_of, terminology
 from gateway.clients.quirks import Quirks
 from gateway.clients.registry import DocumentRegistry
 from gateway.clients.repository import DocumentRepository
 from gateway.model import DocumentRequest, RegistryFailure
 from gateway.model.errors import PeerError
 from gateway.model.query import GetDocuments
-from gateway.settings import PeerSettings, Settings
+from gateway.publishing import metadata_tables, publishing_sources
+from gateway.settings import PeerSettings, Settings, SettingsError
 from gateway.soap.client import SoapClient
 from gateway.soap.contract import check_peer_wsdl, load_contract
 from gateway.telemetry.logs import configure
@@ -44,7 +45,7 @@ async def examine(settings: Settings, echo: Callable[[str], None]) -> int:
     """Print one line per check; 0 when all are well, else 1."""
     configure("error")
     findings = _Findings(echo)
-    findings.ok("settings", "complete")
+    _examine_settings(settings, findings)
     findings.ok("contract", f"{', '.join(load_contract().transactions)}")
     try:
         key_ring(settings)
@@ -56,6 +57,17 @@ async def examine(settings: Settings, echo: Callable[[str], None]) -> int:
     async with SoapClient(load_contract()) as soap:
         await _examine_peers(settings, soap, findings)
     return 1 if findings.failed else 0
+
+
+def _examine_settings(settings: Settings, findings: _Findings) -> None:
+    try:
+        # codes whose system is not mapped are found only here
+        metadata_tables(settings, terminology(settings))
+        publishing_sources(settings, terminology(settings), "")
+    except SettingsError as error:
+        findings.bad("settings", str(error))
+    else:
+        findings.ok("settings", "complete")
 
 
 async def _examine_redis(settings: Settings, findings: _Findings) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml  # type: ignore[import-untyped]  # its types are a package of their own
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -63,10 +64,19 @@ def _home(value: str) -> str:
     return f"urn:oid:{_oid(value)}"
 
 
+def _zone_name(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError("must be a time zone such as Europe/Vienna") from None
+    return value
+
+
 HostAndPort = Annotated[str, AfterValidator(_host_and_port)]
 Oid = Annotated[str, AfterValidator(_oid)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 HomeCommunityId = Annotated[str, AfterValidator(_home)]
+ZoneName = Annotated[str, AfterValidator(_zone_name)]
 Seconds = Annotated[float, Field(gt=0, le=86_400 * 365)]
 Count = Annotated[int, Field(ge=1)]
 
@@ -177,11 +187,76 @@ class RetrieveSettings(_Section):
     client has the SHA-1 in attachment.hash. The check takes about a third of the throughput."""
 
 
+class CodeSettings(_Section):
+    """One code. `system` is a FHIR URI that `terminology` maps, or an OID."""
+
+    system: Annotated[str, Field(min_length=1)]
+    code: Annotated[str, Field(min_length=1)]
+    display: str | None = None
+
+
+class DocumentDefaultsSettings(_Section):
+    """What holds for a document that does not say it itself (ITI-105, ITI-106)."""
+
+    class_code: CodeSettings | None = None
+    type_code: CodeSettings | None = None
+    format_code: CodeSettings | None = None
+    facility_type: CodeSettings | None = None
+    practice_setting: CodeSettings | None = None
+    confidentiality: CodeSettings | None = None
+    language: Annotated[str, Field(pattern=r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$")] | None = None
+
+
+class InstitutionSettings(_Section):
+    """The organization that a source belongs to."""
+
+    name: Annotated[str, Field(min_length=1)]
+    oid: Oid | None = None
+
+
+class SourceSettings(_Section):
+    """A client whose SubmissionSets are made here."""
+
+    source_id: Oid
+    """Its sourceId, an OID that no other source has."""
+    institution: InstitutionSettings | None = None
+    """Author of its SubmissionSets beside the authors of the document."""
+    defaults: DocumentDefaultsSettings = DocumentDefaultsSettings()
+    """Before those of `publish.defaults`."""
+
+
 class PublishSettings(_Section):
-    """Submissions whose SubmissionSet is made here (ITI-105)."""
+    """Submissions whose SubmissionSet is made here (ITI-105, ITI-106)."""
 
     source_id: Oid | None = None
-    """Their sourceId, an OID; by default one that follows from the base URL."""
+    """sourceId of clients that are not known; by default one that follows from the base URL. A client that
+    is known and not in `sources` has one that follows from this and its name."""
+    client_header: Annotated[str, Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")] | None = None
+    """Header in which a front proxy names the client. The proxy has to take it out of what clients send."""
+    sources: dict[str, SourceSettings] = Field(default_factory=dict)
+    """By the name of the client."""
+    defaults: DocumentDefaultsSettings = DocumentDefaultsSettings()
+    class_codes: dict[str, CodeSettings] = Field(default_factory=dict)
+    """Class of a document by its type, which is written `system|code`."""
+    format_codes: dict[str, CodeSettings] = Field(default_factory=dict)
+    """Format of a document by its CDA template (`root` or `root:extension`, `;media type` behind it for an
+    embedded file) or FHIR profile (canonical URL), in front of the built-in table."""
+    accession_authorities: tuple[Oid, ...] = ()
+    """Authorities whose ids in inFulfillmentOf of CDA are accession numbers; others are order numbers."""
+    time_zone: ZoneName = "UTC"
+    """Zone of times in CDA that have no offset, for example Europe/Vienna."""
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        ids = [source.source_id for source in self.sources.values()]
+        ids += [self.source_id] if self.source_id else []
+        if len(set(ids)) != len(ids):
+            raise ValueError("each source has a source_id of its own")
+        if self.sources and self.client_header is None:
+            raise ValueError("sources need client_header, which says who a client is")
+        if any("|" not in key for key in self.class_codes):
+            raise ValueError("a key of class_codes is system|code")
+        return self
 
 
 class ReferenceSettings(_Section):

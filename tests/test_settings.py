@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from gateway.fhir.terminology import Terminology
+from gateway.publishing import metadata_tables, publishing_sources
 from gateway.settings import ReferenceSettings, SettingsError, load_settings
 
 ROOT = Path(__file__).parents[1]
@@ -103,3 +105,58 @@ def test_hosts_of_references_are_hosts(host):
 def test_hosts_of_references_are_compared_in_lower_case():
     settings = ReferenceSettings(allowed_hosts=("Directory.Example:8443", "[::1]:80"))
     assert settings.allowed_hosts == ("directory.example:8443", "::1:80")
+
+
+def publishing(**publish):
+    return load_settings(overrides={**MINIMAL, "publish": publish})
+
+
+@pytest.mark.parametrize(
+    ("publish", "said"),
+    [
+        ({"sources": {"a": {"source_id": "2.999.1"}}}, "client_header"),
+        (
+            {"client_header": "X-Client", "source_id": "2.999.1", "sources": {"a": {"source_id": "2.999.1"}}},
+            "source_id of its own",
+        ),
+        ({"client_header": "X Client"}, "publish.client_header"),
+        ({"class_codes": {"18842-5": {"system": "2.999.1", "code": "a"}}}, "system|code"),
+        ({"defaults": {"language": "de_AT"}}, "publish.defaults.language"),
+        ({"defaults": {"class_code": {"code": "a"}}}, "publish.defaults.class_code.system: is not set"),
+        ({"time_zone": "Vienna"}, "publish.time_zone: must be a time zone"),
+        ({"time_zone": "../etc/passwd"}, "publish.time_zone: must be a time zone"),
+    ],
+)
+def test_what_submissions_are_completed_with_is_checked(publish, said):
+    with pytest.raises(SettingsError) as caught:
+        publishing(**publish)
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("publish", "key"),
+    [
+        (
+            {"defaults": {"type_code": {"system": "http://x.example", "code": "a"}}},
+            "publish.defaults.type_code",
+        ),
+        ({"format_codes": {"1.2": {"system": "http://x.example", "code": "a"}}}, "publish.format_codes.1.2"),
+        ({"class_codes": {"http://x.example|1": {"system": "1.2", "code": "a"}}}, "publish.class_codes.http"),
+    ],
+)
+def test_a_code_system_that_is_not_mapped_stops_the_start(publish, key):
+    settings = publishing(**publish)
+    with pytest.raises(SettingsError, match=r"terminology\.code_systems") as caught:
+        metadata_tables(settings, Terminology())
+        publishing_sources(settings, Terminology(), "http://gateway.example/fhir")
+    assert str(caught.value).startswith(key)
+
+
+def test_the_defaults_of_a_source_come_before_the_common_ones():
+    common = {"language": "en", "confidentiality": {"system": "2.16.840.1.113883.5.25", "code": "N"}}
+    own = {"source_id": "2.999.2", "defaults": {"language": "de"}}
+    settings = publishing(client_header="X-Client", defaults=common, sources={"a": own})
+    sources = publishing_sources(settings, Terminology(), "http://gateway.example/fhir")
+    assert sources.of("a").defaults.language == "de"
+    assert sources.of("a").defaults.confidentiality == sources.of(None).defaults.confidentiality
+    assert sources.of("b").source_id == sources.of("b").source_id != sources.of("c").source_id

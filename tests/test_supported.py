@@ -12,6 +12,7 @@ README = Path(__file__).parents[1] / "README.md"
 INTERACTIONS = {
     ("POST", "/fhir"): ("", "transaction"),
     ("POST", "/fhir/DocumentReference"): ("DocumentReference", "create"),
+    ("POST", "/fhir/DocumentReference/$generate-metadata"): ("DocumentReference", "$generate-metadata"),
     ("GET", "/fhir/DocumentReference"): ("DocumentReference", "search-type"),
     ("POST", "/fhir/DocumentReference/_search"): ("DocumentReference", "search-type"),
     ("GET", "/fhir/DocumentReference/{id}"): ("DocumentReference", "read"),
@@ -36,6 +37,7 @@ def test_the_capability_statement_lists_what_is_routed_and_nothing_else():
     (rest,) = json.loads(write_capability_statement("http://127.0.0.1/fhir"))["rest"]
     stated = {("", i["code"]) for i in rest["interaction"]}
     stated |= {(r["type"], i["code"]) for r in rest["resource"] for i in r["interaction"]}
+    stated |= {(r["type"], f"${o['name']}") for r in rest["resource"] for o in r.get("operation", ())}
     assert {INTERACTIONS[route] for route in routed} == stated
 
 

@@ -16,6 +16,7 @@ from gateway.demo.outside_client import OutsideClient, expect, require
 from gateway.demo.walk import Walk
 from gateway.demo.walk_find import FindWalk
 from gateway.demo.walk_formats import FormatWalk
+from gateway.demo.walk_generate import GenerateWalk
 from gateway.demo.walk_lists import LIST_PARAMETERS, ListWalk
 from gateway.demo.walk_publish import REPLACED, PublishWalk, make_samples
 from gateway.demo.walk_retrieve import RetrieveWalk
@@ -73,6 +74,7 @@ async def _check(base_url: str, out: Callable[[str], object]) -> int:
         await ListWalk(client, samples).run(walk)
         await FormatWalk(client, samples).run(walk)
         await SimplifiedWalk(client, samples).run(walk)
+        await GenerateWalk(client, samples).run(walk)
         await publish.run_replacement(walk)
         await retrieve.run_after_replacement(walk, (REPLACED,))
     out(walk.summary())

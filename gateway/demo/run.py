@@ -22,7 +22,7 @@ from gateway.demo.check import run_check
 from gateway.demo.children import Child, ChildError
 from gateway.demo.content import SampleContent, sample_content
 from gateway.demo.outside_client import MismatchError, OutsideClient
-from gateway.demo.samples import IdSource, SampleDocument
+from gateway.demo.samples import CLASS_CODES_BY_TYPE, DOCUMENT_DEFAULTS, IdSource, SampleDocument
 from gateway.demo.walk_publish import response_entries
 
 DEFAULT_PORT = 8080
@@ -120,6 +120,7 @@ def _gateway_settings(state_dir: Path, port: int, domain_url: str) -> dict[str, 
         "GATEWAY_SERVER__PORT": str(port),
         "GATEWAY_REGISTRY__URL": f"{domain_url}/xds/registry",
         "GATEWAY_REPOSITORIES": json.dumps([repository]),
+        "GATEWAY_PUBLISH": json.dumps({"defaults": DOCUMENT_DEFAULTS, "class_codes": CLASS_CODES_BY_TYPE}),
     }
 
 

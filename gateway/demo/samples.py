@@ -211,3 +211,19 @@ def unique_id_identifier(unique_id: str) -> dict[str, object]:
         "system": codes.URI_SYSTEM,
         "value": _uri(unique_id),
     }
+
+
+DOCUMENT_DEFAULTS: dict[str, object] = {
+    "format_code": MIME_TYPE_SUFFICIENT.coding(),
+    "facility_type": HOSPITAL.coding(),
+    "practice_setting": GENERAL_MEDICINE.coding(),
+    "confidentiality": NORMAL.coding(),
+    "language": "en",
+}
+"""Setting `publish.defaults` for sample documents that do not say it themselves."""
+
+CLASS_CODES_BY_TYPE: dict[str, object] = {
+    f"{LOINC}|18842-5": SUMMARIES.coding(),
+    f"{LOINC}|85430-7": REPORTS.coding(),
+}
+"""Setting `publish.class_codes` for the types of the sample documents."""

@@ -115,7 +115,13 @@ SUPPORTED: tuple[SupportedRow, ...] = (
         Level.YES,
         "with relatesTo; the rules are those of ITI-65, the SubmissionSet says what the document says",
     ),
-    SupportedRow("ITI-106 Generate Metadata", "-", Level.NO, ""),
+    SupportedRow(
+        "ITI-106 Generate Metadata",
+        "-",
+        Level.YES,
+        "from CDA R2 and FHIR documents; what they leave open comes from publish.defaults, and the answer "
+        "lists what is still missing",
+    ),
     SupportedRow(
         "FHIR R4",
         "search results",
@@ -214,8 +220,8 @@ def write_capability_statement(
 def _rest() -> dict[str, Any]:
     return {
         "mode": "server",
-        "documentation": "ITI-65 at the base, ITI-66 at List, ITI-67 and ITI-105 at DocumentReference, "
-        "ITI-68 at each attachment.url.",
+        "documentation": "ITI-65 at the base, ITI-66 at List, ITI-67, ITI-105 and ITI-106 at "
+        "DocumentReference, ITI-68 at each attachment.url.",
         "security": {
             "description": "No authorisation of its own: it has to stand behind one. IHE recommends ATNA and "
             "encourages IUA or SMART."
@@ -237,6 +243,7 @@ def _document_reference() -> dict[str, Any]:
         "searchInclude": list(paths("_include", "DocumentReference")),
         "searchRevInclude": list(paths("_revinclude", "DocumentReference")),
         "searchParam": _search_parameters(DOCUMENT_PARAMETERS),
+        "operation": [{"name": "generate-metadata", "definition": codes.OPERATION_GENERATE_METADATA}],
     }
 
 

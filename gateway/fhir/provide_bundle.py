@@ -10,6 +10,7 @@ that its entries have for each other.
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import tzinfo
 from typing import Final
 
 from msgspec import Struct
@@ -54,7 +55,10 @@ from gateway.fhir.terminology import Terminology
 from gateway.fhir.validation import is_resource_type, validate_resource
 from gateway.model.dtm import dtm_end, dtm_start
 from gateway.model.metadata import Cx, DocumentEntry, Folder, Submission, SubmissionSet
+from gateway.model.publishing import MetadataTables, PublishingSource
 
+_ANY_SOURCE: Final = PublishingSource()
+_NO_TABLES: Final = MetadataTables()
 _VALIDATED: Final = frozenset({"List", "DocumentReference", "Binary", "Parameters", "Patient"})
 
 
@@ -64,8 +68,9 @@ class ProvideContext:
 
     `base_url` is the FHIR base without trailing slash. `patient_of` resolves a literal Patient reference to
     the identifier of the affinity domain, `patient_reference` goes the other way. `document_url` gives the
-    ITI-68 URL of an entry in the repository `repository_unique_id`, which takes the submission. `source_id`
-    is the sourceId of SubmissionSets that are made here.
+    ITI-68 URL of an entry in the repository `repository_unique_id`, which takes the submission. `source` is
+    the system whose SubmissionSets are made here. `tables` and `time_zone`, which is that of times without
+    offset, are for documents that are the source of their metadata.
     """
 
     terminology: Terminology
@@ -74,7 +79,9 @@ class ProvideContext:
     patient_reference: Callable[[Cx], Json]
     document_url: Callable[[DocumentEntry], str]
     repository_unique_id: str | None = None
-    source_id: str = "2.25.0"
+    source: PublishingSource = _ANY_SOURCE
+    tables: MetadataTables = _NO_TABLES
+    time_zone: tzinfo | None = None
     max_bytes: int = 256 * 1024 * 1024
 
 

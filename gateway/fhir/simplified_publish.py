@@ -2,8 +2,9 @@
 
 A DocumentReference with its document inside is taken as the Provide Document Bundle that it stands for, so
 that the rules and the mapping are those of ITI-65. The SubmissionSet around it says what the document says:
-patient, authors, title, and the type as its content type (PCC TF-2 4.1). Findings name elements of the
-DocumentReference, the only resource that the client knows of.
+patient, authors, title, and the type as its content type (PCC TF-2 4.1). What the Minimal profile leaves
+open comes from the defaults of its source. Findings name elements of the DocumentReference, the only resource
+that the client knows of.
 """
 
 import hashlib
@@ -14,9 +15,10 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from gateway.fhir.datatypes import Json, identifier_role
+from gateway.fhir.datatypes import Json, identifier_role, read_code, write_coding
 from gateway.fhir.findings import Findings
 from gateway.fhir.formats import FhirFormat, read_resource
+from gateway.fhir.generated_document import authors_of_set
 from gateway.fhir.issues import Issue, OutcomeError, fail
 from gateway.fhir.provide_bundle import OpenedBundle, ProvideBundle, ProvideContext, open_entries
 from gateway.fhir.provide_bundle_digest import content_digest
@@ -26,7 +28,7 @@ from gateway.fhir.provide_bundle_folders import Folders
 from gateway.fhir.provide_bundle_references import Fetched
 from gateway.fhir.provide_profiles import MetadataLevel
 from gateway.fhir.validation import validate_resource
-from gateway.model import codes
+from gateway.model import Code, codes
 
 ROOT: Final = "DocumentReference"
 _ATTACHMENT: Final = f"{ROOT}.content[0].attachment"
@@ -51,7 +53,7 @@ class OpenedDocument(OpenedBundle):
         (entry,) = bundle.submission.entries
         submission_set = replace(
             bundle.submission.submission_set,
-            authors=entry.authors,
+            authors=authors_of_set(entry.authors, self.context.source),
             title=entry.title or (entry.type_code.display if entry.type_code else None),
         )
         return replace(bundle, submission=replace(bundle.submission, submission_set=submission_set))
@@ -79,7 +81,7 @@ def open_document(resource: Json, data: str, context: ProvideContext) -> OpenedD
 
     The ids follow from the resource and the document alone; the time of the submission is now.
     """
-    bundle = _bundle(resource, data, context.source_id)
+    bundle = _bundle(with_defaults(resource, context), data, context.source.source_id)
     index = BundleIndex(read_entries(bundle), context.base_url)
     findings = Findings()
     contents = decode_binaries(index, findings)
@@ -135,6 +137,43 @@ def _check_profile(resource: Json, data: str, findings: Findings) -> None:
             findings.error(
                 f"{ROOT}.identifier[{number}]", "structure", "The entryUUID is given by the recipient."
             )
+
+
+def with_defaults(resource: Json, context: ProvideContext) -> Json:
+    """The DocumentReference with what the settings say of documents of its source."""
+    defaults, table = context.source.defaults, context.tables.class_codes
+    terminology = context.terminology
+
+    def concept(code: Code | None) -> Json | None:
+        return {"coding": [write_coding(code, terminology)]} if code else None
+
+    completed = {**resource}
+    content = {**resource["content"][0]}
+    attachment = content["attachment"] = {**content["attachment"]}
+    completed["content"] = [content, *resource["content"][1:]]
+    clinical = {**(completed.get("context") or {})}
+    _fill(completed, "type", concept(defaults.type_code))
+    said = read_code(completed.get("type"), terminology, Findings(), "type")
+    by_type = table.get((said.code, said.scheme)) if said else None
+    _fill(completed, "category", _listed(concept(by_type or defaults.class_code)))
+    _fill(completed, "securityLabel", _listed(concept(defaults.confidentiality)))
+    _fill(attachment, "language", defaults.language)
+    format_code = defaults.format_code
+    _fill(content, "format", write_coding(format_code, terminology) if format_code else None)
+    _fill(clinical, "facilityType", concept(defaults.facility_type))
+    _fill(clinical, "practiceSetting", concept(defaults.practice_setting))
+    if clinical:
+        completed["context"] = clinical
+    return completed
+
+
+def _listed(concept: Json | None) -> list[Json] | None:
+    return [concept] if concept else None
+
+
+def _fill(element: Json, name: str, value: object) -> None:
+    if value and not element.get(name):
+        element[name] = value
 
 
 def _bundle(resource: Json, data: str, source_id: str) -> Json:

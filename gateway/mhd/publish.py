@@ -1,5 +1,5 @@
-"""Provide Document Bundle (ITI-65) and Simplified Publish (ITI-105) carried out as Provide and Register
-Document Set-b (ITI-41).
+"""Provide Document Bundle (ITI-65), Simplified Publish (ITI-105) and Generate Metadata (ITI-106) carried out
+as Provide and Register Document Set-b (ITI-41).
 
 A publish is idempotent. Ids are derived from the content of the Bundle, so a repeat makes the same
 submission; the correlation store makes clients that repeat at once wait for each other, and where it is
@@ -10,6 +10,8 @@ there (IHE MHD 4.2.4 3.65.4.1.3; ITI TF-2 3.41).
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from dataclasses import replace as replaced
+from typing import Protocol
 
 import orjson
 import structlog
@@ -20,16 +22,25 @@ from gateway.clients.registry import DocumentRegistry
 from gateway.clients.repository import DocumentRepository, OutgoingDocument
 from gateway.correlation.idempotency import Done, Fresh, IdempotencyStore, InProgress
 from gateway.fhir.datatypes import Json
-from gateway.fhir.document_reference import WriteContext, document_reference_json
+from gateway.fhir.document_reference import WriteContext, document_reference_json, logical_id
 from gateway.fhir.error_table import known_code
 from gateway.fhir.formats import FhirFormat
+from gateway.fhir.generate_metadata import write_generate_metadata
 from gateway.fhir.issues import Issue, OutcomeError
 from gateway.fhir.outcome import issues_of_warnings, outcome_of_failure
-from gateway.fhir.provide_bundle import OpenedBundle, ProvideBundle, ProvideContext, open_provide_bundle
-from gateway.fhir.provide_bundle_folders import state_of
-from gateway.fhir.provide_bundle_references import Unreachable, linked_urls, urls_to_fetch
+from gateway.fhir.provide_bundle import ProvideBundle, ProvideContext, open_provide_bundle
+from gateway.fhir.provide_bundle_folders import Folders, state_of
+from gateway.fhir.provide_bundle_references import (
+    Fetched,
+    OutsideReference,
+    Unreachable,
+    linked_urls,
+    urls_to_fetch,
+)
 from gateway.fhir.provide_response import write_provide_response
 from gateway.fhir.simplified_publish import open_simplified_publish
+from gateway.mhd.generate_metadata import open_generate_metadata
+from gateway.mhd.sources import PublishingSources
 from gateway.model import RegistryError, RegistryFailure
 from gateway.model.errors import PeerError
 from gateway.model.query import ANY_DOCUMENT, GetFolderAndContents, GetSubmissionSetAndContents
@@ -37,7 +48,24 @@ from gateway.model.query import ANY_DOCUMENT, GetFolderAndContents, GetSubmissio
 _READ_IN_THREAD = 64 * 1024
 """Bodies above this are parsed, decoded and hashed outside the event loop."""
 
-Opener = Callable[[bytes, ProvideContext, FhirFormat], OpenedBundle]
+
+class Opened(Protocol):
+    """A request that was read as far as it goes without other servers; see `OpenedBundle`."""
+
+    @property
+    def digest(self) -> str: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def outside(self) -> tuple[OutsideReference, ...]: ...
+    @property
+    def updates(self) -> tuple[str, ...]: ...
+    @property
+    def asks_others(self) -> bool: ...
+    def read(self, fetched: Fetched, folders: Folders) -> ProvideBundle: ...
+
+
+Opener = Callable[[bytes, ProvideContext, FhirFormat], Opened]
 WriteAnswer = Callable[[ProvideBundle, Sequence[Issue]], bytes]
 
 log = structlog.get_logger()
@@ -62,7 +90,7 @@ class PublishPeers:
 
 
 class Publisher:
-    """The use case of ITI-65 and ITI-105."""
+    """The use case of ITI-65, ITI-105 and ITI-106."""
 
     def __init__(
         self,
@@ -71,6 +99,8 @@ class Publisher:
         context: ProvideContext,
         write_context: WriteContext,
         lifetimes: PublishLifetimes,
+        *,
+        sources: PublishingSources,
     ) -> None:
         self._registry = peers.registry
         self._repository = peers.repository
@@ -79,6 +109,7 @@ class Publisher:
         self._context = context
         self._write_context = write_context
         self._lifetimes = lifetimes
+        self._sources = sources
         # more threads would only make the event loop wait longer for the interpreter
         self._reading = asyncio.Semaphore(1)
         self._running: set[asyncio.Task[bytes]] = set()
@@ -89,28 +120,47 @@ class Publisher:
         Raises OutcomeError for a Bundle that breaks a rule, RegistryFailure and PeerError for what the
         domain behind says; nothing is stored then, or the error says that the outcome is unknown.
         """
-        return await self._publish(await self._open(open_provide_bundle, raw, wire_format), self._response)
+        opened = await self._open(open_provide_bundle, raw, wire_format, self._context)
+        return await self._publish(opened, self._response)
 
-    async def publish_document(self, raw: bytes, wire_format: FhirFormat = FhirFormat.JSON) -> bytes:
+    async def publish_document(
+        self, raw: bytes, wire_format: FhirFormat = FhirFormat.JSON, client: str | None = None
+    ) -> bytes:
         """Store a DocumentReference with its document inside (ITI-105) and return it as it is then, as JSON.
 
-        Raises the same as `publish`.
+        `client` is who sends it. Raises the same as `publish`.
         """
-        opened = await self._open(open_simplified_publish, raw, wire_format)
+        opened = await self._open(open_simplified_publish, raw, wire_format, self._of_client(client))
         return await self._publish(opened, self._document_reference)
+
+    async def generate_metadata(
+        self, raw: bytes, wire_format: FhirFormat = FhirFormat.JSON, client: str | None = None
+    ) -> bytes:
+        """Store a document with the metadata that it says of itself (ITI-106); the Parameters of the answer.
+
+        `client` is who sends it. Raises the same as `publish`.
+        """
+        opened = await self._open(open_generate_metadata, raw, wire_format, self._of_client(client))
+        return await self._publish(opened, self._generated)
+
+    def _of_client(self, client: str | None) -> ProvideContext:
+        return replaced(self._context, source=self._sources.of(client))
 
     def _response(self, bundle: ProvideBundle, warnings: Sequence[Issue]) -> bytes:
         return orjson.dumps(write_provide_response(bundle, self._context, warnings))
 
     def _document_reference(self, bundle: ProvideBundle, warnings: Sequence[Issue]) -> bytes:
-        if warnings:
-            # a DocumentReference has no place for them
-            log.warning("publish.warnings", codes=[known_code(w.details_code or "") for w in warnings])
+        _log_warnings(warnings)
         (entry,) = bundle.submission.entries
         stored = replace(entry, repository_unique_id=self._context.repository_unique_id)
         return document_reference_json(stored, self._write_context, bundle.submission.associations)
 
-    async def _publish(self, opened: OpenedBundle, answer: WriteAnswer) -> bytes:
+    def _generated(self, bundle: ProvideBundle, warnings: Sequence[Issue]) -> bytes:
+        _log_warnings(warnings)
+        (entry,) = bundle.submission.entries
+        return write_generate_metadata(logical_id(entry.entry_uuid))
+
+    async def _publish(self, opened: Opened, answer: WriteAnswer) -> bytes:
         # what others hold may have changed since a Bundle was stored; its repeat must not depend on that
         bundle = None if opened.asks_others else await self._complete(opened)
         begun = await self._begin(opened.digest)
@@ -122,13 +172,15 @@ class Publisher:
         task.add_done_callback(self._running.discard)
         return await asyncio.shield(task)
 
-    async def _open(self, opener: Opener, raw: bytes, wire_format: FhirFormat) -> OpenedBundle:
+    async def _open(
+        self, opener: Opener, raw: bytes, wire_format: FhirFormat, context: ProvideContext
+    ) -> Opened:
         if len(raw) <= _READ_IN_THREAD:
-            return opener(raw, self._context, wire_format)
+            return opener(raw, context, wire_format)
         async with self._reading:
-            return await asyncio.to_thread(opener, raw, self._context, wire_format)
+            return await asyncio.to_thread(opener, raw, context, wire_format)
 
-    async def _complete(self, opened: OpenedBundle) -> ProvideBundle:
+    async def _complete(self, opened: Opened) -> ProvideBundle:
         """The submission, with what it refers to at other servers and the Folders that it adds to."""
         fetched: dict[str, Json | Unreachable] = {}
         if opened.outside:
@@ -172,7 +224,7 @@ class Publisher:
             await asyncio.gather(*late, return_exceptions=True)
 
     async def _store(
-        self, opened: OpenedBundle, bundle: ProvideBundle | None, claim: Fresh, write: WriteAnswer
+        self, opened: Opened, bundle: ProvideBundle | None, claim: Fresh, write: WriteAnswer
     ) -> bytes:
         try:
             async with self._idempotency.renewing(claim, self._lifetimes.lock):
@@ -236,3 +288,9 @@ class Publisher:
             entry.entry_uuid in held and held[entry.entry_uuid] in (None, entry.hash)
             for entry in submission.entries
         )
+
+
+def _log_warnings(warnings: Sequence[Issue]) -> None:
+    """A single resource as answer has no place for them."""
+    if warnings:
+        log.warning("publish.warnings", codes=[known_code(w.details_code or "") for w in warnings])

@@ -20,6 +20,7 @@ from gateway.mhd.negotiation import body_chunks, body_format, negotiate, respond
 from gateway.mhd.publish import Publisher
 from gateway.mhd.read import Reader
 from gateway.mhd.retrieve import Conditions, Retrieval, Retriever
+from gateway.mhd.sources import ClientOf, nobody
 from gateway.model.errors import PeerError
 from gateway.telemetry.logs import where
 
@@ -40,6 +41,7 @@ class UseCases:
     reader: Reader
     capability_statement: Callable[[], bytes]
     base_url: str
+    client_of: ClientOf = nobody
 
 
 class MhdRoutes:
@@ -56,6 +58,7 @@ class MhdRoutes:
             web.post(base_path or "/", self.provide_bundle),
             web.post(f"{base_path}/", self.provide_bundle),
             web.post(f"{base_path}/DocumentReference", self.publish_document),
+            web.post(f"{base_path}/DocumentReference/$generate-metadata", self.generate_metadata),
             web.get(f"{base_path}/DocumentReference", self.search),
             web.post(f"{base_path}/DocumentReference/_search", self.search),
             web.get(f"{base_path}/DocumentReference/{{id}}", self.read_document_reference),
@@ -84,11 +87,19 @@ class MhdRoutes:
     async def publish_document(self, request: web.Request) -> web.Response:
         """ITI-105."""
         negotiate(request)
-        wire_format = body_format(request)
+        wire_format, client = body_format(request), self._use.client_of(request)
         async with self._admission.read(body_chunks(request), request.content_length) as body:
-            resource = await self._use.publisher.publish_document(body, wire_format)
+            resource = await self._use.publisher.publish_document(body, wire_format, client)
         location = f"{self._use.base_url}/DocumentReference/{orjson.loads(resource)['id']}"
         return await respond(request, resource, status=201, headers={"Location": location})
+
+    async def generate_metadata(self, request: web.Request) -> web.Response:
+        """ITI-106."""
+        negotiate(request)
+        wire_format, client = body_format(request), self._use.client_of(request)
+        async with self._admission.read(body_chunks(request), request.content_length) as body:
+            answer = await self._use.publisher.generate_metadata(body, wire_format, client)
+        return await respond(request, answer)
 
     async def search(self, request: web.Request) -> web.Response:
         """ITI-67, with GET and with POST `_search`."""

@@ -94,6 +94,10 @@ REFERENCE_WORKFLOW: Final = "urn:ihe:iti:xdw:2013:workflowInstanceId"
 
 REFERENCE_ID_LIST_SLOT: Final = "urn:ihe:iti:xds:2013:referenceIdList"
 
+# --- code systems ---------------------------------------------------------------------------------------
+CONFIDENTIALITY_OID: Final = "2.16.840.1.113883.5.25"
+FORMAT_CODE_OID: Final = "1.3.6.1.4.1.19376.1.2.3"
+
 # --- delayed assembly (ITI TF-3 4.1.3) ------------------------------------------------------------------
 EMPTY_SHA1: Final = "da39a3ee5e6b4b0d3255bfef95601890afd80709"
 
@@ -154,6 +158,7 @@ XDS_ERROR_SYSTEM: Final = "https://profiles.ihe.net/ITI/TF/Volume3/ch-4.2.html#4
 """System of XDS error codes in issue.details: the section that defines them, since IHE names no system."""
 FHIR_SEARCH_PARAMETER: Final = "http://hl7.org/fhir/SearchParameter/"
 MHD_SEARCH_PARAMETER: Final = MHD + "SearchParameter/"
+OPERATION_GENERATE_METADATA: Final = MHD + "OperationDefinition/generate-metadata"
 MHD_CAPABILITY_STATEMENT: Final = MHD + "CapabilityStatement/"
 DOCUMENT_REFERENCE_STATUS_SYSTEM: Final = "http://hl7.org/fhir/document-reference-status"
 OBSERVATION_VALUE_SYSTEM: Final = "http://terminology.hl7.org/CodeSystem/v3-ObservationValue"

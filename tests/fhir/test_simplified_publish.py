@@ -10,6 +10,7 @@ from gateway.fhir.formats import FhirFormat
 from gateway.fhir.issues import OutcomeError
 from gateway.fhir.simplified_publish import open_simplified_publish
 from gateway.model import Person, codes
+from gateway.model.publishing import PublishingSource
 from tests.fhir import provide_samples as samples
 
 CONTENT = b"Hello World"
@@ -26,7 +27,8 @@ def document():
 
 def read(made, **changes):
     raw = made if isinstance(made, bytes) else orjson.dumps(made)
-    opened = open_simplified_publish(raw, samples.context(source_id="2.999.40", **changes), FhirFormat.JSON)
+    context = samples.context(**{"source": PublishingSource(source_id="2.999.40"), **changes})
+    opened = open_simplified_publish(raw, context, FhirFormat.JSON)
     return opened.read({}, {})
 
 

@@ -1,0 +1,1 @@
+"""HL7 CDA Release 2 -> model; pure."""
