@@ -142,7 +142,7 @@ def use_cases(settings: Settings, parts: Parts, base_url: str) -> UseCases:
     terms = terminology(settings)
     tokens, patient_ids = DocumentTokens(parts.ring), PatientIds(parts.ring)
     references = PatientReferences(patient_ids, terms, base_url)
-    registry = DocumentRegistry(parts.soap, peer_of("registry", settings.registry))
+    registry = DocumentRegistry(parts.soap, peer_of("registry", settings.registry), settings.registry.quirks)
     repositories = {
         r.unique_id: DocumentRepository(
             parts.soap, contract, peer_of(f"repository {r.unique_id}", r), r.unique_id, r.quirks

@@ -90,9 +90,10 @@ def _tell_quirks(name: str, quirks: Quirks, findings: _Findings) -> None:
 
 
 async def _examine_peers(settings: Settings, soap: SoapClient, findings: _Findings) -> None:
-    registry = DocumentRegistry(soap, peer_of("registry", settings.registry))
+    registry = DocumentRegistry(soap, peer_of("registry", settings.registry), settings.registry.quirks)
     await _try("registry", "ITI-18", findings, lambda: _ask_registry(registry))
     await _check_wsdl("registry", settings.registry, findings)
+    _tell_quirks("registry", settings.registry.quirks, findings)
     for each in settings.repositories:
         name = f"repository {each.unique_id}"
         peer = peer_of(name, each)

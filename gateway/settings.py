@@ -23,7 +23,7 @@ from pydantic_settings import (
 )
 from pydantic_settings import SettingsError as SourceError
 
-from gateway.clients.quirks import RepositoryQuirks
+from gateway.clients.quirks import RegistryQuirks, RepositoryQuirks
 from gateway.model.oids import bare_oid, is_oid
 
 CONFIG_VARIABLE = "GATEWAY_CONFIG"
@@ -112,6 +112,12 @@ class PeerSettings(_Section):
     max_attempts: Count = 3
     circuit_threshold: Count = 8
     circuit_reset: Seconds = 10.0
+
+
+class RegistrySettings(PeerSettings):
+    """The document registry."""
+
+    quirks: RegistryQuirks = RegistryQuirks()
 
 
 class RepositorySettings(PeerSettings):
@@ -301,7 +307,7 @@ class Settings(BaseSettings):
     home_community_id: HomeCommunityId | None = None
     """The own community; documents of other communities need routes that this release does not have."""
     server: ServerSettings = ServerSettings()
-    registry: PeerSettings
+    registry: RegistrySettings
     repositories: Annotated[tuple[RepositorySettings, ...], Field(min_length=1)]
     publish_to: Oid | None = None
     """repositoryUniqueId that takes submissions; the first of `repositories` by default."""

@@ -192,7 +192,9 @@ async def test_doctor_tells_the_quirks_of_a_peer(tmp_path):
     (repository,) = json.loads(environment["GATEWAY_REPOSITORIES"])
     repository["quirks"] = {"documents_per_request": 1, "pieces_at_once": 4}
     environment["GATEWAY_REPOSITORIES"] = json.dumps([repository])
+    environment["GATEWAY_REGISTRY__QUIRKS__DATE_RANGE"] = "creation"
     _, output, _ = await doctor(**environment)
+    assert "ok    registry quirks: date_range=creation" in output
     assert f"ok    repository {REPOSITORY} quirks: documents_per_request=1" in output
 
 

@@ -5,9 +5,11 @@ readers in `gateway.ebxml` and `gateway.soap` take them from everyone.
 """
 
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from gateway.ebxml.slot_encoding import QueryStyle
 
 Count = Annotated[int, Field(ge=1)]
 
@@ -33,6 +35,8 @@ class RepositoryQuirks(Quirks):
 
     documents_per_request: Count = 5
     """Documents that one Retrieve Document Set may ask for. Most peers take 5, some 1 or 3."""
+    home_urns: bool = True
+    """False: homeCommunityIds are sent without `urn:oid:`."""
 
 
 class ImagingSourceQuirks(Quirks):
@@ -41,3 +45,41 @@ class ImagingSourceQuirks(Quirks):
     images_per_request: Count = 100
     """Images that one Retrieve Imaging Document Set may ask for. A source that prepares its whole answer
     before it sends any of it gives its first image the sooner the fewer they are."""
+
+
+class RegistryQuirks(Quirks):
+    """Of a document registry (ITI-18)."""
+
+    object_refs: Literal["too_many", "always", "never"] = "too_many"
+    """Whether a Find query asks for ids alone and then for the objects: where the registry answers
+    XDSTooManyResults, always (for one whose limit is known to be low), or never."""
+    objects_per_query: Count = 100
+    """Objects that are asked for at once where the ids came first."""
+    max_objects: Count = 10_000
+    """Objects of one search that are fetched in this way at most."""
+    ids_per_query: Count = 1_000
+    """Ids that any Get query names at most; more are asked for in pieces."""
+    date_range: Literal["creation", "service_start"] | None = None
+    """Which time a FindDocuments has to limit; where the search does not, it is 1900 to 2100."""
+    document_type: bool = True
+    """False: the registry refuses $XDSDocumentEntryType. Its answers are filtered here instead."""
+    reference_ids: Literal["query", "filter", "refuse"] = "query"
+    """How things related by reference id are found: by FindDocumentsByReferenceId; by FindDocuments, for a
+    registry that lacks that query and returns referenceIdList; or not at all, for one that does neither."""
+    code_schemes: dict[str, tuple[str, ...]] = {}
+    """Other spellings of coding schemes: queries ask for all of them, answers are read as the first."""
+    unique_id_urns: bool = False
+    """True: the registry holds OIDs with `urn:oid:`, so uniqueIds are asked for with it and without."""
+    parentheses: Literal["lists", "several", "always"] = "lists"
+    """Where parentheses stand: around lists, only around lists of several values, or around every value."""
+    quotes: Literal["texts", "lists"] = "texts"
+    """Where quotes stand: around every text, or only around those in lists."""
+    home_urns: bool = True
+    """False: homeCommunityIds are sent without `urn:oid:`."""
+    empty_retries: Annotated[int, Field(ge=0, le=10)] = 0
+    """How often a query is repeated, half a second apart, where nothing was found."""
+
+    @property
+    def style(self) -> QueryStyle:
+        """How slot values are written."""
+        return QueryStyle(self.parentheses, self.quotes)

@@ -2,9 +2,12 @@
 
 import asyncio
 
+from gateway.clients.large_results import LargeResults
+from gateway.clients.query_quirks import adapted, as_meant
+from gateway.clients.quirks import RegistryQuirks
 from gateway.ebxml.errors import MetadataError
 from gateway.ebxml.query_response import QueryResponseReader
-from gateway.ebxml.stored_queries import write_query
+from gateway.ebxml.stored_queries import ReturnType, write_query
 from gateway.model import QueryResult, RegistryFailure, ResponseStatus
 from gateway.model.errors import PeerProtocolError
 from gateway.model.query import StoredQuery
@@ -12,18 +15,38 @@ from gateway.soap.client import Peer, SoapClient
 
 _ENTRIES_PER_STEP = 10
 """Objects read before other requests get their turn: about 1 ms of work."""
+_EMPTY_PAUSE = 0.5
 
 
 class DocumentRegistry:
     """One registry. Queries change nothing, so they are repeated when the connection fails."""
 
-    def __init__(self, soap: SoapClient, peer: Peer) -> None:
+    def __init__(self, soap: SoapClient, peer: Peer, quirks: RegistryQuirks | None = None) -> None:
         self._soap = soap
+        self._quirks = quirks or RegistryQuirks()
+        self._large = LargeResults(self._ask, self._quirks, peer.name)
         self.peer = peer
 
     async def query(self, query: StoredQuery) -> QueryResult:
-        """Run one stored query. Raises PeerError, or RegistryFailure where the registry answers Failure."""
-        answer = await self._soap.call(self.peer, "ITI-18", write_query(query), retry=True)
+        """Run one stored query, with as many requests as the registry needs for it.
+
+        Objects come in the order of the registry, those of several requests once. A partial success is the
+        objects and the errors. Raises PeerError, or RegistryFailure where the registry answers Failure.
+        """
+        asked = adapted(query, self._quirks, self.peer.name)
+        return as_meant(await self._large.run(asked), query, self._quirks)
+
+    async def _ask(self, query: StoredQuery, return_type: ReturnType) -> QueryResult:
+        for _ in range(self._quirks.empty_retries):
+            result = await self._ask_once(query, return_type)
+            if result.errors or not result.empty:
+                return result
+            await asyncio.sleep(_EMPTY_PAUSE)
+        return await self._ask_once(query, return_type)
+
+    async def _ask_once(self, query: StoredQuery, return_type: ReturnType) -> QueryResult:
+        request = write_query(query, return_type, self._quirks.style)
+        answer = await self._soap.call(self.peer, "ITI-18", request, retry=True)
         try:
             reader = QueryResponseReader(answer, consume=True)
             while not reader.read_some(_ENTRIES_PER_STEP):  # noqa: ASYNC110 - gives way, waits for nothing

@@ -23,6 +23,7 @@ from gateway.model import (
     Submission,
 )
 from gateway.model.errors import PeerError, PeerProtocolError
+from gateway.model.oids import bare_oid
 from gateway.soap.client import Attachment, Part, Peer, SoapClient, StreamedReply
 from gateway.soap.contract import Contract
 from gateway.soap.mtom import cid_of_href
@@ -194,7 +195,16 @@ class DocumentRepository:
         return WholeDocument(header, content)
 
     def _request(self, requests: Iterable[DocumentRequest]) -> _Element:
-        return self._contract.build("ITI-43", DocumentRequest=[_request_fields(r) for r in requests])
+        return self._contract.build("ITI-43", DocumentRequest=[self._fields(r) for r in requests])
+
+    def _fields(self, request: DocumentRequest) -> dict[str, str]:
+        fields = {
+            "RepositoryUniqueId": request.repository_unique_id,
+            "DocumentUniqueId": request.document_unique_id,
+        }
+        if home := request.home_community_id:
+            fields["HomeCommunityId"] = home if self._quirks.home_urns else bare_oid(home)
+        return fields
 
     def _read(self, reply: StreamedReply) -> RetrieveAnswer:
         try:
@@ -210,16 +220,6 @@ class DocumentRepository:
                     yield chunk
                 return
         raise PeerProtocolError(self.peer.name, "ITI-43", "the answer names an attachment that it lacks")
-
-
-def _request_fields(request: DocumentRequest) -> dict[str, str]:
-    fields = {
-        "RepositoryUniqueId": request.repository_unique_id,
-        "DocumentUniqueId": request.document_unique_id,
-    }
-    if request.home_community_id:
-        fields["HomeCommunityId"] = request.home_community_id
-    return fields
 
 
 async def _start_of(part: Part, most: int) -> bytes:

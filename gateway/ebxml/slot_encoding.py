@@ -7,6 +7,7 @@ Text stands in single quotes with `'` doubled, numbers stand bare, lists stand i
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal as OneOf
 
 from gateway.ebxml.names import LONG_NAME
 
@@ -21,31 +22,54 @@ class Literal:
     quoted: bool
 
 
+@dataclass(frozen=True, slots=True)
+class QueryStyle:
+    """How literals stand in slot values; the default is the standard's way.
+
+    `parentheses`: around lists (`lists`), only around lists of several literals (`several`), or around every
+    value (`always`). `quotes`: around every text (`texts`), or only around those in lists (`lists`), as in
+    published samples that leave the patient id bare.
+    """
+
+    parentheses: OneOf["lists", "several", "always"] = "lists"
+    quotes: OneOf["texts", "lists"] = "texts"
+
+
+STANDARD_STYLE = QueryStyle()
+
+
 def quoted(text: str) -> str:
     """Text as a literal."""
     return "'" + text.replace("'", "''") + "'"
 
 
-def write_single(literal: str) -> str:
+def write_single(literal: str, style: QueryStyle = STANDARD_STYLE) -> str:
     """Value of a parameter that takes one literal. Raises ValueError where it is too long to be carried."""
-    if len(literal) > LONG_NAME:
-        raise ValueError(
-            f"has {len(literal)} characters with its quotes and cannot be split, 256 is the limit"
-        )
-    return literal
+    if style.quotes == "lists" and literal.startswith("'"):
+        literal = literal[1:-1].replace("''", "'")
+    return _short(f"({literal})" if style.parentheses == "always" else literal)
 
 
-def write_list(literals: Iterable[str]) -> list[str]:
+def _short(value: str) -> str:
+    if len(value) > LONG_NAME:
+        raise ValueError(f"has {len(value)} characters with its quotes and cannot be split, 256 is the limit")
+    return value
+
+
+def write_list(literals: Iterable[str], style: QueryStyle = STANDARD_STYLE) -> list[str]:
     """Values of a parameter that takes a list, each `(a,b)` in at most 256 characters.
 
     Raises ValueError where one literal alone is too long: a list is split only between its literals.
     """
+    listed = list(literals)
+    if len(listed) == 1 and style.parentheses == "several":
+        return [_short(listed[0])]
     values: list[str] = []
-    for literal in literals:
+    for literal in listed:
         if values and len(values[-1]) + 1 + len(literal) <= LONG_NAME:
             values[-1] = f"{values[-1][:-1]},{literal})"
         else:
-            values.append(write_single(f"({literal})"))
+            values.append(_short(f"({literal})"))
     return values
 
 

@@ -16,7 +16,13 @@ from gateway.ebxml.names import (
 from gateway.ebxml.object_reader import slot_values
 from gateway.ebxml.object_writer import add_slot
 from gateway.ebxml.query_parameters import COMMON, DEFINITIONS, Definition, Parameter, Shape
-from gateway.ebxml.slot_encoding import read_value, write_list, write_single
+from gateway.ebxml.slot_encoding import (
+    STANDARD_STYLE,
+    QueryStyle,
+    read_value,
+    write_list,
+    write_single,
+)
 from gateway.model.codes import NS_QUERY, NS_RIM
 from gateway.model.query import StoredQuery
 
@@ -29,7 +35,9 @@ _NUMBER = "XDSStoredQueryParamNumber"
 _RETURN_TYPES: dict[str | None, ReturnType] = {"LeafClass": "LeafClass", "ObjectRef": "ObjectRef"}
 
 
-def write_query(query: StoredQuery, return_type: ReturnType = "LeafClass") -> _Element:
+def write_query(
+    query: StoredQuery, return_type: ReturnType = "LeafClass", style: QueryStyle = STANDARD_STYLE
+) -> _Element:
     """query:AdhocQueryRequest.
 
     Raises StoredQueryError where a required parameter is empty, where not exactly one of entryUUID,
@@ -45,21 +53,21 @@ def write_query(query: StoredQuery, return_type: ReturnType = "LeafClass") -> _E
     for parameter in (*definition.parameters, *COMMON):
         value = getattr(query, parameter.field)
         if value:
-            _write_parameter(adhoc, parameter, value)
+            _write_parameter(adhoc, parameter, value, style)
     return request
 
 
-def _write_parameter(adhoc: _Element, parameter: Parameter, value: Any) -> None:
+def _write_parameter(adhoc: _Element, parameter: Parameter, value: Any, style: QueryStyle) -> None:
     write = parameter.codec.write
     try:
         match parameter.shape:
             case Shape.ONE:
-                add_slot(adhoc, parameter.slot, [write_single(write(value))])
+                add_slot(adhoc, parameter.slot, [write_single(write(value), style)])
             case Shape.ANY_OF:
-                add_slot(adhoc, parameter.slot, write_list(write(item) for item in value))
+                add_slot(adhoc, parameter.slot, write_list(map(write, value), style))
             case Shape.ALL_OF:
                 for group in value:
-                    add_slot(adhoc, parameter.slot, write_list(write(item) for item in group))
+                    add_slot(adhoc, parameter.slot, write_list(map(write, group), style))
     except ValueError as error:
         raise StoredQueryError("XDSRegistryError", f"a value of {parameter.slot} {error}") from None
     except MetadataError as error:

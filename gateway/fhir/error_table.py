@@ -20,6 +20,7 @@ from gateway.model.errors import (
     PeerProtocolError,
     PeerTimeout,
     PeerUnreachable,
+    PeerUnsupported,
 )
 
 
@@ -194,6 +195,7 @@ PEER_ERRORS: tuple[PeerRow, ...] = (
         "It failed too often lately and is not asked for a while. Repeat the request later.",
         _RETRY,
     ),
+    PeerRow(PeerUnsupported, 501, "not-supported", "Search without this parameter.", show_detail=True),
     PeerRow(PeerError, 502, "exception", "", show_detail=True),
 )
 """Transport, most specific first; each way to fail has its own pair of status and issue code."""

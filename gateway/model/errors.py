@@ -107,6 +107,10 @@ class PeerCircuitOpen(PeerError):
     """The peer failed too often lately; no request is made until it is tried again. Not sent."""
 
 
+class PeerUnsupported(PeerError):
+    """The peer's settings say that it cannot do what is asked. Not sent."""
+
+
 class RegistryFailure(Exception):
     """A peer answered Failure: `errors` says why; nothing was stored or found."""
 

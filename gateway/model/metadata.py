@@ -245,3 +245,10 @@ class QueryResult(Struct, frozen=True, kw_only=True):
     folders: tuple[Folder, ...] = ()
     associations: tuple[Association, ...] = ()
     object_refs: tuple[ObjectRef, ...] = ()
+
+    @property
+    def empty(self) -> bool:
+        """True where it holds no object."""
+        return not (
+            self.entries or self.submission_sets or self.folders or self.associations or self.object_refs
+        )

@@ -103,12 +103,15 @@ async def running_stack(
     *,
     peers: dict[str, Any] | None = None,
     community: str | None = None,
+    registry_limit: int | None = None,
+    registry_quirks: dict[str, Any] | None = None,
     **overrides: Any,
 ) -> AsyncIterator[Stack]:
     """Affinity domain and gateway in this process; state below `folder`.
 
     `peers` are settings of the registry and the repository alike, `overrides` other settings. `community` is
-    the homeCommunityId that the registry puts on what it returns.
+    the homeCommunityId that the registry puts on what it returns, `registry_limit` the number of objects
+    that it gives at once.
     """
     calls: Counter[str] = Counter()
     holder: list[Stack] = []
@@ -125,7 +128,10 @@ async def running_stack(
 
     affinity = create_affinity(
         AffinityOptions(
-            state_dir=folder / "affinity", repository_unique_id=REPOSITORY, home_community_id=community
+            state_dir=folder / "affinity",
+            repository_unique_id=REPOSITORY,
+            home_community_id=community,
+            max_results=registry_limit,
         )
     )
     affinity.middlewares.insert(0, observe)
@@ -134,7 +140,11 @@ async def running_stack(
         repository = {"unique_id": REPOSITORY, "url": f"{domain}/xds/repository", **common}
         values: dict[str, Any] = {
             "state_dir": folder / "gateway",
-            "registry": {"url": f"{domain}/xds/registry", **common},
+            "registry": {
+                "url": f"{domain}/xds/registry",
+                "quirks": registry_quirks or {},
+                **common,
+            },
             "repositories": [repository],
             **overrides,
         }
