@@ -4,6 +4,7 @@ The reader is on the path of every search: it works in steps, so that an answer 
 does not hold up other requests.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
@@ -43,13 +44,16 @@ from gateway.model import (
     codes,
 )
 
+# what a registered object is called by: a UUID, or what a registry takes for one
+_ID = re.compile(r"(?:urn:uuid:)?[A-Za-z0-9\-.]{1,64}")
+
 
 class QueryResponseReader:
     """Reads an answer object by object.
 
-    An object without what identifies it (a DocumentEntry without uniqueId) is left out, and the result
-    says so in a warning. With `consume` each object is taken out of the tree once it is read: to free a
-    large tree at once holds up other requests as much as to read it would.
+    An object without what identifies it (a DocumentEntry without uniqueId, an id that is no UUID) is left
+    out, and the result says so in a warning. With `consume` each object is taken out of the tree once it is
+    read: to free a large tree at once holds up other requests as much as to read it would.
     """
 
     def __init__(self, element: _Element, *, consume: bool = False) -> None:
@@ -98,17 +102,25 @@ class QueryResponseReader:
     def _read(self, element: _Element) -> None:
         tag = element.tag
         if tag == EXTRINSIC_OBJECT:
-            self._entries.append(read_document_entry(element))
+            entry = read_document_entry(element)
+            _check_ids(entry.entry_uuid)
+            self._entries.append(entry)
         elif tag == ASSOCIATION:
-            self._associations.append(read_association(element))
+            association = read_association(element)
+            _check_ids(association.source, association.target)
+            self._associations.append(association)
         elif tag == OBJECT_REF:
             self._object_refs.append(ObjectRef(read_uuid(element.get("id")), read_home(element)))
         elif tag == REGISTRY_PACKAGE:
             node = package_node(element, self._labels)
             if node == codes.SS_NODE:
-                self._submission_sets.append(read_submission_set(element))
+                submission_set = read_submission_set(element)
+                _check_ids(submission_set.entry_uuid)
+                self._submission_sets.append(submission_set)
             elif node == codes.FOLDER_NODE:
-                self._folders.append(read_folder(element))
+                folder = read_folder(element)
+                _check_ids(folder.entry_uuid)
+                self._folders.append(folder)
             else:
                 raise MetadataError(
                     "XDSRegistryMetadataError", "a RegistryPackage is neither SubmissionSet nor Folder"
@@ -126,6 +138,11 @@ class QueryResponseReader:
             associations=tuple(self._associations),
             object_refs=tuple(self._object_refs),
         )
+
+
+def _check_ids(*ids: str) -> None:
+    if not all(map(_ID.fullmatch, ids)):
+        raise MetadataError("XDSRegistryMetadataError", "an id in it is no UUID")
 
 
 _ALL = 1 << 30

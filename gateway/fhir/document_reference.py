@@ -28,6 +28,7 @@ from gateway.fhir.reference_ids import write_reference_id
 from gateway.fhir.terminology import Terminology
 from gateway.model import codes
 from gateway.model.metadata import Association, AvailabilityStatus, Code, Cx, DocumentEntry, ReferenceId
+from gateway.model.oids import is_oid
 
 MAX_UNSIGNED_INT: Final = 2**31 - 1
 """FHIR R4 unsignedInt: no attachment.size above it."""
@@ -100,7 +101,11 @@ def document_reference_json(
         resource["meta"] = profile
     resource["contained"] = contained
     if entry.home_community_id:
-        resource["extension"] = [home_community_extension(entry.home_community_id)]
+        home = home_community_extension(entry.home_community_id)
+        if home:
+            resource["extension"] = [home]
+        else:
+            _warn(entry, context, "extension", "The homeCommunityId is no OID")
     resource["masterIdentifier"] = master
     resource["identifier"] = [master, write_entry_uuid(uuid)]
     resource["status"] = "current" if entry.status is AvailabilityStatus.APPROVED else "superseded"
@@ -108,7 +113,7 @@ def document_reference_json(
         resource["type"] = concept_fragment(entry.type_code, terminology)
     if entry.class_code is not None:
         resource["category"] = [concept_fragment(entry.class_code, terminology)]
-    if entry.patient_id is not None:
+    if entry.patient_id is not None and entry.patient_id.id:
         resource["subject"] = context.patient_reference(entry.patient_id)
     _write_people(entry, terminology, resource, contained)
     relates_to = write_relations(uuid, relations)
@@ -145,6 +150,7 @@ def _profile(entry: DocumentEntry, attachment: Json) -> orjson.Fragment | None:
         and entry.practice_setting is not None
         and entry.confidentiality
         and entry.patient_id is not None
+        and entry.patient_id.id
         and "language" in attachment
         and "creation" in attachment
         and entry.source_patient_id is not None
@@ -153,10 +159,10 @@ def _profile(entry: DocumentEntry, attachment: Json) -> orjson.Fragment | None:
 
 
 @lru_cache(maxsize=64)
-def home_community_extension(home_community_id: str) -> Json:
-    """Extension ihe-HomeCommunityId."""
+def home_community_extension(home_community_id: str) -> Json | None:
+    """Extension ihe-HomeCommunityId; None for a community that is not named by an OID."""
     bare = home_community_id.removeprefix("urn:oid:")
-    return {"url": codes.EXT_HOME_COMMUNITY, "valueOid": f"urn:oid:{bare}"}
+    return {"url": codes.EXT_HOME_COMMUNITY, "valueOid": f"urn:oid:{bare}"} if is_oid(bare) else None
 
 
 def _concepts(values: Iterable[Code], terminology: Terminology) -> list[orjson.Fragment]:
@@ -279,6 +285,8 @@ def _write_reference_ids(references: Sequence[ReferenceId], terminology: Termino
     encounters: list[Json] = []
     related: list[Json] = []
     for reference in references:
+        if not reference.id:
+            continue
         kind = encounters if reference.type == codes.REFERENCE_ENCOUNTER else related
         kind.append({"identifier": write_reference_id(reference, terminology)})
     if encounters:

@@ -34,6 +34,7 @@ from gateway.fhir.people import write_author, write_recipient
 from gateway.fhir.people_read import PeopleReader
 from gateway.fhir.terminology import Terminology
 from gateway.model import codes
+from gateway.model.dtm import is_dtm
 from gateway.model.metadata import Author, Code, Folder, IntendedRecipient, SubmissionSet
 from gateway.model.oids import bare_oid, is_oid
 
@@ -126,7 +127,7 @@ def write_folder_list(folder: Folder, members: Iterable[tuple[str, str]], contex
         [_designation_type(code, context.terminology) for code in folder.code_list],
         context,
     )
-    if folder.last_update_time:
+    if folder.last_update_time and is_dtm(folder.last_update_time):
         # for If-Match of a later update
         written["meta"]["versionId"] = folder.last_update_time
     return _finish(written, folder.last_update_time, folder.comments, members)
@@ -135,8 +136,11 @@ def write_folder_list(folder: Folder, members: Iterable[tuple[str, str]], contex
 def _write_common(
     item: SubmissionSet | Folder, kind: str, profile: str, extension: list[Json], context: WriteContext
 ) -> Json:
-    if item.home_community_id:
-        extension.append(home_community_extension(item.home_community_id))
+    home = home_community_extension(item.home_community_id) if item.home_community_id else None
+    if home:
+        extension.append(home)
+    elif item.home_community_id:
+        _warn(item, context, "extension", "The homeCommunityId is no OID; it is left out.")
     written: Json = {
         "resourceType": "List",
         "id": logical_id(item.entry_uuid),
@@ -150,7 +154,7 @@ def _write_common(
     if item.title:
         written["title"] = item.title
     written["code"] = {"coding": [{"system": codes.MHD_LIST_TYPES, "code": kind}]}
-    if item.patient_id is not None:
+    if item.patient_id is not None and item.patient_id.id:
         written["subject"] = context.patient_reference(item.patient_id)
     return written
 
@@ -201,15 +205,14 @@ def _write_source(submission_set: SubmissionSet, context: WriteContext, containe
             continue
         contained.extend(written.resources)
     if left:
-        context.warn(
-            Issue(
-                "warning",
-                "incomplete",
-                "List.source has place for one person and one organization; further authors are left out.",
-                f"List.where(id='{logical_id(submission_set.entry_uuid)}').source",
-            )
-        )
+        text = "List.source has place for one person and one organization; further authors are left out."
+        _warn(submission_set, context, "source", text)
     return source
+
+
+def _warn(item: SubmissionSet | Folder, context: WriteContext, element: str, text: str) -> None:
+    place = f"List.where(id='{logical_id(item.entry_uuid)}').{element}"
+    context.warn(Issue("warning", "incomplete", text, place))
 
 
 # --- reading --------------------------------------------------------------------------------------------

@@ -198,8 +198,9 @@ def write_source_patient(
     resource: Json = {"resourceType": "Patient", "id": resource_id}
     if info is not None:
         ids.extend(cx for cx in info.ids if cx != patient_id)
-    if ids:
-        resource["identifier"] = [write_cx(cx, terminology) for cx in ids]
+    identifiers = [write_cx(cx, terminology) for cx in ids if cx.id]
+    if identifiers:
+        resource["identifier"] = identifiers
     if info is not None:
         names = [name for name in map(write_name, info.names) if name]
         if names:

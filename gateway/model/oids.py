@@ -3,7 +3,7 @@
 import re
 
 _URN = "urn:oid:"
-_OID = re.compile(r"[0-2](?:\.(?:0|[1-9]\d*))+")
+_OID = re.compile(r"[0-2](?:\.(?:0|[1-9][0-9]*))+")
 
 
 def is_oid(value: str) -> bool:

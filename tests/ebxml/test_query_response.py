@@ -115,6 +115,27 @@ def test_an_unreadable_object_is_left_out_with_a_warning_that_quotes_nothing():
     assert "secret" not in result.errors[0].context
 
 
+@pytest.mark.parametrize("bad", ["", "urn:uuid:", "urn:uuid:a b", "urn:oid:1.2", "PID-3|x", "x" * 65])
+def test_an_object_whose_id_is_none_is_left_out_with_a_warning(bad):
+    good = "urn:uuid:1"
+    names = {"id": good, "associationType": codes.RPLC, "sourceObject": good, "targetObject": good}
+    result = QueryResult(
+        status=ResponseStatus.SUCCESS,
+        entries=(DocumentEntry(entry_uuid=good, unique_id="1.2"),),
+        submission_sets=(SUBMISSION_SET,),
+        folders=(FOLDER,),
+    )
+    written = over_the_wire(write_query_response(result))
+    for child in written[0]:
+        child.set("id", bad)
+    for changed in ("sourceObject", "targetObject"):
+        attributes = " ".join(f'{name}="{value}"' for name, value in (names | {changed: bad}).items())
+        written[0].append(parse(f"<rim:Association {attributes}/>"))
+    read = read_query_response(written)
+    assert (read.entries, read.submission_sets, read.folders, read.associations) == ((), (), (), ())
+    assert [error.severity for error in read.errors] == [Severity.WARNING] * 5
+
+
 class TestStatus:
     ERROR = '<rs:RegistryError errorCode="XDSRegistryError" codeContext="c"/>'
     REF = '<rim:ObjectRef id="urn:uuid:1"/>'

@@ -22,11 +22,13 @@ from gateway.model import (
     Organization,
     Person,
     ReferenceId,
+    SourcePatientInfo,
     codes,
 )
 from tests.ebxml import strategies as registry
 from tests.fhir import strategies
 from tests.fhir.contexts import read_context, write_context
+from tests.fhir.judges import errors_of
 
 ENTRY = DocumentEntry(
     entry_uuid="urn:uuid:1d1a4a3f-0000-4000-8000-000000000001",
@@ -249,6 +251,30 @@ def test_the_home_community_is_an_oid_extension():
 
 def test_a_complete_entry_claims_the_comprehensive_profile():
     assert write(ENTRY)["meta"]["profile"] == [codes.PROFILE_COMPREHENSIVE_DOCUMENT]
+
+
+@pytest.mark.parametrize("home", ["urn:oid:", "urn:oid:x", "urn:oid:3.1", "urn:oid:2.1٢"])
+def test_a_home_community_that_is_no_oid_is_left_out_with_a_warning(home):
+    warnings = []
+    context = write_context(warnings=warnings)
+    assert "extension" not in write_document_reference(replace(ENTRY, home_community_id=home), context)
+    assert [w.expression.rpartition(").")[2] for w in warnings] == ["extension"]
+
+
+def test_identifiers_without_a_value_are_none():
+    nothing = Cx("", "2.999.3")
+    entry = replace(
+        ENTRY,
+        patient_id=nothing,
+        source_patient_id=nothing,
+        source_patient_info=SourcePatientInfo(ids=(nothing, Cx("P", "2.999.3"))),
+        reference_ids=(ReferenceId("", "2.999.7", codes.REFERENCE_ACCESSION),),
+    )
+    resource = write(entry)
+    assert errors_of(resource) == []
+    assert "subject" not in resource and "related" not in resource["context"] and "meta" not in resource
+    (patient,) = [r for r in resource["contained"] if r["resourceType"] == "Patient"]
+    assert [identifier["value"] for identifier in patient["identifier"]] == ["P"]
 
 
 @pytest.mark.parametrize(

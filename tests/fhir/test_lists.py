@@ -29,6 +29,7 @@ from gateway.model import (
 from tests.ebxml import strategies as registry
 from tests.fhir import strategies
 from tests.fhir.contexts import read_context, write_context
+from tests.fhir.judges import errors_of
 
 MEMBERS = (("DocumentReference", "1d1a4a3f-0000-4000-8000-000000000002"), ("List", "f"))
 SET = SubmissionSet(
@@ -140,6 +141,21 @@ def test_the_unique_id_of_a_list_is_an_oid_urn(value):
     context = read_context()
     read_folder_list(resource, context, "List")
     assert [e.expression for e in context.findings.errors] == ["List.identifier[0].value"]
+
+
+def test_a_last_update_time_that_names_no_time_is_no_version():
+    resource = write_folder_list(replace(FOLDER, last_update_time="PID-3|x"), (), write_context())
+    assert errors_of(resource) == []
+    assert "versionId" not in resource["meta"] and "date" not in resource
+
+
+def test_a_home_community_that_is_no_oid_is_left_out_with_a_warning():
+    warnings = []
+    changed = replace(SET, home_community_id="urn:oid:9.9", patient_id=Cx("", "2.999.2"))
+    resource = write_submission_set_list(changed, (), write_context(warnings=warnings))
+    assert errors_of(resource) == []
+    assert "subject" not in resource
+    assert [w.expression.rpartition(").")[2] for w in warnings] == ["extension"]
 
 
 def test_several_notes_are_one_comment():

@@ -1,0 +1,102 @@
+"""Whatever is published, a gateway answers with a transaction-response, or with an OperationOutcome of status 4xx.
+
+`MUTATIONS=50000` in the environment makes as many mutants instead of the usual few.
+"""
+
+import json
+from collections import Counter
+
+import pytest
+
+from gateway.demo.bundles import provide_bundle
+from gateway.demo.content import sample_content
+from gateway.fhir.xml_writer import write_xml
+from gateway.safe_xml import parse_xml
+from tests.fhir import provide_samples as samples
+from tests.fhir import test_provide_fhir_documents as fhir_documents
+from tests.fhir import test_simplified_publish as simplified
+from tests.fhir.test_provide_robustness import full_bundle
+from tests.mutations.domain import count, first, gateway_before_a_domain, numbered
+from tests.mutations.mutators import mutated_bytes, mutated_json, mutated_xml
+from tests.mutations.watch import kept_objects, resident_mib, watching
+
+JSON, XML = "application/fhir+json", "application/fhir+xml"
+CONTENT = sample_content("mutations")
+
+
+def with_named_patient(resource):
+    """The sample with its patient named by identifier, since no server knows `Patient/9`."""
+    named = json.dumps({"identifier": {"system": "urn:oid:2.999.2", "value": "P1"}})
+    return json.loads(json.dumps(resource).replace('{"reference": "Patient/9"}', named))
+
+
+def with_fhir_document():
+    made = samples.bundle(b"one")
+    made["entry"][2]["resource"] = fhir_documents.document()
+    made["entry"][2]["request"]["url"] = "Bundle"
+    attachment = made["entry"][1]["resource"]["content"][0]["attachment"]
+    del attachment["hash"], attachment["size"]
+    attachment["contentType"] = JSON
+    return made
+
+
+BUNDLES = [
+    *map(with_named_patient, (full_bundle(), samples.bundle(b"one"), with_fhir_document())),
+    with_named_patient(samples.with_folder(b"one", method="PUT")),
+    provide_bundle([CONTENT.discharge], patient=CONTENT.patient, folder=CONTENT.folder),
+    provide_bundle(
+        [CONTENT.corrected_report], patient=CONTENT.patient, replaces=f"DocumentReference/{samples.OLD}"
+    ),
+]
+DOCUMENT = with_named_patient(simplified.document())
+GOOD = [("", bundle) for bundle in BUNDLES] + [("/DocumentReference", DOCUMENT)]
+AS_XML = {id(resource): parse_xml(write_xml(resource)) for _, resource in GOOD}
+
+
+def mutant(number):
+    """Path, media type and body of one request."""
+    random = numbered("bundle", number)
+    path, resource = random.choice(GOOD)
+    match random.randrange(10):
+        case 0 | 1:
+            return path, JSON, mutated_bytes(json.dumps(resource).encode(), random)
+        case 2:
+            return path, XML, mutated_xml(AS_XML[id(resource)], random)
+        case 3:
+            return path, XML, mutated_bytes(write_xml(resource), random)
+        case _:
+            return path, JSON, json.dumps(mutated_json(resource, random)).encode()
+
+
+@pytest.mark.timeout(120 + count(0) // 10)
+async def test_each_mutant_is_answered_and_leaves_nothing_behind(tmp_path):
+    statuses = Counter()
+    async with gateway_before_a_domain(tmp_path) as (stack, _):
+
+        async def send(path, media_type, body, name):
+            headers = {"Content-Type": media_type, "Accept": JSON}
+            async with stack.session.post(stack.base_url + path, data=body, headers=headers) as answer:
+                said = json.loads(await answer.read())
+                statuses[answer.status] += 1
+                if answer.status < 300:
+                    assert said["resourceType"] in ("Bundle", "DocumentReference"), name
+                    return
+                assert 400 <= answer.status < 500, (name, answer.status, said)
+                assert said["resourceType"] == "OperationOutcome", name
+                assert all(issue["diagnostics"] for issue in said["issue"]), name
+
+        with watching() as watch:
+            for path, resource in GOOD:
+                await send(path, JSON, json.dumps(resource).encode(), "the good one")
+            accepted = statuses[200] + statuses[201]
+            total, start = count(1500), first()
+            for number in range(start, start + total):
+                if number == start + total // 3:
+                    objects, memory = kept_objects(), resident_mib()
+                await send(*mutant(number), number)
+                assert not watch.defects, (number, watch.defects)
+            grown = kept_objects() - objects
+            print(f"\n{dict(statuses)}; {grown} objects, {memory:.0f} -> {resident_mib():.0f} MiB")
+    assert accepted == len(GOOD)
+    assert min(statuses[200], statuses[400], statuses[422]) > total // 50
+    assert grown < total // 10
