@@ -1,0 +1,35 @@
+"""Every kind of resource that the gateway sends is FHIR R4 to two judges, in JSON as in XML."""
+
+import json
+
+import pytest
+
+from gateway.fhir.xml_reader import read_xml
+from tests.fhir.judges import errors_of
+from tests.system.emitted import JSON, XML, answers, publish_samples
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+KINDS = {
+    "Binary",
+    "Bundle searchset",
+    "Bundle transaction-response",
+    "CapabilityStatement",
+    "DocumentReference",
+    "List",
+    "OperationOutcome",
+    "Patient",
+}
+
+
+@pytest.mark.parametrize("accept", [JSON, XML])
+async def test_each_kind_of_answer_is_valid(stack, accept):
+    seen = set()
+    async for asked, status, text in answers(stack, await publish_samples(stack), accept):
+        resource = json.loads(text) if accept == JSON else read_xml(text)
+        assert errors_of(resource) == [], asked
+        assert (resource["resourceType"] == "OperationOutcome") == (status >= 400), asked
+        seen.add(
+            f"{resource['resourceType']} {resource.get('type', '') if resource['resourceType'] == 'Bundle' else ''}".strip()
+        )
+    assert seen >= KINDS
