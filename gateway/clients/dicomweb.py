@@ -136,6 +136,34 @@ def _failure(peer: Peer, error: Exception) -> PeerError:
 
 
 @dataclass(frozen=True, slots=True)
+class ImagePath:
+    """A study, series or instance as the path that follows the base of a DICOMweb service."""
+
+    study_instance_uid: str
+    series_instance_uid: str | None = None
+    sop_instance_uid: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The path. Raises ValueError where a UID is none."""
+        path = f"/studies/{_uid(self.study_instance_uid)}"
+        if self.series_instance_uid is not None:
+            path += f"/series/{_uid(self.series_instance_uid)}"
+        if self.sop_instance_uid is not None:
+            path += f"/instances/{_uid(self.sop_instance_uid)}"
+        return path
+
+
+@dataclass(frozen=True, slots=True)
+class PassedThrough:
+    """An answer of the archive that is not interpreted here."""
+
+    status: int
+    content_type: str
+    chunks: AsyncIterator[bytes]
+
+
+@dataclass(frozen=True, slots=True)
 class _Request:
     """One GET and the instances it should bring."""
 
@@ -217,6 +245,19 @@ class DicomWebSource:
         finally:
             await queue.close()
 
+    @asynccontextmanager
+    async def passed_through(self, path: ImagePath, suffix: str, accept: str) -> AsyncIterator[PassedThrough]:
+        """What the archive says at `path` + `suffix` (`/metadata`, `/rendered?...`), as it comes.
+
+        Raises PeerError; the status is the archive's where it has not what is asked for.
+        """
+        async with self._client.get(self.peer, path.text + suffix, accept) as response:
+            yield PassedThrough(
+                response.status,
+                response.headers.get("Content-Type", ""),
+                self._chunks(response.content.iter_any()),
+            )
+
     async def _items(
         self, request: _Request, response: aiohttp.ClientResponse
     ) -> AsyncIterator[ImagePart | ImageError]:
@@ -265,12 +306,12 @@ def accept_dicom(transfer_syntaxes: Sequence[str]) -> str:
 
 def _requests(wanted: Sequence[SeriesWanted]) -> Iterator[_Request]:
     for series in wanted:
-        path = f"/studies/{_uid(series.study_instance_uid)}/series/{_uid(series.series_instance_uid)}"
+        path = ImagePath(series.study_instance_uid, series.series_instance_uid)
         if series.whole:
-            yield _Request(path, series.sop_instance_uids)
+            yield _Request(path.text, series.sop_instance_uids)
         else:
             for uid in series.sop_instance_uids:
-                yield _Request(f"{path}/instances/{_uid(uid)}", (uid,))
+                yield _Request(replace(path, sop_instance_uid=uid).text, (uid,))
 
 
 def _uid(text: str) -> str:

@@ -1,0 +1,68 @@
+"""From an image URL to the study that it may open.
+
+An image is served because a manifest of a patient lists it, never because a source holds it. A URL with a
+token names its manifest; a URL without one is answered from the manifests that this gateway has seen.
+"""
+
+from gateway.correlation.manifests import ManifestStore
+from gateway.fhir.issues import OutcomeError, fail
+from gateway.imaging.manifests import ManifestError, Manifests, UnknownRepository, WantedManifest
+from gateway.imaging.plan import ImageSelection
+from gateway.model.imaging import Study
+from gateway.security.study_urls import NotOurs, StudyKey, StudyTokens
+
+
+class Grants:
+    """Studies by token or by what has been seen."""
+
+    def __init__(self, tokens: StudyTokens, manifests: Manifests, store: ManifestStore) -> None:
+        self._tokens = tokens
+        self._manifests = manifests
+        self._store = store
+
+    async def by_token(self, token: str, study_instance_uid: str) -> ImageSelection:
+        """The study of a token. Raises OutcomeError 404, RegistryFailure and PeerError."""
+        try:
+            key = self._tokens.read(token)
+        except NotOurs:
+            raise fail(
+                404, "not-found", "No images at this URL. Search again and use the address as it is given."
+            ) from None
+        return await self._selection(key, study_instance_uid)
+
+    async def by_study(self, study_instance_uid: str) -> ImageSelection:
+        """The study of the manifest that was seen last. Raises the same."""
+        keys = await self._store.of_study(study_instance_uid)
+        if not keys:
+            raise fail(
+                404,
+                "not-found",
+                "This gateway has seen no manifest of this study. Search for it first (ImagingStudy or "
+                "DocumentReference of the patient); the addresses of the answer open its images.",
+            )
+        return await self._selection(keys[0], study_instance_uid)
+
+    async def _selection(self, key: StudyKey, study_instance_uid: str) -> ImageSelection:
+        study = await self._study(key)
+        if study.study_instance_uid != study_instance_uid:
+            raise fail(404, "not-found", "The study of the path is not the one that this address opens.")
+        return ImageSelection(study, home_community_id=key.home_community_id)
+
+    async def _study(self, key: StudyKey) -> Study:
+        try:
+            read = await self._manifests.one(WantedManifest(key))
+        except ManifestError as error:
+            raise _unusable(str(error)) from None
+        except UnknownRepository as error:
+            raise fail(
+                404,
+                "not-found",
+                f"The manifest lies where this gateway does not reach: {error}; an operator can add it to "
+                "the setting repositories.",
+                details_code="XDSUnknownRepositoryId",
+            ) from None
+        return read.manifest.study
+
+
+def _unusable(reason: str) -> OutcomeError:
+    return fail(502, "exception", f"The manifest of the study cannot be used: {reason}.")
