@@ -12,9 +12,9 @@ from zoneinfo import ZoneInfo
 import structlog
 from aiohttp import web
 
+from gateway.clients.dicomweb import DicomWebClient
 from gateway.clients.outside_resources import OutsidePolicy, OutsideResources
 from gateway.clients.registry import DocumentRegistry
-from gateway.clients.repository import DocumentRepository
 from gateway.correlation.connection import RedisClient, RedisOptions, connect
 from gateway.correlation.embedded import EmbeddedRedis, EmbeddedRedisError, EmbeddedRedisInUse
 from gateway.correlation.idempotency import IdempotencyStore
@@ -45,10 +45,12 @@ from gateway.publishing import metadata_tables, publishing_sources
 from gateway.security.document_urls import DocumentTokens, PageTokens
 from gateway.security.patient_ids import PatientIds
 from gateway.security.sealing import KeyRing, KeyRingError
-from gateway.settings import PeerSettings, Settings
-from gateway.soap.client import Peer, SoapClient
+from gateway.settings import Settings
+from gateway.soap.client import SoapClient
 from gateway.soap.contract import load_contract
 from gateway.telemetry.logs import configure
+from gateway.wiring.imaging import ImagingParts, image_routes
+from gateway.wiring.peers import document_repositories, peer_of
 
 BASE_PATH = "/fhir"
 _DTM_DIGITS = {"year": 4, "month": 6, "day": 8, "hour": 10, "minute": 12, "second": 14}
@@ -63,23 +65,6 @@ class StartError(Exception):
 
 class StateInUse(StartError):
     """Another gateway runs on the state directory."""
-
-
-def peer_of(name: str, settings: PeerSettings) -> Peer:
-    """The SOAP client's view of a peer in the settings."""
-    return Peer(
-        name=name,
-        url=settings.url,
-        connect_timeout=settings.connect_timeout,
-        read_timeout=settings.read_timeout,
-        total_timeout=settings.total_timeout,
-        max_in_flight=settings.max_in_flight,
-        max_waiting=settings.max_waiting,
-        max_answer_bytes=settings.max_answer_bytes,
-        max_attempts=settings.max_attempts,
-        circuit_threshold=settings.circuit_threshold,
-        circuit_reset=settings.circuit_reset,
-    )
 
 
 def key_ring(settings: Settings) -> KeyRing:
@@ -129,6 +114,7 @@ class Parts:
     outside: OutsideResources
     store: CorrelationStore
     ring: KeyRing
+    dicomweb: DicomWebClient
 
 
 def terminology(settings: Settings) -> Terminology:
@@ -138,17 +124,11 @@ def terminology(settings: Settings) -> Terminology:
 
 def use_cases(settings: Settings, parts: Parts, base_url: str) -> UseCases:
     """Build the use cases over their clients."""
-    contract = load_contract()
     terms = terminology(settings)
     tokens, patient_ids = DocumentTokens(parts.ring), PatientIds(parts.ring)
     references = PatientReferences(patient_ids, terms, base_url)
     registry = DocumentRegistry(parts.soap, peer_of("registry", settings.registry), settings.registry.quirks)
-    repositories = {
-        r.unique_id: DocumentRepository(
-            parts.soap, contract, peer_of(f"repository {r.unique_id}", r), r.unique_id, r.quirks
-        )
-        for r in settings.repositories
-    }
+    repositories = document_repositories(settings, parts.soap)
     document_url = document_urls(tokens, base_url)
     write_context = WriteContext(
         terminology=terms,
@@ -282,16 +262,22 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
         )
         soap = await stack.enter_async_context(SoapClient(contract))
         outside = await stack.enter_async_context(OutsideResources(_outside_policy(settings)))
-        yield Parts(soap, outside, store, ring)
+        dicomweb = await stack.enter_async_context(DicomWebClient())
+        yield Parts(soap, outside, store, ring, dicomweb)
 
 
 def create_app(settings: Settings, parts: Parts, base_url: str) -> tuple[web.Application, Health]:
     """The aiohttp application over parts that are open, and its health."""
     cases = use_cases(settings, parts, base_url)
-    health = Health(parts.store, parts.soap)
+    health = Health(parts.store, parts.soap, parts.dicomweb)
     admission = Admission(settings.server.max_bundle_bytes, settings.server.max_publish_bytes_in_flight)
     app = web.Application(middlewares=[access_log, outcomes])
     app.add_routes(MhdRoutes(cases, admission).table(BASE_PATH))
+    app.add_routes(
+        image_routes(
+            settings, ImagingParts(parts.soap, parts.dicomweb, parts.store, parts.ring), base_url
+        ).table(BASE_PATH)
+    )
     app.add_routes(health.table())
     _drain_on_stop(app, cases.publisher, settings.server.shutdown_timeout)
     return app, health

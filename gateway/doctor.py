@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 
 import aiohttp
 
-from gateway.app import StartError, StateInUse, key_ring, open_parts, peer_of, terminology
+from gateway.app import StartError, StateInUse, key_ring, open_parts, terminology
 from gateway.clients.quirks import Quirks
 from gateway.clients.registry import DocumentRegistry
 from gateway.clients.repository import DocumentRepository
@@ -23,6 +23,7 @@ from gateway.settings import PeerSettings, Settings, SettingsError
 from gateway.soap.client import SoapClient
 from gateway.soap.contract import check_peer_wsdl, load_contract
 from gateway.telemetry.logs import configure
+from gateway.wiring.peers import peer_of
 
 _MAX_WSDL_BYTES = 4 * 1024 * 1024
 _NOT_THERE = frozenset({"XDSDocumentUniqueIdError", "XDSMissingDocument"})

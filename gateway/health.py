@@ -3,6 +3,7 @@
 import orjson
 from aiohttp import web
 
+from gateway.clients.dicomweb import DicomWebClient
 from gateway.correlation.store import CorrelationStore
 from gateway.soap.client import SoapClient
 
@@ -15,9 +16,10 @@ class Health:
     another replica would fare no better. Only a gateway that is stopping is not ready (503).
     """
 
-    def __init__(self, store: CorrelationStore, soap: SoapClient) -> None:
+    def __init__(self, store: CorrelationStore, soap: SoapClient, dicomweb: DicomWebClient) -> None:
         self._store = store
         self._soap = soap
+        self._dicomweb = dicomweb
         self.draining = False
 
     def table(self) -> list[web.RouteDef]:
@@ -32,7 +34,7 @@ class Health:
         """`status` is ready, impaired or stopping; `redis` and `circuits` say what is impaired."""
         # without traffic nothing else would notice that Redis is gone
         await self._store.get("health", "ready")
-        circuits = dict(self._soap.circuit_states())
+        circuits = {**self._soap.circuit_states(), **self._dicomweb.circuit_states()}
         impaired = not self._store.available or any(state != "closed" for state in circuits.values())
         status = "stopping" if self.draining else "impaired" if impaired else "ready"
         return _json(

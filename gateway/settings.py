@@ -23,7 +23,7 @@ from pydantic_settings import (
 )
 from pydantic_settings import SettingsError as SourceError
 
-from gateway.clients.quirks import RegistryQuirks, RepositoryQuirks
+from gateway.clients.quirks import ImagingSourceQuirks, RegistryQuirks, RepositoryQuirks
 from gateway.model.oids import bare_oid, is_oid
 
 CONFIG_VARIABLE = "GATEWAY_CONFIG"
@@ -127,6 +127,41 @@ class RepositorySettings(PeerSettings):
     quirks: RepositoryQuirks = RepositoryQuirks()
 
 
+class ImagingLocationSettings(PeerSettings):
+    """A Retrieve Location UID and the source of images that it stands for."""
+
+    uid: Oid
+    protocol: Literal["rad-69", "wado-rs"] = "rad-69"
+    """How the source at `url` is asked: by SOAP (an Imaging Document Source of XDS-I.b), or by WADO-RS, where
+    `url` is the base that `/studies` follows."""
+    quirks: ImagingSourceQuirks = ImagingSourceQuirks()
+
+
+class ImagingSettings(_Section):
+    """Images of studies (RAD-107, RAD-69)."""
+
+    locations: tuple[ImagingLocationSettings, ...] = ()
+    retrieve_url_hosts: tuple[HostAndPort, ...] = ()
+    """Archives that a manifest may name by a Retrieve URL: `host` for the ports 80 and 443, or `host:port`.
+    By default only `locations` are called."""
+    order: Literal["arrival", "manifest"] = "arrival"
+    """Instances in the order in which sources give them, or in that of the manifest."""
+    spool_bytes: Count = 1024 * 1024 * 1024
+    """With `order: manifest`, bytes of one answer that may wait in files."""
+    status_wait: Seconds = 2.0
+    """Seconds left to slow sources before an answer begins that may turn out to be partial."""
+    max_manifest_bytes: Count = 32 * 1024 * 1024
+    max_metadata_bytes: Count = 64 * 1024 * 1024
+    """Largest metadata (DICOM JSON) of one series that an archive may give."""
+
+    @model_validator(mode="after")
+    def _locations(self) -> Self:
+        uids = [location.uid for location in self.locations]
+        if len(set(uids)) != len(uids):
+            raise ValueError("locations: each uid may appear once")
+        return self
+
+
 class RedisSettings(_Section):
     """Where correlation state lives. Without url, sentinels and cluster an own server is started."""
 
@@ -160,6 +195,7 @@ class LifetimeSettings(_Section):
     idempotency: Seconds = 86_400.0
     publish_lock: Seconds = 10.0
     lookup: Seconds = 3_600.0
+    manifest: Seconds = 86_400.0
 
 
 class TerminologySettings(_Section):
@@ -311,6 +347,7 @@ class Settings(BaseSettings):
     repositories: Annotated[tuple[RepositorySettings, ...], Field(min_length=1)]
     publish_to: Oid | None = None
     """repositoryUniqueId that takes submissions; the first of `repositories` by default."""
+    imaging: ImagingSettings = ImagingSettings()
     redis: RedisSettings = RedisSettings()
     lifetimes: LifetimeSettings = LifetimeSettings()
     terminology: TerminologySettings = TerminologySettings()

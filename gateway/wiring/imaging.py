@@ -1,0 +1,92 @@
+"""Sources of images, manifests and the routes over them."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from urllib.parse import urlsplit
+
+from gateway.clients.dicomweb import DicomWebClient, DicomWebSource
+from gateway.clients.image_leg import ImageLeg
+from gateway.clients.imaging_source import ImagingDocumentSource
+from gateway.clients.outside_resources import OutsidePolicy
+from gateway.correlation.manifests import ManifestStore
+from gateway.correlation.store import CorrelationStore
+from gateway.imaging.archive_views import ArchiveViews
+from gateway.imaging.grants import Grants
+from gateway.imaging.manifests import Manifests
+from gateway.imaging.plan import Locations
+from gateway.imaging.retrieve import ImageRetriever, RetrievePolicy
+from gateway.imaging.wado_routes import WadoRoutes
+from gateway.security.sealing import KeyRing
+from gateway.security.study_urls import StudyTokens
+from gateway.settings import ImagingLocationSettings, Settings
+from gateway.soap.client import Peer, SoapClient
+from gateway.wiring.peers import document_repositories, peer_of
+
+_ARCHIVES_BY_URL = 256
+
+
+@dataclass(frozen=True, slots=True)
+class ImagingParts:
+    """What images need of what lives as long as the gateway runs."""
+
+    soap: SoapClient
+    dicomweb: DicomWebClient
+    store: CorrelationStore
+    ring: KeyRing
+
+
+def locations(settings: Settings, soap: SoapClient, dicomweb: DicomWebClient) -> Locations:
+    """The table of the settings; locations of one source share its leg, so that it is asked once for all."""
+    legs: dict[tuple[str, str], ImageLeg] = {}
+    by_uid: dict[str, ImageLeg] = {}
+    for location in settings.imaging.locations:
+        source = (location.protocol, location.url)
+        if source not in legs:
+            legs[source] = _leg(location, soap, dicomweb)
+        by_uid[location.uid] = legs[source]
+    allowed = OutsidePolicy(hosts=frozenset(settings.imaging.retrieve_url_hosts))
+
+    @lru_cache(maxsize=_ARCHIVES_BY_URL)
+    def by_url(url: str) -> ImageLeg | None:
+        if not allowed.allows(url) or urlsplit(url).query:
+            return None
+        base = url.rstrip("/")
+        return DicomWebSource(dicomweb, Peer(name=f"archive {urlsplit(base).hostname}", url=base))
+
+    return Locations(by_uid, by_url)
+
+
+def _leg(location: ImagingLocationSettings, soap: SoapClient, dicomweb: DicomWebClient) -> ImageLeg:
+    peer = peer_of(f"imaging source {location.uid}", location)
+    if location.protocol == "wado-rs":
+        return DicomWebSource(dicomweb, peer)
+    return ImagingDocumentSource(soap, peer, quirks=location.quirks)
+
+
+def manifests(settings: Settings, parts: ImagingParts) -> tuple[Manifests, ManifestStore]:
+    """Manifests of the domain, and where they are kept."""
+    store = ManifestStore(parts.store, settings.lifetimes.manifest)
+    found = Manifests(
+        document_repositories(settings, parts.soap),
+        store,
+        {},
+        max_bytes=settings.imaging.max_manifest_bytes,
+    )
+    return found, store
+
+
+def image_routes(settings: Settings, parts: ImagingParts, base_url: str) -> WadoRoutes:
+    """WADO-RS and WADO-URI."""
+    places = locations(settings, parts.soap, parts.dicomweb)
+    found, store = manifests(settings, parts)
+    policy = RetrievePolicy(
+        status_wait=settings.imaging.status_wait,
+        order=settings.imaging.order,
+        spool_bytes=settings.imaging.spool_bytes,
+    )
+    return WadoRoutes(
+        Grants(StudyTokens(parts.ring), found, store),
+        ImageRetriever(places, policy),
+        ArchiveViews(places, max_bytes=settings.imaging.max_metadata_bytes),
+        base_url=base_url,
+    )
