@@ -71,6 +71,7 @@ def demo(
 
 @app.command()
 def affinity(
+    *,
     state_dir: Annotated[Path, typer.Option(help="Where documents and metadata are kept.")],
     host: Annotated[str, typer.Option()] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="0 takes a free port.")] = 8081,
@@ -78,16 +79,39 @@ def affinity(
     home_community_id: Annotated[
         str | None, typer.Option(help="urn:oid:... put on what the registry returns.")
     ] = None,
+    images: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="UID=FOLDER",
+            help="Folder of DICOM files and its Retrieve Location UID, served by RAD-69 and WADO-RS.",
+        ),
+    ] = None,
+    images_rad69: Annotated[
+        list[str] | None, typer.Option(metavar="UID=FOLDER", help="The same, by RAD-69 only.")
+    ] = None,
+    images_wado: Annotated[
+        list[str] | None, typer.Option(metavar="UID=FOLDER", help="The same, by WADO-RS only.")
+    ] = None,
 ) -> None:
-    """Run the embedded affinity domain: registry and repository, reached by SOAP."""
+    """Run the embedded affinity domain: registry, repository and imaging source."""
     from gateway.affinity.app import serve as run
-    from gateway.affinity.options import AffinityOptions
+    from gateway.affinity.options import AffinityOptions, image_location
 
     try:
+        locations = [
+            image_location(text, rad69=rad69, wado_rs=wado_rs)
+            for given, rad69, wado_rs in (
+                (images, True, True),
+                (images_rad69, True, False),
+                (images_wado, False, True),
+            )
+            for text in given or ()
+        ]
         options = AffinityOptions(
             state_dir=state_dir,
             repository_unique_id=repository_unique_id,
             home_community_id=home_community_id,
+            image_locations=tuple(locations),
         )
     except ValueError as error:
         typer.echo(f"affinity: {error}", err=True)

@@ -1,12 +1,18 @@
-"""The affinity domain as a SOAP server: registry at /xds/registry, repository at /xds/repository."""
+"""The affinity domain as a server: registry at /xds/registry, repository at /xds/repository; where it has
+images, their source at /xds/imaging (RAD-69) and /dicomweb/{Retrieve Location UID} (WADO-RS)."""
 
 import asyncio
+import contextlib
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 from aiohttp import web
 
+from gateway.affinity.dicomweb import DicomWeb, add_routes
 from gateway.affinity.domain import Domain, open_domain
+from gateway.affinity.file_chunks import FileReader
+from gateway.affinity.imaging_source import ImagingSource
+from gateway.affinity.imaging_transactions import ImagingTransactions
 from gateway.affinity.options import AffinityOptions
 from gateway.affinity.transactions import Transactions
 from gateway.soap.contract import load_contract
@@ -18,6 +24,8 @@ _SHUTDOWN_SECONDS = 30.0
 _DOMAIN = web.AppKey("domain", Domain)
 _REGISTRY = web.AppKey("registry", SoapService)
 _REPOSITORY = web.AppKey("repository", SoapService)
+_IMAGING = web.AppKey("imaging", SoapService)
+_DICOMWEB = web.AppKey("dicomweb", DicomWeb)
 
 
 def create_app(options: AffinityOptions) -> web.Application:
@@ -28,22 +36,32 @@ def create_app(options: AffinityOptions) -> web.Application:
 
     async def opened(app: web.Application) -> AsyncIterator[None]:
         contract = load_contract()
-        with open_domain(options) as domain:
-            transactions = Transactions(domain, contract)
-            registry = SoapService(contract, transactions.of_registry, domain.spool_dir)
-            repository = SoapService(contract, transactions.of_repository, domain.spool_dir)
+        files = FileReader()
+        source = ImagingSource(options)
+        await source.look()
+        with open_domain(options) as domain, contextlib.closing(files):
+            transactions = Transactions(domain, contract, files)
+            services = {
+                _REGISTRY: transactions.of_registry,
+                _REPOSITORY: transactions.of_repository,
+                _IMAGING: ImagingTransactions(source, files).handlers,
+            }
+            for key, handlers in services.items():
+                app[key] = SoapService(contract, handlers, domain.spool_dir)
+            offered = frozenset(location.uid for location in options.image_locations if location.wado_rs)
+            app[_DICOMWEB] = DicomWeb(source, offered, files)
             app[_DOMAIN] = domain
-            app[_REGISTRY] = registry
-            app[_REPOSITORY] = repository
             yield
-            registry.close()
-            repository.close()
-            transactions.close()
+            for key in services:
+                app[key].close()
 
     app = web.Application()
     app.cleanup_ctx.append(opened)
     app.router.add_route("*", "/xds/registry", _to(_REGISTRY))
     app.router.add_route("*", "/xds/repository", _to(_REPOSITORY))
+    if options.image_locations:
+        app.router.add_route("*", "/xds/imaging", _to(_IMAGING))
+        add_routes(app.router, _DICOMWEB)
     app.router.add_get("/health", _health)
     return app
 

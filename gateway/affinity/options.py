@@ -1,4 +1,4 @@
-"""What the operator of an affinity domain decides: ids of the community, patients, limits."""
+"""What the operator of an affinity domain decides: ids of the community, patients, limits, images."""
 
 import re
 from dataclasses import dataclass, field
@@ -8,6 +8,25 @@ from gateway.model import Cx
 from gateway.model.oids import bare_oid
 
 _OID = re.compile(r"(?:0|[1-9]\d*)(?:\.(?:0|[1-9]\d*))+")
+
+
+@dataclass(frozen=True, slots=True)
+class ImageLocation:
+    """DICOM files of one imaging document source: its Retrieve Location UID, and what it speaks.
+
+    Raises ValueError where `uid` is no OID.
+    """
+
+    uid: str
+    folder: Path
+    rad69: bool = True
+    wado_rs: bool = True
+
+    def __post_init__(self) -> None:
+        """Check the UID once."""
+        object.__setattr__(self, "uid", bare_oid(self.uid))
+        if not is_oid(self.uid):
+            raise ValueError("the Retrieve Location UID of a folder of images must be an OID")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +42,7 @@ class AffinityOptions:
     enough. A submission for another patient fails with XDSUnknownPatientId.
 
     `max_results` bounds the objects of a LeafClass answer (XDSTooManyResults), None is no bound.
+    Folders of `image_locations` are looked through anew after `seconds_between_looks`, when they are asked.
     """
 
     state_dir: Path
@@ -32,6 +52,8 @@ class AffinityOptions:
     known_patients: frozenset[Cx] = field(default_factory=frozenset)
     max_results: int | None = None
     query_threads: int = 2
+    image_locations: tuple[ImageLocation, ...] = ()
+    seconds_between_looks: float = 2.0
 
     def __post_init__(self) -> None:
         """Check the ids once, so that no answer carries a wrong one."""
@@ -44,6 +66,8 @@ class AffinityOptions:
             object.__setattr__(self, "home_community_id", f"urn:oid:{bare}")
         if self.max_results is not None and self.max_results < 1:
             raise ValueError("max_results must be at least 1")
+        if len({location.uid for location in self.image_locations}) != len(self.image_locations):
+            raise ValueError("each Retrieve Location UID may have one folder of images")
 
     def knows(self, patient: Cx) -> bool:
         """True where submissions for `patient` are accepted."""
@@ -56,6 +80,16 @@ class AffinityOptions:
         if not home_community_id or self.home_community_id is None:
             return False
         return bare_oid(home_community_id) != bare_oid(self.home_community_id)
+
+
+def image_location(text: str, *, rad69: bool = True, wado_rs: bool = True) -> ImageLocation:
+    """Read `UID=FOLDER`. Raises ValueError where it is something else."""
+    uid, equals, folder = text.partition("=")
+    if not equals or not folder:
+        raise ValueError("a folder of images is given as UID=FOLDER")
+    if not Path(folder).is_dir():
+        raise ValueError(f"{folder}: is no folder of DICOM files")
+    return ImageLocation(uid, Path(folder), rad69, wado_rs)
 
 
 def is_oid(value: str) -> bool:

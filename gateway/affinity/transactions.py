@@ -8,15 +8,14 @@ import asyncio
 import functools
 import sqlite3
 import threading
-from collections.abc import AsyncIterator, Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from collections.abc import Callable, Mapping
 
 import structlog
 from lxml.etree import _Element
 
 from gateway.affinity.domain import Domain
 from gateway.affinity.errors import Refusal, Refused, refused
+from gateway.affinity.file_chunks import FileReader
 from gateway.affinity.registry import failed_query
 from gateway.affinity.repository import Content, StoredDocument
 from gateway.ebxml.errors import MetadataError, StoredQueryError
@@ -38,25 +37,18 @@ from gateway.soap.outgoing import Attachment
 from gateway.soap.schemas import SchemaInvalid
 from gateway.soap.server import Handler, SoapReply, SoapRequest, SpooledPart
 
-_CHUNK = 512 * 1024
-_FILE_THREADS = 4
-
 log = structlog.get_logger()
 
 
 class Transactions:
     """Handlers over one domain."""
 
-    def __init__(self, domain: Domain, contract: Contract) -> None:
+    def __init__(self, domain: Domain, contract: Contract, files: FileReader) -> None:
         self._domain = domain
         self._contract = contract
         # the compiled schema keeps the findings of its last validation
         self._validating = threading.Lock()
-        self._files = ThreadPoolExecutor(_FILE_THREADS, thread_name_prefix="affinity-file")
-
-    def close(self) -> None:
-        """End the threads that read files."""
-        self._files.shutdown()
+        self._files = files
 
     @property
     def of_registry(self) -> Mapping[str, Handler]:
@@ -107,7 +99,7 @@ class Transactions:
                     content_id=_content_id(position),
                     content_type=document.header.mime_type,
                     size=document.size,
-                    source=functools.partial(self._chunks, document.path),
+                    source=functools.partial(self._files.chunks, document.path),
                 )
                 for position, document in enumerate(documents)
             ),
@@ -171,13 +163,6 @@ class Transactions:
         except SchemaInvalid as error:
             raise Refused(*(RegistryError(code, line) for line in error.errors)) from None
 
-    async def _chunks(self, path: Path) -> AsyncIterator[bytes]:
-        loop = asyncio.get_running_loop()
-        offset = 0
-        while chunk := await loop.run_in_executor(self._files, _read_at, path, offset):
-            offset += len(chunk)
-            yield chunk
-
 
 def _content(content: XopHref | bytes, attachments: Mapping[str, SpooledPart]) -> Content:
     if isinstance(content, bytes):
@@ -186,13 +171,6 @@ def _content(content: XopHref | bytes, attachments: Mapping[str, SpooledPart]) -
     if part is None:
         raise refused(Refusal.MISSING_DOCUMENT, "a Document names a part that the message does not have")
     return Content(part.sha1, part.size, part.source)
-
-
-def _read_at(path: Path, offset: int) -> bytes:
-    """The next chunk. Opened anew each time, so that a client that leaves never leaves a file open."""
-    with path.open("rb") as file:
-        file.seek(offset)
-        return file.read(_CHUNK)
 
 
 def _content_id(position: int) -> str:

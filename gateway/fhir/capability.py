@@ -168,6 +168,12 @@ SUPPORTED: tuple[SupportedRow, ...] = (
         Level.YES,
         "atomic and durable; no On-Demand documents, no metadata update",
     ),
+    SupportedRow(
+        "RAD-69, RAD-107 WADO-RS",
+        "embedded affinity domain",
+        Level.YES,
+        "DICOM files in folders, as they are stored; study, series, instance, metadata; nothing rendered",
+    ),
     SupportedRow("ITI-57, ITI-61, ITI-62, ITI-86", "-", Level.NO, ""),
     SupportedRow("ITI-38, ITI-39 Cross Gateway", "-", Level.NO, "one community only"),
     SupportedRow("SOAP", "MTOM/XOP", Level.YES, "streamed both ways; plain SOAP answers are read too"),
