@@ -29,7 +29,9 @@ from gateway.fhir.search_request import SearchContext
 from gateway.fhir.terminology import Terminology
 from gateway.health import Health
 from gateway.mhd.admission import Admission
+from gateway.mhd.definitions import Definitions
 from gateway.mhd.find import Finder
+from gateway.mhd.find_all import AllFinder, MixedSnapshots
 from gateway.mhd.find_lists import ListFinder
 from gateway.mhd.includes import Includer
 from gateway.mhd.middleware import access_log, outcomes
@@ -189,6 +191,16 @@ def use_cases(settings: Settings, parts: Parts, base_url: str) -> UseCases:
             limits=find_limits,
             includer=includer,
         ),
+        all_finder=AllFinder(
+            registry,
+            snapshots=MixedSnapshots(parts.store),
+            pages=PageTokens(parts.ring, "all"),
+            search_context=search_context,
+            write_context=write_context,
+            limits=find_limits,
+            includer=includer,
+        ),
+        definitions=Definitions(lambda: write_capability_statement(base_url), base_url),
         retriever=Retriever(
             registry,
             repositories,

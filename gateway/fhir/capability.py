@@ -16,6 +16,7 @@ from gateway import __version__
 from gateway.fhir.formats import FhirFormat
 from gateway.fhir.list_parameters import LIST_PARAMETERS
 from gateway.fhir.provide_profiles import MetadataLevel
+from gateway.fhir.search_all import COMMON_PARAMETERS, SEARCHED
 from gateway.fhir.search_includes import paths
 from gateway.fhir.search_parameters import DOCUMENT_PARAMETERS
 from gateway.fhir.search_table import ParameterTable, SearchParameter, Support
@@ -124,6 +125,12 @@ SUPPORTED: tuple[SupportedRow, ...] = (
     ),
     SupportedRow(
         "FHIR R4",
+        "search at the base",
+        Level.YES,
+        "documents and Lists together by what both have; one _type is the search of that type",
+    ),
+    SupportedRow(
+        "FHIR R4",
         "search results",
         Level.YES,
         "_count, _sort, _total, _summary, _elements; _include and _revinclude of patients, related "
@@ -197,9 +204,8 @@ def write_capability_statement(
     """The CapabilityStatement of this server as JSON.
 
     `base_url` is the FHIR base that clients use, `date` the FHIR dateTime of the statement, by default that
-    of the first call. Only the Comprehensive Recipient is claimed in `instantiates`: the statement of the
-    Document Responder also has a search over all types at the base, reads of Binary, and `date` and
-    `_lastUpdated` of documents, which XDS does not know.
+    of the first call. `instantiates` claims the Comprehensive Recipient, not the others, whose Minimal and
+    UnContained Bundles XDS takes in part only, and the Responder without Target Communities.
     """
     statement = CapabilityStatement.model_validate(
         {
@@ -211,7 +217,10 @@ def write_capability_statement(
             "kind": "instance",
             "description": "Document Recipient and Document Responder of IHE MHD 4.2.4 with the XDS on FHIR "
             "option, in front of an XDS.b affinity domain.",
-            "instantiates": [codes.MHD_CAPABILITY_STATEMENT + "IHE.MHD.DocumentRecipient.Comprehensive"],
+            "instantiates": [
+                codes.MHD_CAPABILITY_STATEMENT + "IHE.MHD.DocumentRecipient.Comprehensive",
+                codes.MHD_CAPABILITY_STATEMENT + "IHE.MHD.DocumentResponder",
+            ],
             "software": {"name": "mhd-xds-gateway", "version": software_version},
             "implementation": {"description": "MHD to XDS.b gateway", "url": base_url},
             "fhirVersion": FHIR_VERSION,
@@ -226,14 +235,28 @@ def write_capability_statement(
 def _rest() -> dict[str, Any]:
     return {
         "mode": "server",
-        "documentation": "ITI-65 at the base, ITI-66 at List, ITI-67, ITI-105 and ITI-106 at "
-        "DocumentReference, ITI-68 at each attachment.url.",
+        "documentation": "ITI-65 and a search over documents and Lists at the base, ITI-66 at List, ITI-67, "
+        "ITI-105 and ITI-106 at DocumentReference, ITI-68 at each attachment.url.",
         "security": {
             "description": "No authorisation of its own: it has to stand behind one. IHE recommends ATNA and "
             "encourages IUA or SMART."
         },
-        "resource": [_document_reference(), _list(), _patient(), _binary()],
-        "interaction": [{"code": "transaction", "documentation": ", ".join(MetadataLevel)}],
+        "resource": [
+            _document_reference(),
+            _list(),
+            _patient(),
+            _binary(),
+            _definitions("SearchParameter"),
+            _definitions("OperationDefinition"),
+        ],
+        "interaction": [
+            {"code": "transaction", "documentation": ", ".join(MetadataLevel)},
+            {
+                "code": "search-system",
+                "documentation": f"_type: {', '.join(SEARCHED)} or both.",
+            },
+        ],
+        "searchParam": _search_parameters(COMMON_PARAMETERS),
     }
 
 
@@ -283,6 +306,18 @@ def _binary() -> dict[str, Any]:
         "documentation": "The document of the DocumentReference with the same id: as Binary where Accept "
         "names a FHIR format, else as it is.",
         "interaction": [{"code": "read"}],
+    }
+
+
+def _definitions(resource_type: str) -> dict[str, Any]:
+    return {
+        "type": resource_type,
+        "documentation": "What IHE MHD defines and this server supports.",
+        "interaction": [{"code": "read"}, {"code": "search-type"}],
+        "searchParam": [
+            {"name": "url", "definition": codes.FHIR_SEARCH_PARAMETER + "conformance-url", "type": "uri"},
+            {"name": "_id", "definition": codes.FHIR_SEARCH_PARAMETER + "Resource-id", "type": "token"},
+        ],
     }
 
 

@@ -68,10 +68,15 @@ CONTROLS = frozenset(
 
 
 class ParameterTable:
-    """The search parameters of one resource type."""
+    """The search parameters of one resource type, or those that several have in common."""
 
-    def __init__(self, resource: str, rows: Sequence[SearchParameter]) -> None:
+    def __init__(
+        self, resource: str, rows: Sequence[SearchParameter], *, resource_types: tuple[str, ...] = ()
+    ) -> None:
+        """`resource` is empty for a table of several types, which are `resource_types`."""
         self.resource = resource
+        self.resource_types = resource_types or (resource,)
+        """The types of the matches."""
         self.rows = tuple(rows)
         self._by_name: Mapping[str, SearchParameter] = MappingProxyType({row.name: row for row in rows})
         self._spellings: Mapping[str, tuple[SearchParameter, str | None]] = MappingProxyType(
@@ -82,10 +87,9 @@ class ParameterTable:
             }
         )
 
-    @property
-    def resource_types(self) -> tuple[str, ...]:
-        """The types of the matches."""
-        return (self.resource,)
+    def has(self, name: str) -> bool:
+        """True where a row has the name."""
+        return name in self._by_name
 
     def find(self, name: str) -> tuple[SearchParameter, str | None] | None:
         """Row and modifier of a parameter as a client writes it; None for one that is not in the table.

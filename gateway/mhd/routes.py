@@ -14,7 +14,9 @@ from gateway.fhir.resource_view import View, read_view
 from gateway.fhir.search_values import SearchProblem
 from gateway.mhd.admission import Admission
 from gateway.mhd.binary import binary_resource, wants_resource
+from gateway.mhd.definitions import Definitions
 from gateway.mhd.find import Finder
+from gateway.mhd.find_all import AllFinder
 from gateway.mhd.find_lists import ListFinder
 from gateway.mhd.negotiation import body_chunks, body_format, negotiate, respond
 from gateway.mhd.publish import Publisher
@@ -24,6 +26,7 @@ from gateway.mhd.sources import ClientOf, nobody
 from gateway.model.errors import PeerError
 from gateway.telemetry.logs import where
 
+_DEFINED = "SearchParameter|OperationDefinition"
 _FORM = "application/x-www-form-urlencoded"
 _MAX_FORM_BYTES = 256 * 1024
 
@@ -37,6 +40,8 @@ class UseCases:
     publisher: Publisher
     finder: Finder
     list_finder: ListFinder
+    all_finder: AllFinder
+    definitions: Definitions
     retriever: Retriever
     reader: Reader
     capability_statement: Callable[[], bytes]
@@ -55,6 +60,9 @@ class MhdRoutes:
         """Routes for an aiohttp application."""
         return [
             web.get(f"{base_path}/metadata", self.metadata),
+            web.get(base_path or "/", self.search_all),
+            web.get(f"{base_path}/", self.search_all),
+            web.post(f"{base_path}/_search", self.search_all),
             web.post(base_path or "/", self.provide_bundle),
             web.post(f"{base_path}/", self.provide_bundle),
             web.post(f"{base_path}/DocumentReference", self.publish_document),
@@ -66,6 +74,9 @@ class MhdRoutes:
             web.post(f"{base_path}/List/_search", self.search_lists),
             web.get(f"{base_path}/List/{{id}}", self.read_list),
             web.get(f"{base_path}/Patient/{{id}}", self.read_patient),
+            web.get(f"{base_path}/{{type:{_DEFINED}}}", self.search_definitions),
+            web.post(f"{base_path}/{{type:{_DEFINED}}}/_search", self.search_definitions),
+            web.get(f"{base_path}/{{type:{_DEFINED}}}/{{id}}", self.read_definition),
             web.get(f"{base_path}/Binary/{{id}}", self.read_binary, allow_head=False),
             web.get(f"{base_path}/content/{{token}}", self.retrieve, allow_head=False),
             web.head(f"{base_path}/content/{{token}}", self.describe),
@@ -103,11 +114,35 @@ class MhdRoutes:
 
     async def search(self, request: web.Request) -> web.Response:
         """ITI-67, with GET and with POST `_search`."""
-        return await _search(request, self._use.finder)
+        return await _search(request, self._use.finder, await _parameters(request))
 
     async def search_lists(self, request: web.Request) -> web.Response:
         """ITI-66, with GET and with POST `_search`."""
-        return await _search(request, self._use.list_finder)
+        return await _search(request, self._use.list_finder, await _parameters(request))
+
+    async def search_all(self, request: web.Request) -> web.Response:
+        """Search at the base; over one type it is that of the type."""
+        parameters = await _parameters(request)
+        types = self._use.all_finder.types(parameters)
+        if len(types) > 1:
+            return await _search(request, self._use.all_finder, parameters)
+        others = [parameter for parameter in parameters if parameter[0] != "_type"]
+        one = self._use.list_finder if types == ("List",) else self._use.finder
+        return await _search(request, one, others)
+
+    async def search_definitions(self, request: web.Request) -> web.Response:
+        """Search of SearchParameter or OperationDefinition."""
+        parameters = await _parameters(request)
+        found = self._use.definitions.search(
+            request.match_info["type"], parameters, strict=_is_strict(request)
+        )
+        return await respond(request, found)
+
+    async def read_definition(self, request: web.Request) -> web.Response:
+        """Read of one SearchParameter or OperationDefinition."""
+        negotiate(request)
+        resource = self._use.definitions.read(request.match_info["type"], request.match_info["id"])
+        return await respond(request, resource)
 
     async def read_document_reference(self, request: web.Request) -> web.Response:
         """Read of one DocumentReference."""
@@ -173,16 +208,26 @@ async def _stream(request: web.Request, found: Retrieval) -> web.StreamResponse:
     return response
 
 
-async def _search(request: web.Request, finder: Finder | ListFinder) -> web.Response:
+async def _parameters(request: web.Request) -> list[tuple[str, str]]:
+    """Parameters of URL and form together, by which the answer is negotiated."""
     parameters = parse_qsl(request.query_string, keep_blank_values=True)
     if request.method == "POST":
         parameters += await _form(request)
     negotiate(request, parameters)
+    return parameters
+
+
+async def _search(
+    request: web.Request, finder: Finder | ListFinder | AllFinder, parameters: list[tuple[str, str]]
+) -> web.Response:
     page = next((value for name, value in parameters if name == "_page"), None)
     if page is not None:
         return await respond(request, await finder.page(page, parameters))
-    strict = "handling=strict" in re.sub(r'[\s"]', "", request.headers.get("Prefer", "")).lower()
-    return await respond(request, await finder.search(parameters, strict=strict))
+    return await respond(request, await finder.search(parameters, strict=_is_strict(request)))
+
+
+def _is_strict(request: web.Request) -> bool:
+    return "handling=strict" in re.sub(r'[\s"]', "", request.headers.get("Prefer", "")).lower()
 
 
 def _view(request: web.Request, resource_type: str) -> View:

@@ -10,13 +10,12 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, Generic, TypeVar
+from typing import ClassVar, Generic, Protocol, TypeVar
 from urllib.parse import quote, urlencode
 
 import orjson
 
 from gateway.clients.registry import DocumentRegistry
-from gateway.correlation.snapshots import SnapshotStore
 from gateway.fhir.document_reference import WriteContext, logical_id
 from gateway.fhir.issues import Issue, fail
 from gateway.fhir.matching import Registered
@@ -66,6 +65,16 @@ class _Page(Generic[T]):
     shape: tuple[tuple[str, str], ...]
 
 
+class Snapshots(Protocol[T]):
+    """What `SnapshotStore` does."""
+
+    async def put(
+        self, search_digest: str, entries: Sequence[T], page_size: int, lifetime: float
+    ) -> str | None: ...
+    async def page(self, snapshot: str, offset: int, count: int) -> tuple[T, ...] | None: ...
+    def total(self, snapshot: str) -> int | None: ...
+
+
 class SearchPages(ABC, Generic[T]):
     """The searches of one resource type."""
 
@@ -78,7 +87,7 @@ class SearchPages(ABC, Generic[T]):
         self,
         registry: DocumentRegistry,
         *,
-        snapshots: SnapshotStore[T],
+        snapshots: Snapshots[T],
         pages: PageTokens,
         search_context: SearchContext,
         write_context: WriteContext,

@@ -50,7 +50,7 @@ def test_it_states_this_server(statement):
     assert statement["implementationGuide"] == [
         "https://profiles.ihe.net/ITI/MHD/ImplementationGuide/ihe.iti.mhd"
     ]
-    (transaction,) = statement["rest"][0]["interaction"]
+    transaction, _ = statement["rest"][0]["interaction"]
     assert "IHE.MHD.Comprehensive.ProvideBundle" in transaction["documentation"]
 
 

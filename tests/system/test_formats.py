@@ -77,6 +77,30 @@ async def test_each_endpoint_answers_the_same_in_both_formats(stack, published):
     assert {JSON, XML} <= set(statement["format"])
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/SearchParameter",
+        "/SearchParameter?url=https%3A%2F%2Fprofiles.ihe.net%2FITI%2FMHD%2FSearchParameter%2FList-SourceId",
+        "/SearchParameter/DocumentReference-Creation",
+        "/OperationDefinition",
+        "?patient.identifier={token}&status=current",
+        "?patient.identifier={token}&status=current&_type=List&code=folder,submissionset&_include=*",
+        "/List?patient.identifier={token}&status=current&code=submissionset&_summary=true&_revinclude=*",
+        "/DocumentReference?patient.identifier={token}&status=current&_elements=type&_include=*",
+    ],
+)
+async def test_definitions_and_searches_of_every_shape_are_the_same_in_both_formats(stack, published, path):
+    patient, _, _ = published
+    path = path.format(token=patient.token)
+    found = await both(stack, path)
+    ampersand = "&" if "?" in path else "?"
+    status, headers, body = await ask(stack, "GET", f"{path}{ampersand}_format=xml&_pretty=true")
+    assert (status, headers["Content-Type"]) == (200, f"{XML}; charset=utf-8")
+    assert b"\n  <" in body
+    assert resource_of(headers, body) == found
+
+
 async def test_the_documents_of_an_xml_bundle_come_back_byte_for_byte(stack, published):
     patient, _, _ = published
     for found in await stack.find(patient__identifier=patient.token, status="current"):
@@ -251,6 +275,12 @@ async def test_errors_of_each_kind_come_in_the_format_of_the_client(stack):
         ("/List/x", 404),
         ("/DocumentReference", 400),
         ("/content/x", 404),
+        ("", 400),
+        ("/SearchParameter/x", 404),
+        ("/OperationDefinition/x", 404),
+        ("/Binary/x", 404),
+        ("/Patient/x", 404),
+        ("?_type=Observation", 400),
     ):
         got, headers, body = await ask(stack, "GET", path, Accept=XML)
         assert (got, headers["Content-Type"]) == (status, f"{XML}; charset=utf-8"), path

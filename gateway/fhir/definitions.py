@@ -1,0 +1,102 @@
+"""SearchParameter and OperationDefinition resources of this server (FHIR R4; IHE MHD 4.2.4 artefacts).
+
+Those that IHE MHD defines and this server supports, under their canonical URLs, made from the tables that the
+parser and the CapabilityStatement read. What FHIR itself defines is not repeated.
+"""
+
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Any, Final
+
+import orjson
+
+from gateway.fhir.datatypes import Json
+from gateway.fhir.list_parameters import LIST_PARAMETERS
+from gateway.fhir.search_dates import Prefix
+from gateway.fhir.search_parameters import DOCUMENT_PARAMETERS
+from gateway.fhir.search_table import Kind, SearchParameter, Support
+from gateway.model import codes
+
+SEARCH_PARAMETER: Final = "SearchParameter"
+OPERATION_DEFINITION: Final = "OperationDefinition"
+
+_OPERATIONS: Final[tuple[Json, ...]] = (
+    {
+        "url": codes.OPERATION_GENERATE_METADATA,
+        "name": "GenerateMetadata",
+        "title": "Generate a DocumentReference from a document",
+        "status": "active",
+        "kind": "operation",
+        "affectsState": True,
+        "code": "generate-metadata",
+        "resource": ["DocumentReference"],
+        "system": False,
+        "type": True,
+        "instance": False,
+        "parameter": [
+            {
+                "name": "document",
+                "use": "in",
+                "min": 1,
+                "max": "1",
+                "documentation": "The document: a Binary, or a Bundle of type document.",
+                "type": "Resource",
+            },
+            {
+                "name": "DocumentReference",
+                "use": "out",
+                "min": 1,
+                "max": "1",
+                "documentation": "The DocumentReference that was made for the document.",
+                "type": "Reference",
+                "targetProfile": [codes.PROFILE_MINIMAL_DOCUMENT],
+            },
+        ],
+    },
+)
+
+
+@lru_cache(maxsize=2)
+def definitions(resource_type: str, stated: Iterable[str]) -> Mapping[str, bytes]:
+    """Resources as JSON by id, in the order of the tables.
+
+    `stated` are the canonicals that the CapabilityStatement refers to; no other is served.
+    """
+    made = _search_parameters() if resource_type == SEARCH_PARAMETER else _OPERATIONS
+    written: dict[str, bytes] = {}
+    for content in made:
+        if content["url"] in stated:
+            name = content["url"].rpartition("/")[2]
+            written[name] = orjson.dumps({"resourceType": resource_type, "id": name, **content})
+    return MappingProxyType(written)
+
+
+def _search_parameters() -> Iterable[Json]:
+    by_url: dict[str, Json] = {}
+    for table in (DOCUMENT_PARAMETERS, LIST_PARAMETERS):
+        for row in table.rows:
+            if row.support is Support.FULL and (row.definition or "").startswith(codes.MHD_SEARCH_PARAMETER):
+                content = by_url.setdefault(str(row.definition), _search_parameter(row))
+                content["base"].append(table.resource)
+    return by_url.values()
+
+
+def _search_parameter(row: SearchParameter) -> dict[str, Any]:
+    written: dict[str, Any] = {
+        "url": row.definition,
+        "name": row.name[0].upper() + row.name[1:],
+        "status": "active",
+        "description": row.documentation,
+        "code": row.name,
+        "base": [],
+        "type": row.kind.value,
+        "expression": row.expression,
+        "multipleOr": True,
+        "multipleAnd": True,
+    }
+    if row.kind is Kind.DATE:
+        written["comparator"] = list(Prefix)
+    if row.modifiers:
+        written["modifier"] = sorted(row.modifiers)
+    return written
