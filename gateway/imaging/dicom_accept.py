@@ -36,9 +36,10 @@ class DicomForm:
 
 def negotiate_dicom(accept: Iterable[str], *, one_instance: bool) -> DicomForm:
     """Decide from Accept values (header and `accept` parameters). Raises OutcomeError 406."""
-    ranges = _ranges(accept)
-    if not ranges:
+    texts = [text for text in accept if text.strip()]
+    if not texts:
         return DicomForm()
+    ranges = _ranges(texts)
     syntaxes: dict[str, None] = {}
     single: bool | None = None
     anything = False
@@ -64,8 +65,8 @@ def negotiate_dicom(accept: Iterable[str], *, one_instance: bool) -> DicomForm:
 
 def negotiate_json(accept: Iterable[str]) -> None:
     """Check that a client takes DICOM JSON. Raises OutcomeError 406."""
-    ranges = _ranges(accept)
-    if ranges and not any(media.name in _JSON for media in ranges):
+    texts = [text for text in accept if text.strip()]
+    if texts and not any(media.name in _JSON for media in _ranges(texts)):
         raise fail(406, "not-supported", f"Metadata are sent as {DICOM_JSON}; the Accept header forbids it.")
 
 
