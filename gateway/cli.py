@@ -92,6 +92,9 @@ def affinity(
     images_wado: Annotated[
         list[str] | None, typer.Option(metavar="UID=FOLDER", help="The same, by WADO-RS only.")
     ] = None,
+    snapshots: Annotated[
+        bool, typer.Option(help="Store and register what an On-Demand document is assembled to.")
+    ] = True,
 ) -> None:
     """Run the embedded affinity domain: registry, repository and imaging source."""
     from gateway.affinity.app import serve as run
@@ -112,6 +115,7 @@ def affinity(
             repository_unique_id=repository_unique_id,
             home_community_id=home_community_id,
             image_locations=tuple(locations),
+            snapshots=snapshots,
         )
     except ValueError as error:
         typer.echo(f"affinity: {error}", err=True)

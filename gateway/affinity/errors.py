@@ -30,6 +30,15 @@ class Refusal(StrEnum):
     DOCUMENT_UNIQUE_ID = "XDSDocumentUniqueIdError"
     TOO_MANY_RESULTS = "XDSTooManyResults"
     NOT_SINGLE_PATIENT = "XDSResultNotSinglePatient"
+    METADATA_UPDATE = "XDSMetadataUpdateError"
+    METADATA_VERSION = "XDSMetadataVersionError"
+    METADATA_IDENTIFIER = "XDSMetadataIdentifierError"
+    OBJECT_TYPE = "XDSObjectTypeError"
+    PATIENT_ID_RECONCILIATION = "XDSPatientIDReconciliationError"
+    REFERENCES_EXIST = "ReferencesExistException"
+    UNREFERENCED_OBJECT = "XDSUnreferencedObjectException"
+    INVALID_REQUEST = "XDSInvalidRequestException"
+    REMOVE_DOCUMENTS = "XDSRemoveDocumentsError"
 
 
 class Refused(Exception):

@@ -1,7 +1,8 @@
 """What metadata of a submission must have, whatever the registry holds (ITI TF-3 4.1 to 4.3).
 
-The columns "R" of ITI TF-3 Table 4.3.1-3 for Register Document Set-b, value formats, and what holds within
-one submission: one patient, no uniqueId twice, every object a member of the SubmissionSet.
+The columns "R" of ITI TF-3 Table 4.3.1-3 for Register Document Set-b and Register On-Demand Document Entry,
+value formats, and what holds within one submission: one patient, no uniqueId twice, every object a member of
+the SubmissionSet.
 """
 
 import re
@@ -12,7 +13,7 @@ from typing import TypeVar
 from gateway.affinity.errors import Refusal
 from gateway.affinity.options import is_oid
 from gateway.model import Code, Cx, DocumentEntry, Folder, RegistryError, Submission, SubmissionSet
-from gateway.model.codes import DOCUMENT_RELATIONS, HAS_MEMBER, STABLE_DOCUMENT
+from gateway.model.codes import DOCUMENT_RELATIONS, HAS_MEMBER, ON_DEMAND_DOCUMENT, STABLE_DOCUMENT
 from gateway.model.dtm import is_dtm
 
 ORIGINAL = "Original"
@@ -44,7 +45,6 @@ def _is_time(dtm: str | None) -> bool:
 
 
 _DOCUMENT_ENTRY: Rules[DocumentEntry] = (
-    (lambda e: e.object_type == STABLE_DOCUMENT, "objectType must be that of a stable document"),
     (lambda e: not e.limited_metadata, "limitedMetadata is not allowed in this domain"),
     (lambda e: _MIME_TYPE.fullmatch(e.mime_type) is not None, "mimeType must be a media type"),
     (
@@ -69,7 +69,6 @@ _DOCUMENT_ENTRY: Rules[DocumentEntry] = (
         "confidentialityCode is needed at least once, with code and coding scheme",
     ),
     (lambda e: _are_codes(e.event_codes), "eventCodeList needs code and coding scheme"),
-    (lambda e: _is_time(e.creation_time), "creationTime must be a DTM"),
     (
         lambda e: e.service_start_time is None or is_dtm(e.service_start_time),
         "serviceStartTime must be a DTM",
@@ -80,15 +79,27 @@ _DOCUMENT_ENTRY: Rules[DocumentEntry] = (
         "languageCode must be a language tag of RFC 5646",
     ),
     (
-        lambda e: e.hash is not None and _HASH.fullmatch(e.hash) is not None,
-        "hash must be 40 hex digits (SHA-1)",
-    ),
-    (lambda e: e.size is not None and e.size >= 0, "size must be a number of bytes"),
-    (
         lambda e: e.repository_unique_id is not None and is_oid(e.repository_unique_id),
         "repositoryUniqueId must be an OID",
     ),
     (lambda e: all(r.id for r in e.reference_ids), "referenceIdList must hold ids"),
+)
+
+_STABLE: Rules[DocumentEntry] = (
+    (lambda e: e.object_type == STABLE_DOCUMENT, "objectType must be that of a stable document"),
+    (lambda e: _is_time(e.creation_time), "creationTime must be a DTM"),
+    (
+        lambda e: e.hash is not None and _HASH.fullmatch(e.hash) is not None,
+        "hash must be 40 hex digits (SHA-1)",
+    ),
+    (lambda e: e.size is not None and e.size >= 0, "size must be a number of bytes"),
+)
+
+_ON_DEMAND: Rules[DocumentEntry] = (
+    (lambda e: e.object_type == ON_DEMAND_DOCUMENT, "objectType must be that of an On-Demand document"),
+    (lambda e: e.creation_time is None, "an On-Demand document has no creationTime"),
+    (lambda e: e.hash is None, "an On-Demand document has no hash"),
+    (lambda e: e.size is None, "an On-Demand document has no size"),
 )
 
 _SUBMISSION_SET: Rules[SubmissionSet] = (
@@ -118,10 +129,15 @@ _FOLDER: Rules[Folder] = (
 )
 
 
-def metadata_errors(submission: Submission) -> list[RegistryError]:
-    """Every rule that a submission breaks by itself; ids are resolved by then."""
+def metadata_errors(submission: Submission, *, on_demand: bool = False) -> list[RegistryError]:
+    """Every rule that a submission breaks by itself; ids are resolved by then.
+
+    Its DocumentEntries are stable ones (ITI-42), or On-Demand ones (ITI-61).
+    """
     return [
-        *_attribute_errors(submission),
+        *_broken("SubmissionSet", submission.submission_set, _SUBMISSION_SET),
+        *(error for e in submission.entries for error in _entry_errors(e, on_demand=on_demand)),
+        *(error for f in submission.folders for error in _broken("Folder", f, _FOLDER)),
         *_unique_id_errors(submission),
         *_patient_errors(submission),
         *_association_errors(submission),
@@ -129,16 +145,25 @@ def metadata_errors(submission: Submission) -> list[RegistryError]:
     ]
 
 
+def update_errors(submission: Submission) -> list[RegistryError]:
+    """Every rule that the SubmissionSet and the new versions of a metadata update break by themselves.
+
+    A version is complete, like an entry that is registered for the first time.
+    """
+    return [
+        *_broken("SubmissionSet", submission.submission_set, _SUBMISSION_SET),
+        *(error for e in submission.entries for error in _entry_errors(e, on_demand=e.on_demand)),
+        *_unique_id_errors(submission),
+        *_patient_errors(submission),
+    ]
+
+
+def _entry_errors(entry: DocumentEntry, *, on_demand: bool) -> Iterator[RegistryError]:
+    yield from _broken("DocumentEntry", entry, (*_DOCUMENT_ENTRY, *(_ON_DEMAND if on_demand else _STABLE)))
+
+
 def _error(code: Refusal, context: str) -> RegistryError:
     return RegistryError(code, context)
-
-
-def _attribute_errors(submission: Submission) -> Iterator[RegistryError]:
-    yield from _broken("SubmissionSet", submission.submission_set, _SUBMISSION_SET)
-    for entry in submission.entries:
-        yield from _broken("DocumentEntry", entry, _DOCUMENT_ENTRY)
-    for folder in submission.folders:
-        yield from _broken("Folder", folder, _FOLDER)
 
 
 def _broken(kind: str, value: ObjectT, rules: Rules[ObjectT]) -> Iterator[RegistryError]:

@@ -21,6 +21,7 @@ from gateway.model import (
     Folder,
     SubmissionSet,
 )
+from gateway.model.codes import IS_SNAPSHOT_OF, ON_DEMAND_DOCUMENT, STABLE_DOCUMENT
 from gateway.model.dtm import dtm_start, to_dtm
 
 RegistryObject = DocumentEntry | SubmissionSet | Folder | Association
@@ -86,11 +87,12 @@ def _entry_values(entry: DocumentEntry) -> set[tuple[int, str]]:
 
 
 def insert_entry(connection: sqlite3.Connection, entry: DocumentEntry) -> None:
-    """Add one DocumentEntry."""
+    """Add one DocumentEntry as the latest of its versions; without logicalID it is the first."""
     seq = connection.execute(
         "INSERT INTO document_entry (uuid, unique_id, patient, approved, object_type, hash, creation_time,"
         " service_start_time, service_stop_time, class_code, type_code, practice_setting, facility_type,"
-        " format_code, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " format_code, body, logical_id, version, latest)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)",
         (
             entry.entry_uuid,
             entry.unique_id,
@@ -107,6 +109,8 @@ def insert_entry(connection: sqlite3.Connection, entry: DocumentEntry) -> None:
             _optional_code(entry.facility_type),
             _optional_code(entry.format_code),
             _encode(entry),
+            entry.logical_id or entry.entry_uuid,
+            int(entry.version or 1),
         ),
     ).lastrowid
     connection.executemany(
@@ -180,6 +184,32 @@ def update_entry_status(connection: sqlite3.Connection, entry: DocumentEntry) ->
     )
 
 
+def end_version(connection: sqlite3.Connection, entry: DocumentEntry) -> None:
+    """Write that a registered DocumentEntry is no longer the latest of its versions, with its status."""
+    connection.execute("UPDATE document_entry SET latest = 0 WHERE uuid = ?", (entry.entry_uuid,))
+    update_entry_status(connection, entry)
+
+
+def update_folder_status(connection: sqlite3.Connection, folder: Folder) -> None:
+    """Write the availabilityStatus of a registered Folder."""
+    connection.execute(
+        "UPDATE folder SET approved = ?, body = ? WHERE uuid = ?",
+        (folder.status is AvailabilityStatus.APPROVED, _encode(folder), folder.entry_uuid),
+    )
+
+
+def update_association_status(connection: sqlite3.Connection, association: Association) -> None:
+    """Write the availabilityStatus of a registered Association."""
+    connection.execute(
+        "UPDATE association SET approved = ?, body = ? WHERE uuid = ?",
+        (
+            association.status is AvailabilityStatus.APPROVED,
+            _encode(association),
+            association.entry_uuid,
+        ),
+    )
+
+
 def update_folder_time(connection: sqlite3.Connection, folder: Folder) -> None:
     """Write the lastUpdateTime of a registered Folder."""
     connection.execute(
@@ -206,6 +236,103 @@ def folder_by_uuid(connection: sqlite3.Connection, uuid: str) -> Folder | None:
     """The registered Folder of an entryUUID."""
     row = connection.execute("SELECT body FROM folder WHERE uuid = ?", (uuid,)).fetchone()
     return None if row is None else decode_folder(row[0])
+
+
+def submission_set_by_uuid(connection: sqlite3.Connection, uuid: str) -> SubmissionSet | None:
+    """The registered SubmissionSet of an entryUUID."""
+    row = connection.execute("SELECT body FROM submission_set WHERE uuid = ?", (uuid,)).fetchone()
+    return None if row is None else decode_submission_set(row[0])
+
+
+def association_by_uuid(connection: sqlite3.Connection, uuid: str) -> Association | None:
+    """The registered Association of an entryUUID."""
+    row = connection.execute("SELECT body FROM association WHERE uuid = ?", (uuid,)).fetchone()
+    return None if row is None else decode_association(row[0])
+
+
+def object_by_uuid(connection: sqlite3.Connection, uuid: str) -> RegistryObject | None:
+    """The registered object of an entryUUID, of whatever kind."""
+    return (
+        entry_by_uuid(connection, uuid)
+        or submission_set_by_uuid(connection, uuid)
+        or folder_by_uuid(connection, uuid)
+        or association_by_uuid(connection, uuid)
+    )
+
+
+def latest_version(connection: sqlite3.Connection, logical_id: str) -> tuple[DocumentEntry, int] | None:
+    """The latest version of a DocumentEntry, and its number."""
+    row = connection.execute(
+        "SELECT body, version FROM document_entry WHERE logical_id = ? AND latest = 1", (logical_id,)
+    ).fetchone()
+    return None if row is None else (decode_entry(row[0]), row[1])
+
+
+def is_latest(connection: sqlite3.Connection, uuid: str) -> bool:
+    """True where the DocumentEntry of this entryUUID is the latest of its versions."""
+    row = connection.execute("SELECT latest FROM document_entry WHERE uuid = ?", (uuid,)).fetchone()
+    return row is not None and bool(row[0])
+
+
+def version_uuids(connection: sqlite3.Connection, uuid: str) -> list[str]:
+    """entryUUIDs of all versions of the DocumentEntry that this entryUUID is a version of, in order."""
+    rows = connection.execute(
+        "SELECT uuid FROM document_entry WHERE logical_id ="
+        " (SELECT logical_id FROM document_entry WHERE uuid = ?) ORDER BY version",
+        (uuid,),
+    )
+    return [found for (found,) in rows]
+
+
+def on_demand_by_unique_id(connection: sqlite3.Connection, unique_id: str) -> DocumentEntry | None:
+    """The approved On-Demand DocumentEntry of a uniqueId, in its latest version."""
+    row = connection.execute(
+        "SELECT body FROM document_entry WHERE unique_id = ? AND object_type = ? AND latest = 1"
+        " AND approved = 1 ORDER BY seq DESC",
+        (unique_id, ON_DEMAND_DOCUMENT),
+    ).fetchone()
+    return None if row is None else decode_entry(row[0])
+
+
+def approved_entries(connection: sqlite3.Connection, patient: Cx) -> list[DocumentEntry]:
+    """The approved stable DocumentEntries of a patient that are no snapshots, in order of registration."""
+    rows = connection.execute(
+        "SELECT body FROM document_entry e WHERE patient = ? AND approved = 1 AND latest = 1"
+        " AND object_type = ? AND NOT EXISTS (SELECT 1 FROM association a WHERE a.source = e.uuid"
+        " AND a.type = ?) ORDER BY seq",
+        (patient_key(patient), STABLE_DOCUMENT, IS_SNAPSHOT_OF),
+    )
+    return [decode_entry(body) for (body,) in rows]
+
+
+def associations_touching(connection: sqlite3.Connection, uuid: str) -> list[Association]:
+    """Registered Associations, of whatever type and status, with one end at `uuid`."""
+    rows = connection.execute(
+        "SELECT body FROM association WHERE seq IN (SELECT seq FROM association WHERE source = :u"
+        " UNION SELECT seq FROM association WHERE target = :u) ORDER BY seq",
+        {"u": uuid},
+    )
+    return [decode_association(body) for (body,) in rows]
+
+
+def delete(connection: sqlite3.Connection, value: RegistryObject) -> None:
+    """Take one object out of the registry."""
+    of_values: str | None = None
+    match value:
+        case DocumentEntry():
+            table, of_values = "document_entry", "entry_value"
+        case SubmissionSet():
+            table, of_values = "submission_set", "submission_set_author"
+        case Folder():
+            table, of_values = "folder", "folder_code"
+        case Association():
+            table = "association"
+    if of_values is not None:
+        connection.execute(
+            f"DELETE FROM {of_values} WHERE seq = (SELECT seq FROM {table} WHERE uuid = ?)",  # noqa: S608
+            (value.entry_uuid,),
+        )
+    connection.execute(f"DELETE FROM {table} WHERE uuid = ?", (value.entry_uuid,))  # noqa: S608
 
 
 def associations_to(connection: sqlite3.Connection, target: str, association_type: str) -> list[Association]:

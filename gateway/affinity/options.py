@@ -42,7 +42,9 @@ class AffinityOptions:
     enough. A submission for another patient fails with XDSUnknownPatientId.
 
     `max_results` bounds the objects of a LeafClass answer (XDSTooManyResults), None is no bound.
-    Folders of `image_locations` are looked through anew after `seconds_between_looks`, when they are asked.
+    `snapshots` says whether what an On-Demand entry is assembled to is stored and registered when it is
+    retrieved. Folders of `image_locations` are looked through anew after `seconds_between_looks`, when they
+    are asked.
     """
 
     state_dir: Path
@@ -51,6 +53,7 @@ class AffinityOptions:
     known_authorities: frozenset[str] = field(default_factory=frozenset)
     known_patients: frozenset[Cx] = field(default_factory=frozenset)
     max_results: int | None = None
+    snapshots: bool = True
     query_threads: int = 2
     image_locations: tuple[ImageLocation, ...] = ()
     seconds_between_looks: float = 2.0

@@ -1,4 +1,5 @@
-"""Registering a submission: what the registry's content demands, and what it changes (ITI TF-2 3.42.4.1.3).
+"""Registering a submission: what the registry's content demands, and what it changes (ITI TF-2 3.42.4.1.3,
+and 3.61.4.1.3 for On-Demand entries).
 
 Everything here runs inside one write of the database: a refusal undoes all of it.
 """
@@ -30,7 +31,7 @@ _CHILDREN = (APND, XFRM)
 def register(connection: sqlite3.Connection, submission: Submission, now: datetime) -> None:
     """Add a submission that is valid by itself and whose ids are resolved. Raises Refused."""
     held = _Held(connection, submission)
-    errors = [*_duplicates(connection, submission), *held.reference_errors()]
+    errors = [*duplicates(connection, submission), *held.reference_errors()]
     if errors:
         raise Refused(*errors)
     moment = to_dtm(now)
@@ -40,7 +41,7 @@ def register(connection: sqlite3.Connection, submission: Submission, now: dateti
         _deprecate_with_children(connection, replacement.target)
     _insert(connection, submission, moment)
     for uuid in held.folders_to_touch():
-        _touch_folder(connection, uuid, moment)
+        touch_folder(connection, uuid, moment)
     for replacement in replacements:
         _join_folders(connection, submission, replacement, moment)
 
@@ -55,7 +56,7 @@ def _insert(connection: sqlite3.Connection, submission: Submission, moment: str)
                 entry,
                 status=approved,
                 hash=entry.hash.lower() if entry.hash else None,
-                # versions of metadata belong to Metadata Update, which this registry does not have
+                # a new entry is its own first version; others come by a metadata update
                 logical_id=None,
                 version=None,
             ),
@@ -66,13 +67,18 @@ def _insert(connection: sqlite3.Connection, submission: Submission, moment: str)
         objects.insert_association(connection, structs.replace(association, status=approved))
 
 
-def _duplicates(connection: sqlite3.Connection, submission: Submission) -> Iterator[RegistryError]:
+def duplicates(connection: sqlite3.Connection, submission: Submission) -> Iterator[RegistryError]:
     """uniqueIds and entryUUIDs that the registry has. A DocumentEntry may repeat a uniqueId with its hash."""
+    yield from package_duplicates(connection, submission)
+    for entry in submission.entries:
+        yield from _entry_duplicates(connection, entry)
+
+
+def package_duplicates(connection: sqlite3.Connection, submission: Submission) -> Iterator[RegistryError]:
+    """uniqueIds of SubmissionSet and Folders, and entryUUIDs of whatever kind, that the registry has."""
     for unique_id in (submission.submission_set.unique_id, *(f.unique_id for f in submission.folders)):
         if _holds_package(connection, unique_id) or objects.entries_by_unique_id(connection, unique_id):
             yield RegistryError(Refusal.DUPLICATE_UNIQUE_ID, f"uniqueId {unique_id} is registered")
-    for entry in submission.entries:
-        yield from _entry_duplicates(connection, entry)
     for uuid in (
         submission.submission_set.entry_uuid,
         *(entry.entry_uuid for entry in submission.entries),
@@ -87,7 +93,9 @@ def _entry_duplicates(connection: sqlite3.Connection, entry: DocumentEntry) -> I
     if _holds_package(connection, entry.unique_id):
         yield RegistryError(Refusal.DUPLICATE_UNIQUE_ID, f"uniqueId {entry.unique_id} is registered")
     for registered in objects.entries_by_unique_id(connection, entry.unique_id):
-        if registered.hash != (entry.hash or "").lower():
+        if entry.on_demand or registered.on_demand:
+            yield RegistryError(Refusal.DUPLICATE_UNIQUE_ID, f"uniqueId {entry.unique_id} is registered")
+        elif registered.hash != (entry.hash or "").lower():
             yield RegistryError(
                 Refusal.NON_IDENTICAL_HASH, f"uniqueId {entry.unique_id} is registered with another hash"
             )
@@ -159,10 +167,13 @@ class _Held:
         if target.patient_id != self._patient:
             yield _other_patient(name, "targetObject")
         yield from self._deprecated_errors(association, target)
-        if (association.type == IS_SNAPSHOT_OF) != target.on_demand:
+        source = self._new_entries[association.source]
+        kinds = (source.on_demand, target.on_demand)
+        if kinds != ((False, True) if association.type == IS_SNAPSHOT_OF else (target.on_demand,) * 2):
             yield RegistryError(
                 Refusal.REGISTRY_METADATA,
-                f"{name}: only IsSnapshotOf, and always IsSnapshotOf, ends at an On-Demand DocumentEntry",
+                f"{name}: IsSnapshotOf relates a stable document to an On-Demand one, other types two "
+                "documents of one kind",
             )
 
     def _member_errors(self, association: Association) -> Iterator[RegistryError]:
@@ -243,7 +254,8 @@ def _deprecate_with_children(connection: sqlite3.Connection, uuid: str) -> None:
             waiting.extend(a.source for a in objects.associations_to(connection, current, kind))
 
 
-def _touch_folder(connection: sqlite3.Connection, uuid: str, moment: str) -> None:
+def touch_folder(connection: sqlite3.Connection, uuid: str, moment: str) -> None:
+    """Set the lastUpdateTime of a registered Folder whose content has changed."""
     folder = objects.folder_by_uuid(connection, uuid)
     if folder is not None:
         objects.update_folder_time(connection, structs.replace(folder, last_update_time=moment))
@@ -255,6 +267,8 @@ def _join_folders(
     """The new document goes into every Folder of the old one, as a member of its SubmissionSet."""
     held_by = {a.source for a in objects.associations_to(connection, replacement.source, HAS_MEMBER)}
     for membership in objects.associations_to(connection, replacement.target, HAS_MEMBER):
+        if membership.status is not AvailabilityStatus.APPROVED:
+            continue
         if membership.source in held_by or objects.folder_by_uuid(connection, membership.source) is None:
             continue
         held_by.add(membership.source)
@@ -271,4 +285,4 @@ def _join_folders(
                 target=added.entry_uuid,
             ),
         )
-        _touch_folder(connection, membership.source, moment)
+        touch_folder(connection, membership.source, moment)

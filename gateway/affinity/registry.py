@@ -1,24 +1,29 @@
-"""Document Registry: stored queries (ITI-18) and registration (ITI-42) over model values.
+"""Document Registry over model values: stored queries (ITI-18), registration (ITI-42 and ITI-61), update and
+deletion of metadata (ITI-57, ITI-62).
 
 Everything here blocks and belongs on a thread: queries on a reader's, submissions on their own.
 """
 
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Literal, TypeVar
 
 from msgspec import structs
 
 from gateway.affinity import objects
+from gateway.affinity.assembly import MEDIA_TYPE
 from gateway.affinity.database import Database
+from gateway.affinity.deletion import delete
 from gateway.affinity.errors import Refusal, Refused, refused
 from gateway.affinity.identifiers import resolve
-from gateway.affinity.metadata_rules import metadata_errors
+from gateway.affinity.metadata_rules import metadata_errors, update_errors
 from gateway.affinity.options import AffinityOptions
-from gateway.affinity.queries import Found, carry_out
+from gateway.affinity.queries import Found, PatientRow, carry_out
 from gateway.affinity.registration import register
+from gateway.affinity.updating import update
 from gateway.ebxml.errors import StoredQueryError
+from gateway.ebxml.metadata_update import read_update
 from gateway.model import (
     Association,
     DocumentEntry,
@@ -46,10 +51,44 @@ class Registry:
         self._database = database
         self._clock = clock or _utc_now
 
-    def prepare(self, submission: Submission) -> Submission:
-        """The submission with its ids resolved. Raises Refused where it breaks a rule by itself."""
+    def prepare(self, submission: Submission, *, on_demand: bool = False) -> Submission:
+        """The submission with its ids resolved. Raises Refused where it breaks a rule by itself.
+
+        Its documents are stable ones, or On-Demand ones (ITI-61).
+        """
         resolved = resolve(submission)
-        errors = metadata_errors(resolved)
+        errors = metadata_errors(resolved, on_demand=on_demand)
+        if on_demand:
+            errors += [error for entry in resolved.entries for error in self._assembly_errors(entry)]
+        self._check_patient(resolved, errors)
+        return resolved
+
+    def update(self, submission: Submission) -> None:
+        """Carry out a metadata update, durable when this returns.
+
+        Raises Refused, and MetadataError where the submission asks for nothing that an update does; then
+        nothing is changed.
+        """
+        resolved = resolve(submission)
+        self._check_patient(resolved, update_errors(resolved))
+        wanted = read_update(resolved)
+        self._database.write(lambda connection: update(connection, wanted, self._clock())).result()
+
+    def delete(self, entry_uuids: Sequence[str]) -> None:
+        """Delete registry objects, durable when this returns. Raises Refused; then none is deleted."""
+        self._database.write(lambda connection: delete(connection, entry_uuids, self._clock())).result()
+
+    def _assembly_errors(self, entry: DocumentEntry) -> Iterator[RegistryError]:
+        """On-Demand entries of this domain's own repository must be of the kind that it assembles."""
+        own = entry.repository_unique_id == self._options.repository_unique_id
+        if own and entry.mime_type != MEDIA_TYPE:
+            yield RegistryError(
+                Refusal.REGISTRY_METADATA,
+                f"DocumentEntry {entry.entry_uuid}: the repository assembles {MEDIA_TYPE} only",
+            )
+
+    def _check_patient(self, resolved: Submission, errors: list[RegistryError]) -> None:
+        """Raise Refused with `errors`, or because the patient is not known."""
         patient = resolved.submission_set.patient_id
         if not errors and patient is not None and not self._options.knows(patient):
             errors.append(
@@ -59,7 +98,6 @@ class Registry:
             )
         if errors:
             raise Refused(*errors)
-        return resolved
 
     def register(
         self, prepared: Submission, also: Callable[[sqlite3.Connection], None] | None = None
@@ -92,7 +130,7 @@ class Registry:
             return failed_query(*error.errors)
         return QueryResult(
             status=ResponseStatus.SUCCESS,
-            entries=self._objects(objects.decode_entry, (row.body for row in found.entries)),
+            entries=self._entries(found.entries, with_version=query.metadata_level == 2),
             submission_sets=self._objects(
                 objects.decode_submission_set, (row.body for row in found.submission_sets)
             ),
@@ -122,6 +160,17 @@ class Registry:
     def _references(self, found: Found) -> tuple[ObjectRef, ...]:
         home = self._options.home_community_id
         return tuple(ObjectRef(uuid, home) for uuid in found.uuids())
+
+    def _entries(self, rows: Iterable[PatientRow], *, with_version: bool) -> tuple[DocumentEntry, ...]:
+        """Entries of an answer. Without `with_version` those say theirs that have been updated."""
+        listed = list(rows)
+        entries = self._objects(objects.decode_entry, (row.body for row in listed))
+        if not with_version:
+            return entries
+        return tuple(
+            structs.replace(entry, logical_id=row.logical_id, version=str(row.version))
+            for entry, row in zip(entries, listed, strict=True)
+        )
 
     def _objects(self, decode: Callable[[bytes], ObjectT], bodies: Iterable[bytes]) -> tuple[ObjectT, ...]:
         home = self._options.home_community_id

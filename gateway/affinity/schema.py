@@ -3,13 +3,14 @@
 Each registry object is one msgpack blob of its model value beside the columns that stored queries filter
 by (ITI TF-2 3.18.4.1.2.3.7). `seq` is the order of registration, which is the order of answers. Codes are
 stored as code and scheme joined by a control character that XML cannot carry, times as 14 digits: the
-first instant that the DTM stands for.
+first instant that the DTM stands for. The versions of a DocumentEntry are rows with one logicalID, of which
+one is the latest.
 """
 
 import sqlite3
 from pathlib import Path
 
-VERSION = 1
+VERSION = 2
 
 _TABLES = """
 CREATE TABLE document_entry (
@@ -28,10 +29,14 @@ CREATE TABLE document_entry (
     practice_setting TEXT,
     facility_type TEXT,
     format_code TEXT,
-    body BLOB NOT NULL
+    body BLOB NOT NULL,
+    logical_id TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    latest INTEGER NOT NULL
 );
 CREATE INDEX document_entry_patient ON document_entry (patient, approved, creation_time);
 CREATE INDEX document_entry_unique_id ON document_entry (unique_id);
+CREATE UNIQUE INDEX document_entry_version ON document_entry (logical_id, version);
 
 CREATE TABLE entry_value (
     seq INTEGER NOT NULL REFERENCES document_entry (seq),
@@ -98,6 +103,16 @@ CREATE INDEX document_sha1 ON document (sha1);
 """
 
 
+_TO_SCHEMA_2 = """
+ALTER TABLE document_entry ADD COLUMN logical_id TEXT NOT NULL DEFAULT '';
+ALTER TABLE document_entry ADD COLUMN version INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE document_entry ADD COLUMN latest INTEGER NOT NULL DEFAULT 1;
+UPDATE document_entry SET logical_id = uuid;
+CREATE UNIQUE INDEX document_entry_version ON document_entry (logical_id, version);
+"""
+"""What a database of schema 1 lacks: versions of metadata."""
+
+
 class StateUnusable(OSError):
     """The state directory cannot be used; the text says why."""
 
@@ -115,8 +130,9 @@ def open_writer(path: Path) -> sqlite3.Connection:
     if version > VERSION:
         connection.close()
         raise StateUnusable(f"{path.name} has schema {version}, this release knows {VERSION}")
-    if version == 0:
-        connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
+    if version < VERSION:
+        script = _TABLES if version == 0 else _TO_SCHEMA_2
+        connection.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {VERSION}; COMMIT;")
     return connection
 
 

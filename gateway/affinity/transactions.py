@@ -1,5 +1,5 @@
-"""The four transactions as SOAP handlers: ITI-18 and ITI-42 of the registry, ITI-41 and ITI-43 of the
-repository (ITI TF-2 3.18, 3.41, 3.42, 3.43).
+"""The transactions as SOAP handlers: ITI-18, ITI-42, ITI-57, ITI-61 and ITI-62 of the registry, ITI-41,
+ITI-43 and ITI-86 of the repository (ITI TF-2 3.18, 3.41 to 3.43, 3.57, 3.61, 3.62, 3.86).
 
 Parsing, validation, database and the building of answers run on threads; the event loop only moves bytes.
 """
@@ -17,9 +17,10 @@ from gateway.affinity.domain import Domain
 from gateway.affinity.errors import Refusal, Refused, refused
 from gateway.affinity.file_chunks import FileReader
 from gateway.affinity.registry import failed_query
-from gateway.affinity.repository import Content, StoredDocument
+from gateway.affinity.repository import Content, OnDemandDocument, StoredDocument
 from gateway.ebxml.errors import MetadataError, StoredQueryError
 from gateway.ebxml.query_response import write_query_response
+from gateway.ebxml.removal import read_remove_documents, read_remove_objects
 from gateway.ebxml.responses import write_registry_response
 from gateway.ebxml.retrieve import (
     RetrieveAnswer,
@@ -53,12 +54,18 @@ class Transactions:
     @property
     def of_registry(self) -> Mapping[str, Handler]:
         """Handlers by transaction id."""
-        return {"ITI-18": self.query, "ITI-42": self.register}
+        return {
+            "ITI-18": self.query,
+            "ITI-42": self.register,
+            "ITI-57": self.update,
+            "ITI-61": self.register_on_demand,
+            "ITI-62": self.delete,
+        }
 
     @property
     def of_repository(self) -> Mapping[str, Handler]:
         """Handlers by transaction id."""
-        return {"ITI-41": self.provide, "ITI-43": self.retrieve}
+        return {"ITI-41": self.provide, "ITI-43": self.retrieve, "ITI-86": self.remove}
 
     async def query(self, request: SoapRequest) -> SoapReply:
         """Registry Stored Query."""
@@ -74,6 +81,44 @@ class Transactions:
             self._domain.registry.register(self._domain.registry.prepare(submission))
 
         return await self._submit(work, Refusal.REGISTRY)
+
+    async def register_on_demand(self, request: SoapRequest) -> SoapReply:
+        """Register On-Demand Document Entry."""
+
+        def work() -> None:
+            self._validate(request.body, Refusal.REGISTRY_METADATA)
+            submission = read_submit_objects(request.body)
+            registry = self._domain.registry
+            registry.register(registry.prepare(submission, on_demand=True))
+
+        return await self._submit(work, Refusal.REGISTRY)
+
+    async def update(self, request: SoapRequest) -> SoapReply:
+        """Update Document Set."""
+
+        def work() -> None:
+            self._validate(request.body, Refusal.REGISTRY_METADATA)
+            self._domain.registry.update(read_submit_objects(request.body))
+
+        return await self._submit(work, Refusal.REGISTRY)
+
+    async def delete(self, request: SoapRequest) -> SoapReply:
+        """Delete Document Set."""
+
+        def work() -> None:
+            self._validate(request.body, Refusal.INVALID_REQUEST)
+            self._domain.registry.delete(read_remove_objects(request.body))
+
+        return await self._submit(work, Refusal.REGISTRY)
+
+    async def remove(self, request: SoapRequest) -> SoapReply:
+        """Remove Documents."""
+
+        def work() -> None:
+            self._validate(request.body, Refusal.INVALID_REQUEST)
+            self._domain.repository.remove(read_remove_documents(request.body))
+
+        return await self._submit(work, Refusal.REMOVE_DOCUMENTS)
 
     async def provide(self, request: SoapRequest) -> SoapReply:
         """Provide and Register Document Set-b."""
@@ -91,15 +136,24 @@ class Transactions:
     async def retrieve(self, request: SoapRequest) -> SoapReply:
         """Retrieve Document Set; the documents flow from their files when the answer is sent."""
         find = functools.partial(self._find_documents, request.body)
-        body, documents = await asyncio.wrap_future(self._domain.database.read(find))
+        found, errors = await asyncio.wrap_future(self._domain.database.read(find))
+        if any(isinstance(document, OnDemandDocument) for document in found):
+            # outside of the query, since it may write
+            assemble = functools.partial(self._assemble, found, errors)
+            loop = asyncio.get_running_loop()
+            documents, errors = await loop.run_in_executor(self._domain.submissions, assemble)
+        else:
+            documents = tuple(document for document in found if isinstance(document, StoredDocument))
         return SoapReply(
-            body,
+            _retrieve_answer(documents, errors),
             tuple(
                 Attachment(
                     content_id=_content_id(position),
                     content_type=document.header.mime_type,
                     size=document.size,
-                    source=functools.partial(self._files.chunks, document.path),
+                    source=document.content
+                    if isinstance(document.content, bytes)
+                    else functools.partial(self._files.chunks, document.content),
                 )
                 for position, document in enumerate(documents)
             ),
@@ -134,27 +188,35 @@ class Transactions:
 
     def _find_documents(
         self, body: _Element, connection: sqlite3.Connection
-    ) -> tuple[_Element, tuple[StoredDocument, ...]]:
+    ) -> tuple[tuple[StoredDocument | OnDemandDocument, ...], tuple[RegistryError, ...]]:
         try:
             self._validate(body, Refusal.REPOSITORY)
-            documents, errors = self._domain.repository.find(connection, read_retrieve_request(body))
+            return self._domain.repository.find(connection, read_retrieve_request(body))
         except MetadataError as error:
-            documents, errors = (), (RegistryError(error.code, error.context),)
+            return (), (RegistryError(error.code, error.context),)
         except Refused as error:
-            documents, errors = (), error.errors
-        if errors:
-            status = ResponseStatus.PARTIAL if documents else ResponseStatus.FAILURE
-        else:
-            status = ResponseStatus.SUCCESS
-        answer = RetrieveAnswer(
-            status,
-            errors,
-            tuple(
-                RetrievedDocument(document.header, XopHref(href_of_cid(_content_id(position))))
-                for position, document in enumerate(documents)
-            ),
-        )
-        return write_retrieve_response(answer), documents
+            return (), error.errors
+
+    def _assemble(
+        self, found: tuple[StoredDocument | OnDemandDocument, ...], errors: tuple[RegistryError, ...]
+    ) -> tuple[tuple[StoredDocument, ...], tuple[RegistryError, ...]]:
+        """The documents with those made that are made on demand, and the errors with those of making them."""
+        documents: list[StoredDocument] = []
+        failed: list[RegistryError] = []
+        for each in found:
+            if isinstance(each, StoredDocument):
+                documents.append(each)
+                continue
+            location = each.request.document_unique_id
+            try:
+                documents.append(self._domain.repository.assemble(each))
+            except Refused as error:
+                failed.extend(RegistryError(e.code, e.context, e.severity, location) for e in error.errors)
+            except (OSError, sqlite3.Error) as error:
+                log.error("affinity.storage_failed", error=type(error).__name__)
+                context = "the storage failed, the document was not assembled"
+                failed.append(RegistryError(Refusal.REPOSITORY, context, location=location))
+        return tuple(documents), (*errors, *failed)
 
     def _validate(self, body: _Element, code: Refusal) -> None:
         try:
@@ -162,6 +224,23 @@ class Transactions:
                 self._contract.validate(body)
         except SchemaInvalid as error:
             raise Refused(*(RegistryError(code, line) for line in error.errors)) from None
+
+
+def _retrieve_answer(documents: tuple[StoredDocument, ...], errors: tuple[RegistryError, ...]) -> _Element:
+    if errors:
+        status = ResponseStatus.PARTIAL if documents else ResponseStatus.FAILURE
+    else:
+        status = ResponseStatus.SUCCESS
+    return write_retrieve_response(
+        RetrieveAnswer(
+            status,
+            errors,
+            tuple(
+                RetrievedDocument(document.header, XopHref(href_of_cid(_content_id(position))))
+                for position, document in enumerate(documents)
+            ),
+        )
+    )
 
 
 def _content(content: XopHref | bytes, attachments: Mapping[str, SpooledPart]) -> Content:

@@ -119,7 +119,7 @@ def read_document_entry(element: _Element) -> DocumentEntry:
         status=read_status(element.get("status")),
         mime_type=(element.get("mimeType") or "").strip(),
         home_community_id=read_home(element),
-        logical_id=element.get("lid") or None,
+        logical_id=read_uuid(element.get("lid")) or None,
         authors=tuple(authors),
         confidentiality=tuple(confidentiality),
         event_codes=tuple(event_codes),

@@ -173,7 +173,7 @@ SUPPORTED: tuple[SupportedRow, ...] = (
         "ITI-41, ITI-42, ITI-43",
         "embedded affinity domain",
         Level.YES,
-        "atomic and durable; no On-Demand documents, no metadata update",
+        "atomic and durable",
     ),
     SupportedRow(
         "RAD-69, RAD-107 WADO-RS",
@@ -181,7 +181,14 @@ SUPPORTED: tuple[SupportedRow, ...] = (
         Level.YES,
         "DICOM files in folders, as they are stored; study, series, instance, metadata; nothing rendered",
     ),
-    SupportedRow("ITI-57, ITI-61, ITI-62, ITI-86", "-", Level.NO, ""),
+    SupportedRow(
+        "ITI-57, ITI-61, ITI-62, ITI-86",
+        "embedded affinity domain",
+        Level.PART,
+        "versions of DocumentEntries, status, new associations, deletion, removal; On-Demand documents are "
+        "lists of a patient's documents; no versions of Folders",
+    ),
+    SupportedRow("ITI-57, ITI-61, ITI-62, ITI-86", "client", Level.NO, ""),
     SupportedRow("ITI-38, ITI-39 Cross Gateway", "-", Level.NO, "one community only"),
     SupportedRow("SOAP", "MTOM/XOP", Level.YES, "streamed both ways; plain SOAP answers are read too"),
     SupportedRow("SOAP", "WS-Addressing", Level.YES, "synchronous; request and response headers, faults"),

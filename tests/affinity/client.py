@@ -6,7 +6,9 @@ from aiohttp import web
 
 from gateway.affinity.app import create_app
 from gateway.affinity.options import AffinityOptions
+from gateway.ebxml.metadata_update import MetadataUpdate, submission_of
 from gateway.ebxml.query_response import read_query_response
+from gateway.ebxml.removal import write_remove_documents, write_remove_objects
 from gateway.ebxml.responses import read_registry_response
 from gateway.ebxml.retrieve import XopHref, read_retrieve_response, write_retrieve_request
 from gateway.ebxml.stored_queries import write_query
@@ -36,6 +38,24 @@ class Client:
         return read_registry_response(
             await self.soap.call(self.registry, "ITI-42", write_submit_objects(wanted))
         )
+
+    async def update(self, wanted):
+        """A metadata update, or any submission in its place."""
+        submission = submission_of(wanted) if isinstance(wanted, MetadataUpdate) else wanted
+        return await self._change(self.registry, "ITI-57", write_submit_objects(submission))
+
+    async def register_on_demand(self, wanted):
+        return await self._change(self.registry, "ITI-61", write_submit_objects(wanted))
+
+    async def delete(self, *entry_uuids):
+        return await self._change(self.registry, "ITI-62", write_remove_objects(entry_uuids))
+
+    async def remove(self, *unique_ids, repository=REPOSITORY, home=None):
+        requests = [DocumentRequest(repository, u, home) for u in unique_ids]
+        return await self._change(self.repository, "ITI-86", write_remove_documents(requests))
+
+    async def _change(self, peer, transaction, body):
+        return read_registry_response(await self.soap.call(peer, transaction, body))
 
     async def provide(self, wanted, *contents):
         ids = {e.entry_uuid: f"{number}@source" for number, e in enumerate(wanted.entries)}

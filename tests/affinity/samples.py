@@ -12,9 +12,11 @@ from gateway.affinity.documents import DocumentFiles
 from gateway.affinity.options import AffinityOptions
 from gateway.affinity.registry import Registry
 from gateway.affinity.repository import Content, Repository
+from gateway.ebxml.metadata_update import MetadataUpdate, entry_version, status_change
 from gateway.model import (
     Association,
     Author,
+    AvailabilityStatus,
     Code,
     Cx,
     DocumentEntry,
@@ -25,7 +27,7 @@ from gateway.model import (
     Submission,
     SubmissionSet,
 )
-from gateway.model.codes import HAS_MEMBER, REFERENCE_ACCESSION
+from gateway.model.codes import HAS_MEMBER, ON_DEMAND_DOCUMENT, REFERENCE_ACCESSION
 
 REPOSITORY = "2.999.10.1"
 HOME = "urn:oid:2.999.5"
@@ -187,3 +189,44 @@ class Domain:
 
     def stored_files(self) -> list[str]:
         return sorted(p.name for p in (self.options.state_dir / "documents").rglob("*") if p.is_file())
+
+
+def version_of(
+    old: DocumentEntry, previous: str = "1", *, propagate: bool = True, **changes
+) -> MetadataUpdate:
+    """An update that makes a new version of `old`."""
+    new = structs.replace(
+        old,
+        **{
+            "entry_uuid": entry_uuid(),
+            "logical_id": old.logical_id or old.entry_uuid,
+            "version": None,
+            **changes,
+        },
+    )
+    of = submission_set(patient_id=new.patient_id)
+    version = entry_version(of, new, previous, entry_uuid)
+    return MetadataUpdate(submission_set=of, versions=(structs.replace(version, propagate=propagate),))
+
+
+def status_of(target: str, original: str, new: str, **changes) -> MetadataUpdate:
+    """An update that asks for another status; statuses by their last word."""
+    of = submission_set(**changes)
+    statuses = (AvailabilityStatus[name.upper()] for name in (original, new))
+    return MetadataUpdate(
+        submission_set=of, status_changes=(status_change(of, target, *statuses, entry_uuid),)
+    )
+
+
+def on_demand(**changes) -> DocumentEntry:
+    """An On-Demand entry of the embedded repository."""
+    return entry(
+        **{
+            "object_type": ON_DEMAND_DOCUMENT,
+            "creation_time": None,
+            "hash": None,
+            "size": None,
+            "title": "All documents",
+            **changes,
+        }
+    )

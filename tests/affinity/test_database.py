@@ -6,7 +6,9 @@ import threading
 import pytest
 
 from gateway.affinity.database import Database
-from gateway.affinity.schema import StateUnusable, open_writer
+from gateway.affinity.objects import entry_by_uuid, insert_entry, latest_version
+from gateway.affinity.schema import VERSION, StateUnusable, open_writer
+from tests.affinity.samples import entry
 
 
 @pytest.fixture
@@ -104,3 +106,20 @@ def test_the_database_of_a_later_release_is_left_alone(tmp_path):
     connection.close()
     with pytest.raises(StateUnusable, match="schema 99"):
         open_writer(path)
+
+
+def test_the_database_of_the_release_before_is_brought_up_to_date(tmp_path):
+    path, old = tmp_path / "registry.sqlite", entry()
+    connection = open_writer(path)
+    insert_entry(connection, old)
+    connection.execute("DROP INDEX document_entry_version")
+    for column in ("logical_id", "version", "latest"):
+        connection.execute(f"ALTER TABLE document_entry DROP COLUMN {column}")
+    connection.execute("PRAGMA user_version = 1")
+    connection.close()
+    connection = open_writer(path)
+    assert connection.execute("PRAGMA user_version").fetchone() == (VERSION,)
+    assert entry_by_uuid(connection, old.entry_uuid) == old
+    assert latest_version(connection, old.entry_uuid) == (old, 1)
+    insert_entry(connection, entry())
+    connection.close()
