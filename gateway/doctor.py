@@ -15,6 +15,7 @@ from gateway.app import StartError, StateInUse, key_ring, open_parts, terminolog
 from gateway.clients.quirks import Quirks
 from gateway.clients.registry import DocumentRegistry
 from gateway.clients.repository import DocumentRepository
+from gateway.fhir.error_table import known_code
 from gateway.model import DocumentRequest, RegistryFailure
 from gateway.model.errors import PeerError
 from gateway.model.query import GetDocuments
@@ -114,7 +115,7 @@ async def _ask_repository(repository: DocumentRepository) -> None:
         async with repository.retrieve(request):
             pass
     except RegistryFailure as failure:
-        if not any(error.code in _NOT_THERE for error in failure.errors):
+        if not any(known_code(error.code) in _NOT_THERE for error in failure.errors):
             raise
 
 

@@ -6,12 +6,12 @@ from lxml.etree import _Element
 
 from gateway.ebxml.errors import MetadataError
 from gateway.ebxml.names import ASSOCIATION, CLASSIFICATION, SLOT
-from gateway.ebxml.object_reader import read_code, read_home, read_status, read_uuid, slot_values
+from gateway.ebxml.object_reader import read_code, read_home, read_scheme, read_status, read_uuid, slot_values
 from gateway.ebxml.object_writer import ObjectWriter
 from gateway.model import Association, codes
 
 _BY_TOKEN = {
-    urn.rpartition(":")[2]: urn
+    urn.rpartition(":")[2].lower(): urn
     for urn in (
         codes.HAS_MEMBER,
         *codes.DOCUMENT_RELATIONS,
@@ -21,8 +21,19 @@ _BY_TOKEN = {
 }
 
 
+def read_association_type(text: str) -> str:
+    """The URN of a type that is known by its last token, in whatever case and whichever URN it stands.
+
+    XDS.a wrote the token alone (`HasMember`); peers mix up the URNs of OASIS, IHE 2007 and IHE 2010.
+    """
+    stripped = text.strip()
+    prefix, _, token = stripped.lower().rpartition(":")
+    known = _BY_TOKEN.get(token)
+    return known if known and (not prefix or prefix.endswith(":associationtype")) else stripped
+
+
 def read_association(element: _Element) -> Association:
-    """Association. A type without its URN (`HasMember`, as XDS.a wrote it) is completed.
+    """Association.
 
     Raises MetadataError where type, source or target are missing.
     """
@@ -38,9 +49,12 @@ def read_association(element: _Element) -> Association:
                 extra.append((name, tuple(values)))
             elif values:
                 submission_set_status = values[0]
-        elif tag == CLASSIFICATION and child.get("classificationScheme") == codes.ASSOCIATION_DOCUMENTATION:
+        elif (
+            tag == CLASSIFICATION
+            and read_scheme(child.get("classificationScheme")) == codes.ASSOCIATION_DOCUMENTATION
+        ):
             documentation = read_code(child)
-    association_type = (element.get("associationType") or "").strip()
+    association_type = read_association_type(element.get("associationType") or "")
     source = read_uuid(element.get("sourceObject"))
     target = read_uuid(element.get("targetObject"))
     if not (association_type and source and target):
@@ -49,7 +63,7 @@ def read_association(element: _Element) -> Association:
         )
     return Association(
         entry_uuid=read_uuid(element.get("id")),
-        type=_BY_TOKEN.get(association_type, association_type),
+        type=association_type,
         source=source,
         target=target,
         submission_set_status=submission_set_status,

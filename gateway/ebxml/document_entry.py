@@ -21,6 +21,7 @@ from gateway.ebxml.object_reader import (
     read_authors,
     read_code,
     read_home,
+    read_scheme,
     read_status,
     read_uuid,
     slot_value,
@@ -59,6 +60,9 @@ _LIST_SLOTS: dict[str | None, tuple[str, Callable[[tuple[str, ...]], Any]]] = {
     ),
 }
 
+_SLOT_NAMES = {name.lower(): name for name in (*SINGLE_SLOTS, *_LIST_SLOTS) if name}
+"""Names by lower case: peers write `repositoryUniqueID` and the like."""
+
 SINGLE_CODES: dict[str | None, str] = {
     codes.DE_CLASS: "class_code",
     codes.DE_TYPE: "type_code",
@@ -85,7 +89,7 @@ def read_document_entry(element: _Element) -> DocumentEntry:
         if tag == SLOT:
             _read_slot(child, fields, extra)
         elif tag == CLASSIFICATION:
-            scheme = child.get("classificationScheme")
+            scheme = read_scheme(child.get("classificationScheme"))
             field = SINGLE_CODES.get(scheme)
             if field is not None:
                 fields.setdefault(field, read_code(child))
@@ -95,10 +99,10 @@ def read_document_entry(element: _Element) -> DocumentEntry:
                 confidentiality.append(read_code(child))
             elif scheme == codes.DE_EVENT:
                 event_codes.append(read_code(child))
-            elif child.get("classificationNode") == codes.DE_LIMITED:
+            elif read_scheme(child.get("classificationNode")) == codes.DE_LIMITED:
                 fields["limited_metadata"] = True
         elif tag == EXTERNAL_IDENTIFIER:
-            scheme = child.get("identificationScheme")
+            scheme = read_scheme(child.get("identificationScheme"))
             if scheme == codes.DE_UNIQUE_ID:
                 fields["unique_id"] = (child.get("value") or "").strip()
             elif scheme == codes.DE_PATIENT_ID and (value := (child.get("value") or "").strip()):
@@ -115,7 +119,7 @@ def read_document_entry(element: _Element) -> DocumentEntry:
         raise MetadataError("XDSRegistryMetadataError", f"an ExtrinsicObject has no {missing}")
     return DocumentEntry(
         entry_uuid=entry_uuid,
-        object_type=read_uuid(element.get("objectType")) or codes.STABLE_DOCUMENT,
+        object_type=read_scheme(element.get("objectType")) or codes.STABLE_DOCUMENT,
         status=read_status(element.get("status")),
         mime_type=(element.get("mimeType") or "").strip(),
         home_community_id=read_home(element),
@@ -140,6 +144,11 @@ def _read_slot(slot: _Element, fields: dict[str, Any], extra: list[tuple[str, tu
     values = tuple(slot_values(slot))
     several = _LIST_SLOTS.get(name)
     if several is None:
+        known = _SLOT_NAMES.get((name or "").strip().lower())
+        if known is not None and known != name:
+            slot.set("name", known)
+            _read_slot(slot, fields, extra)
+            return
         extra.append((name or "", values))
     elif values and several[0] not in fields:
         fields[several[0]] = several[1](values)

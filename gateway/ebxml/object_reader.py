@@ -6,6 +6,7 @@ ValueList, a Classification its codingScheme and then its Name) by position, and
 only where that does not fit. Values that repeat within answers are read once and kept.
 """
 
+import re
 from functools import lru_cache
 
 from lxml.etree import _Element
@@ -15,6 +16,7 @@ from gateway.ebxml.names import NAME, SLOT, VALUE
 from gateway.model import Author, AvailabilityStatus, Code
 
 _CACHE = 4096
+_BARE_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
 def slot_value(slot: _Element) -> str | None:
@@ -134,6 +136,17 @@ def read_status(status: str | None) -> AvailabilityStatus:
     """availabilityStatus by the last token of its URN, whatever stands before it; Approved where absent."""
     state = (status or "").strip().rpartition(":")[2].lower()
     return AvailabilityStatus.DEPRECATED if state == "deprecated" else AvailabilityStatus.APPROVED
+
+
+@lru_cache(256)
+def read_scheme(text: str | None) -> str:
+    """A scheme, node or object type as `urn:uuid:` in lower case, which peers write in any case or bare.
+
+    Other text is unchanged, None is empty.
+    """
+    stripped = (text or "").strip()
+    bare = stripped[9:] if stripped[:9].lower() == "urn:uuid:" else stripped
+    return f"urn:uuid:{bare.lower()}" if _BARE_UUID.fullmatch(bare) else stripped
 
 
 def read_uuid(text: str | None) -> str:

@@ -13,6 +13,7 @@ from gateway.ebxml.object_reader import (
     read_authors,
     read_code,
     read_home,
+    read_scheme,
     read_status,
     read_uuid,
     slot_values,
@@ -20,6 +21,7 @@ from gateway.ebxml.object_reader import (
 from gateway.ebxml.object_writer import ObjectWriter
 from gateway.model import Author, Code, Cx, Folder, IntendedRecipient, SubmissionSet, codes
 
+_SLOT_NAMES = {name.lower(): name for name in ("submissionTime", "intendedRecipient", "lastUpdateTime")}
 PACKAGE_NODES = frozenset({codes.SS_NODE, codes.FOLDER_NODE})
 
 _UNIQUE_ID_NODES = {codes.SS_UNIQUE_ID: codes.SS_NODE, codes.FOLDER_UNIQUE_ID: codes.FOLDER_NODE}
@@ -32,16 +34,16 @@ def package_node(element: _Element, labels: Mapping[str, str]) -> str | None:
     ids of packages to the nodes found next to them. Without one, the kind of the uniqueId tells.
     """
     for child in element.iterchildren(CLASSIFICATION):
-        node = child.get("classificationNode")
+        node = read_scheme(child.get("classificationNode"))
         if node in PACKAGE_NODES:
             return node
     label = labels.get(element.get("id") or "")
     if label is not None:
         return label
     for child in element.iterchildren(EXTERNAL_IDENTIFIER):
-        node = _UNIQUE_ID_NODES.get(child.get("identificationScheme") or "")
-        if node is not None:
-            return node
+        kind = _UNIQUE_ID_NODES.get(read_scheme(child.get("identificationScheme")))
+        if kind is not None:
+            return kind
     return None
 
 
@@ -50,7 +52,7 @@ def package_labels(object_list: _Element) -> dict[str, str]:
     return {
         child.get("classifiedObject") or "": node
         for child in object_list.iterchildren(CLASSIFICATION)
-        if (node := child.get("classificationNode")) in PACKAGE_NODES and node
+        if (node := read_scheme(child.get("classificationNode"))) in PACKAGE_NODES
     }
 
 
@@ -67,13 +69,14 @@ class _Parts:
         for child in element:
             tag = child.tag
             if tag == SLOT:
-                self.slots.setdefault(child.get("name") or "", slot_values(child))
+                name = (child.get("name") or "").strip()
+                self.slots.setdefault(_SLOT_NAMES.get(name.lower(), name), slot_values(child))
             elif tag == CLASSIFICATION:
-                self.classifications.append((child.get("classificationScheme") or "", child))
-                self.nodes.add(child.get("classificationNode") or "")
+                self.classifications.append((read_scheme(child.get("classificationScheme")), child))
+                self.nodes.add(read_scheme(child.get("classificationNode")))
             elif tag == EXTERNAL_IDENTIFIER:
                 value = (child.get("value") or "").strip()
-                self.identifiers.setdefault(child.get("identificationScheme") or "", value)
+                self.identifiers.setdefault(read_scheme(child.get("identificationScheme")), value)
             elif tag == NAME:
                 self.title = localized(child)
             elif tag == DESCRIPTION:

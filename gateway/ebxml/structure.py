@@ -19,7 +19,7 @@ from gateway.ebxml.names import (
     REGISTRY_PACKAGE,
     SLOT,
 )
-from gateway.ebxml.object_reader import slot_values
+from gateway.ebxml.object_reader import read_scheme, slot_values
 from gateway.ebxml.registry_package import package_labels
 from gateway.model import codes
 
@@ -61,19 +61,21 @@ def _check_object(element: _Element) -> None:
     classifications = list(element.iterchildren(CLASSIFICATION))
     for classification in classifications:
         _check_classification(classification, element)
-    schemes = (child.get("classificationScheme") for child in classifications)
+    schemes = (read_scheme(child.get("classificationScheme")) for child in classifications)
     _once(
         (scheme for scheme in schemes if scheme in _SINGLE_SCHEMES),
         f"{kind} has two classifications where one is allowed",
     )
     identifiers = list(element.iterchildren(EXTERNAL_IDENTIFIER))
     _once(
-        (child.get("identificationScheme") for child in identifiers),
+        (read_scheme(child.get("identificationScheme")) for child in identifiers),
         f"{kind} has two ExternalIdentifiers of the same scheme",
     )
     for identifier in identifiers:
         value = (identifier.get("value") or "").strip()
-        if identifier.get("identificationScheme") in _PATIENT_IDS and not _PATIENT_CX.fullmatch(value):
+        if read_scheme(identifier.get("identificationScheme")) in _PATIENT_IDS and not _PATIENT_CX.fullmatch(
+            value
+        ):
             raise _broken(f"patientId of {kind} is not of the form id^^^&oid&ISO")
 
 
@@ -81,7 +83,7 @@ def _check_classification(classification: _Element, owner: _Element) -> None:
     kind = _kind(owner)
     if classification.get("classifiedObject") != owner.get("id"):
         raise _broken(f"a Classification in {kind} has a classifiedObject other than the object around it")
-    if classification.get("classificationScheme") not in _CODED_SCHEMES:
+    if read_scheme(classification.get("classificationScheme")) not in _CODED_SCHEMES:
         return
     if not (classification.get("nodeRepresentation") or "").strip():
         raise _broken(f"a Classification of {kind} has no nodeRepresentation (the code)")

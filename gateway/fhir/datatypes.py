@@ -191,9 +191,10 @@ _ENTRY_UUID_TYPE: Final = {"coding": [{"system": codes.MHD_IDENTIFIER_TYPE, "cod
 def write_unique_id(unique_id: str) -> Json:
     """Identifier of a uniqueId: OID, UUID, `root^extension` or another URI (ITI TF-3 Appendix E.3)."""
     root, caret, extension = unique_id.partition("^")
+    root = bare_oid(root)
     if caret and extension and is_oid(root):
         return {"type": _UNIQUE_ID_TYPE, "system": f"urn:oid:{root}", "value": extension}
-    value = f"urn:oid:{unique_id}" if is_oid(unique_id) else unique_id
+    value = f"urn:oid:{root}" if not caret and is_oid(root) else unique_id
     return {"type": _UNIQUE_ID_TYPE, "system": codes.URI_SYSTEM, "value": value}
 
 

@@ -125,6 +125,7 @@ TABLE: tuple[ErrorRow, ...] = (
     ErrorRow("XDSMissingHomeCommunityId", 500, "required", _OURS),
     ErrorRow("XDSUnknownRepositoryId", 404, "not-found", "The document's repository is not known."),
     ErrorRow("XDSDocumentUniqueIdError", 404, "not-found", "The document is not available."),
+    ErrorRow("XDSIRequestError", 500, "invalid", _OURS),
     ErrorRow("XDSIUnknownIdsUid", 404, "not-found", "The image source is not known."),
     # images (RAD-69, PS3.18)
     ErrorRow("urn:dicom:wado:0006", 406, "not-supported", "Ask for a format that the image source has."),
@@ -223,16 +224,18 @@ FAULTS: Mapping[str, PeerRow] = MappingProxyType(
 )
 """SOAP faults by env:Code, `security` for those of WS-Security; any other code counts as Receiver."""
 
-_BY_KEY: Mapping[tuple[str, Use | None], ErrorRow] = MappingProxyType({(r.code, r.use): r for r in TABLE})
+_BY_KEY: Mapping[tuple[str, Use | None], ErrorRow] = MappingProxyType(
+    {(r.code.lower(), r.use): r for r in TABLE}
+)
 
 
 def row_of(code: str, transaction: str) -> ErrorRow:
     """The row of a code in a transaction.
 
-    A code with a URN in front is found by its last part. A code that no standard defines is a failure of the
-    peer (502) and keeps its name.
+    A code is found in whatever letter case, and by its last part where a URN stands in front. A code that no
+    standard defines is a failure of the peer (502) and keeps its name.
     """
-    for spelling in (code, code.rpartition("#")[2].rpartition(":")[2]):
+    for spelling in _spellings(code):
         row = _BY_KEY.get((spelling, use_of(transaction))) or _BY_KEY.get((spelling, None))
         if row is not None:
             return row
@@ -241,4 +244,13 @@ def row_of(code: str, transaction: str) -> ErrorRow:
 
 def known_code(code: str) -> str:
     """The code where a standard defines it, else `other`: peers put free text there, and logs hold none."""
-    return code if any((code, use) in _BY_KEY for use in (None, *Use)) else "other"
+    for spelling in _spellings(code):
+        for use in (None, *Use):
+            if (spelling, use) in _BY_KEY:
+                return _BY_KEY[spelling, use].code
+    return "other"
+
+
+def _spellings(code: str) -> tuple[str, str]:
+    lower = code.strip().lower()
+    return lower, lower.rpartition("#")[2].rpartition(":")[2]

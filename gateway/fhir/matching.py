@@ -220,7 +220,7 @@ class IdentifierToken:
 
     def fits(self, item: Registered) -> bool:
         """True where the entry has the identifier."""
-        if self.unique_id is not None and item.unique_id == self.unique_id:
+        if self.unique_id is not None and self.unique_id in (item.unique_id, bare_oid(item.unique_id)):
             return True
         if self.entry_uuid is not None and item.entry_uuid == self.entry_uuid:
             return True

@@ -126,7 +126,7 @@ def _write_issue(issue: Issue) -> dict[str, Any]:
 
 def _issue(error: RegistryError, transaction: str, start: str, severity: str) -> Issue:
     row = row_of(error.code, transaction)
-    written = row.written or error.code
+    written = row.written or row.code
     context = " ".join(error.context.split())[:_LONGEST_CONTEXT]
     parts = [f"{start}{written}{f': {context}' if context else ''}".rstrip("."), row.advice.rstrip(".")]
     return Issue(

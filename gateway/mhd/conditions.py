@@ -3,6 +3,8 @@
 import re
 from dataclasses import dataclass
 
+_NAME = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+_MEDIA_TYPE = re.compile(rf"{_NAME}/{_NAME}(?:\s*;[\x20-\x7e]*)?")
 _RANGE = re.compile(r"bytes\s*=\s*(\d*)\s*-\s*(\d*)\s*", re.IGNORECASE)
 
 
@@ -23,11 +25,16 @@ class UnsatisfiableRange(ValueError):
     """The range starts behind the end of the document (416)."""
 
 
+def is_media_type(text: str) -> bool:
+    """True for `type/subtype`, with parameters or not: peers put other things in its place."""
+    return _MEDIA_TYPE.fullmatch(text) is not None
+
+
 def accepts(accept: str | None, media_type: str) -> bool:
     """True where an Accept header allows the media type; no header allows everything."""
     if accept is None or not accept.strip():
         return True
-    main, _, sub = media_type.lower().partition("/")
+    main, _, sub = media_type.partition(";")[0].strip().lower().partition("/")
     best: tuple[int, float] | None = None
     for item in accept.lower().split(","):
         name, *parameters = (part.strip() for part in item.split(";"))

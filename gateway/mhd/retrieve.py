@@ -14,8 +14,16 @@ from gateway.clients.registry import DocumentRegistry
 from gateway.clients.repository import DocumentRepository
 from gateway.correlation.lookups import DocumentLookup
 from gateway.fhir.document_reference import entry_uuid_of
+from gateway.fhir.error_table import known_code
 from gateway.fhir.issues import OutcomeError, fail
-from gateway.mhd.conditions import ByteRange, UnsatisfiableRange, accepts, none_match, parse_range
+from gateway.mhd.conditions import (
+    ByteRange,
+    UnsatisfiableRange,
+    accepts,
+    is_media_type,
+    none_match,
+    parse_range,
+)
 from gateway.mhd.stream_digest import StreamDigest
 from gateway.model import AvailabilityStatus, DocumentEntry, DocumentRequest, RegistryFailure
 from gateway.model.codes import EMPTY_SHA1
@@ -97,7 +105,7 @@ class Retriever:
         self._negotiate(key, conditions)
         await self._check_registered(key.entry_uuid)
         status = 304 if none_match(conditions.if_none_match, _etag(key)) else 200
-        return Retrieval(status, key.mime_type or _DEFAULT_TYPE, _etag(key), _size(key), None, None)
+        return Retrieval(status, _media_type(key.mime_type), _etag(key), _size(key), None, None)
 
     def retrieve(self, token: str, conditions: Conditions) -> AbstractAsyncContextManager[Retrieval]:
         """Open the document of an ITI-68 URL. Leaving the context ends the repository's answer.
@@ -125,7 +133,7 @@ class Retriever:
         etag = _etag(key)
         if none_match(conditions.if_none_match, etag):
             await self._check_registered(key.entry_uuid)
-            yield Retrieval(304, key.mime_type or _DEFAULT_TYPE, etag, _size(key), None, None)
+            yield Retrieval(304, _media_type(key.mime_type), etag, _size(key), None, None)
             return
         if self._policy.deprecated == "gone":
             await self._check_registered(key.entry_uuid)
@@ -135,7 +143,7 @@ class Retriever:
             async with repository.retrieve(request) as document:
                 chunks = _checked(document.chunks, key, self._policy, repository.peer.name)
                 first = await anext(chunks, b"")
-                media_type = key.mime_type or document.header.mime_type or _DEFAULT_TYPE
+                media_type = _media_type(key.mime_type, document.header.mime_type)
                 whole = _chain(first, chunks)
                 yield Retrieval(
                     206 if wanted else 200,
@@ -146,7 +154,7 @@ class Retriever:
                     _cut(whole, wanted) if wanted else whole,
                 )
         except RegistryFailure as failure:
-            if any(error.code in _NO_SUCH_DOCUMENT for error in failure.errors):
+            if any(known_code(error.code) in _NO_SUCH_DOCUMENT for error in failure.errors):
                 await self._explain_missing(key)
             raise
 
@@ -161,7 +169,7 @@ class Retriever:
             ) from None
 
     def _negotiate(self, key: DocumentKey, conditions: Conditions) -> None:
-        if key.mime_type and not accepts(conditions.accept, key.mime_type):
+        if is_media_type(key.mime_type or "") and not accepts(conditions.accept, key.mime_type or ""):
             raise fail(
                 406,
                 "not-supported",
@@ -216,6 +224,11 @@ class Retriever:
         if self._policy.deprecated == "gone" and entry.status is AvailabilityStatus.DEPRECATED:
             raise _superseded()
         return entry
+
+
+def _media_type(*claims: str | None) -> str:
+    """The first claim that is a media type: the registry's goes before the repository's."""
+    return next((claim for claim in claims if claim and is_media_type(claim)), _DEFAULT_TYPE)
 
 
 def _superseded() -> OutcomeError:

@@ -24,6 +24,7 @@ from gateway.model.errors import (
     PeerProtocolError,
     PeerTimeout,
     PeerUnreachable,
+    PeerUnsupported,
 )
 
 # ITI TF-3 Table 4.2.4.1-2 and supplements, IHE MHD 4.2.4: code, a transaction, HTTP status, issue code
@@ -63,6 +64,7 @@ EXPECTED = [
     ("XDSMissingHomeCommunityId", "ITI-38", 500, "required"),
     ("XDSUnknownRepositoryId", "ITI-43", 404, "not-found"),
     ("XDSDocumentUniqueIdError", "ITI-43", 404, "not-found"),
+    ("XDSIRequestError", "RAD-69", 500, "invalid"),
     ("XDSIUnknownIdsUid", "RAD-69", 404, "not-found"),
     ("urn:dicom:wado:0006", "RAD-69", 406, "not-supported"),
     ("urn:dicom:wado:0007", "RAD-69", 406, "not-supported"),
@@ -122,6 +124,13 @@ def test_a_transaction_publishes_queries_or_retrieves():
 def test_a_code_with_a_urn_in_front_is_known():
     assert row_of("urn:oasis:names:tc:ebxml-regrep:XDSRegistryBusy", "ITI-18").status == 503
     assert row_of("http://x#XDSRegistryBusy", "ITI-18").status == 503
+
+
+@pytest.mark.parametrize("spelling", ["xdsregistrybusy", "XDSRegistryBUSY", " urn:x:XdsRegistryBusy"])
+def test_a_code_is_known_in_any_letter_case_and_shown_in_the_standards(spelling):
+    assert row_of(spelling, "ITI-18").status == 503
+    assert known_code(spelling) == "XDSRegistryBusy"
+    assert failed(spelling).issues[0].details_code == "XDSRegistryBusy"
 
 
 def failed(*errors, transaction="ITI-41"):
@@ -217,6 +226,7 @@ TRANSPORT = [
     (PeerFault("reg", "ITI-18", "MustUnderstand"), 502, "not-supported", False),
     (PeerFault("reg", "ITI-18", "Sender", ("wsse:InvalidSecurity",)), 403, "forbidden", False),
     (PeerFault("reg", "ITI-18", "Sender", ("FailedAuthentication",)), 403, "forbidden", False),
+    (PeerUnsupported("reg", "ITI-18", "x"), 501, "not-supported", False),
     (PeerError("reg", "ITI-18", "odd"), 502, "exception", False),
 ]
 
