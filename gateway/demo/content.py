@@ -4,8 +4,9 @@ from dataclasses import dataclass, replace
 
 from gateway.demo import samples
 from gateway.demo.cda import write_cda
+from gateway.demo.ct_study import KOS_CLASS, SampleStudy, sample_study
 from gateway.demo.fhir_document import write_fhir_document
-from gateway.demo.kos import KOS_CLASS, write_kos
+from gateway.demo.kos import write_kos
 from gateway.demo.samples import (
     IdSource,
     SampleAuthor,
@@ -16,8 +17,6 @@ from gateway.demo.samples import (
     SampleReferenceId,
 )
 from gateway.model import codes
-
-RETRIEVE_LOCATION = "2.999.1.9"
 
 RADIOLOGIST = SampleCode(samples.SNOMED, "66862007", "Radiologist")
 PHYSICIAN = SampleCode(samples.SNOMED, "309343006", "Physician")
@@ -44,8 +43,9 @@ WARD_PHYSICIAN = SampleAuthor(
 class SampleContent:
     """What one seed gives.
 
-    `report` (FHIR document with PDF), `manifest` (KOS of the same study) and `discharge` (CDA) belong to
-    `patient`, `other_report` to `other_patient`; `corrected_report` is the replacement of `report`.
+    `report` (FHIR document with PDF), `manifest` (KOS of the same study, which `images` makes) and
+    `discharge` (CDA) belong to `patient`, `other_report` to `other_patient`; `corrected_report` is the
+    replacement of `report`.
     """
 
     patient: SamplePatient
@@ -58,6 +58,7 @@ class SampleContent:
     folder: SampleFolder
     accession: SampleReferenceId
     study: SampleReferenceId
+    images: SampleStudy
 
 
 def sample_content(seed: str, patient_id: str = "DEMO-1", other_patient_id: str = "DEMO-2") -> SampleContent:
@@ -68,12 +69,14 @@ def sample_content(seed: str, patient_id: str = "DEMO-1", other_patient_id: str 
     accession, study = _study(ids)
     report = _report(ids, patient, accession, study, "2024-03-10T09:30:00+01:00")
     other_accession, other_study = _study(ids)
+    discharge = _discharge(ids, patient)
+    images = _images(ids, patient, accession, study)
     return SampleContent(
         patient=patient,
         other_patient=other,
         report=report,
-        discharge=_discharge(ids, patient),
-        manifest=_manifest(ids, patient, accession, study),
+        discharge=discharge,
+        manifest=_manifest(ids, images, accession, study),
         corrected_report=replace(
             _report(ids, patient, accession, study, "2024-03-11T08:00:00+01:00"),
             title="Diagnostic imaging report, corrected",
@@ -82,6 +85,7 @@ def sample_content(seed: str, patient_id: str = "DEMO-1", other_patient_id: str 
         folder=SampleFolder(ids.oid(4), "Chest CT of March 2024", EPISODE),
         accession=accession,
         study=study,
+        images=images,
     )
 
 
@@ -155,22 +159,26 @@ def _discharge(ids: IdSource, patient: SamplePatient) -> SampleDocument:
     )
 
 
-def _manifest(
+def _images(
     ids: IdSource, patient: SamplePatient, accession: SampleReferenceId, study: SampleReferenceId
-) -> SampleDocument:
-    sop_instance_uid = ids.oid(2)
-    content = write_kos(
+) -> SampleStudy:
+    return sample_study(
         ids,
-        sop_instance_uid=sop_instance_uid,
         study_uid=study.value,
         patient=patient,
         accession=accession.value,
         accession_authority=accession.authority or "",
-        retrieve_location_uid=RETRIEVE_LOCATION,
         institution=HOSPITAL_NAME,
         date="20240310",
         time="072500",
     )
+
+
+def _manifest(
+    ids: IdSource, images: SampleStudy, accession: SampleReferenceId, study: SampleReferenceId
+) -> SampleDocument:
+    sop_instance_uid = ids.oid(2)
+    content = write_kos(ids, sop_instance_uid, images)
     return SampleDocument(
         unique_id=sop_instance_uid,
         content=content,

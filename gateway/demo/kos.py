@@ -6,36 +6,17 @@ pydicom is imported where it is used: it costs a third of a second.
 from io import BytesIO
 from typing import TYPE_CHECKING
 
+from gateway.demo.ct_study import IMPLEMENTATION, KOS_CLASS, SampleSeries, SampleStudy
 from gateway.demo.samples import IdSource, SamplePatient
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-KOS_CLASS = "1.2.840.10008.5.1.4.1.1.88.59"
-CT_IMAGE_CLASS = "1.2.840.10008.5.1.4.1.1.2"
 _EXPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2.1"
-_IMPLEMENTATION = "2.999.1.8"
 
 
-def write_kos(
-    ids: IdSource,
-    *,
-    sop_instance_uid: str,
-    study_uid: str,
-    patient: SamplePatient,
-    accession: str,
-    accession_authority: str,
-    retrieve_location_uid: str,
-    institution: str,
-    date: str,
-    time: str,
-    series: int = 2,
-    instances: int = 3,
-) -> bytes:
-    """Part 10 file that lists `series` CT series of `instances` images each.
-
-    `date` is a DICOM DA and `time` a DICOM TM, both in UTC; UIDs and authorities are dotted OIDs.
-    """
+def write_kos(ids: IdSource, sop_instance_uid: str, study: SampleStudy) -> bytes:
+    """Part 10 file that lists every instance of `study` and where its series are."""
     from pydicom.dataset import FileDataset, FileMetaDataset
     from pydicom.uid import UID
 
@@ -43,7 +24,7 @@ def write_kos(
     meta.MediaStorageSOPClassUID = UID(KOS_CLASS)
     meta.MediaStorageSOPInstanceUID = UID(sop_instance_uid)
     meta.TransferSyntaxUID = UID(_EXPLICIT_LITTLE_ENDIAN)
-    meta.ImplementationClassUID = UID(_IMPLEMENTATION)
+    meta.ImplementationClassUID = UID(IMPLEMENTATION)
     meta.ImplementationVersionName = "SAMPLE_1"
 
     kos = FileDataset(BytesIO(), {}, file_meta=meta, preamble=b"\0" * 128)
@@ -51,27 +32,27 @@ def write_kos(
     kos.SOPClassUID = KOS_CLASS
     kos.SOPInstanceUID = sop_instance_uid
     kos.TimezoneOffsetFromUTC = "+0000"
-    _add_patient(kos, patient)
-    kos.StudyInstanceUID = study_uid
-    kos.StudyDate = date
-    kos.StudyTime = time
+    _add_patient(kos, study.patient)
+    kos.StudyInstanceUID = study.study_instance_uid
+    kos.StudyDate = study.date
+    kos.StudyTime = study.time
     kos.ReferringPhysicianName = ""
     kos.StudyID = "1"
-    kos.AccessionNumber = accession
-    kos.IssuerOfAccessionNumberSequence = [_authority(accession_authority)]
+    kos.AccessionNumber = study.accession
+    kos.IssuerOfAccessionNumberSequence = [_authority(study.accession_authority)]
     kos.Modality = "KO"
     kos.SeriesInstanceUID = ids.oid(5)
     kos.SeriesNumber = 1
     kos.ReferencedPerformedProcedureStepSequence = []
     kos.Manufacturer = "Sample content"
-    kos.InstitutionName = institution
+    kos.InstitutionName = study.institution
     kos.InstanceNumber = 1
-    kos.ContentDate = date
-    kos.ContentTime = time
-    kos.ReferencedRequestSequence = [_request(ids, study_uid, accession, accession_authority)]
-    listed = [_series(ids, retrieve_location_uid, instances) for _ in range(series)]
+    kos.ContentDate = study.date
+    kos.ContentTime = study.time
+    kos.ReferencedRequestSequence = [_request(ids, study)]
+    listed = [_series(one) for one in study.series]
     kos.CurrentRequestedProcedureEvidenceSequence = [
-        _dataset(StudyInstanceUID=study_uid, ReferencedSeriesSequence=listed)
+        _dataset(StudyInstanceUID=study.study_instance_uid, ReferencedSeriesSequence=listed)
     ]
     _add_content(kos, listed)
     out = BytesIO()
@@ -104,12 +85,12 @@ def _add_patient(kos: "Dataset", patient: SamplePatient) -> None:
     kos.PatientSex = {"male": "M", "female": "F"}.get(patient.gender, "O")
 
 
-def _request(ids: IdSource, study_uid: str, accession: str, accession_authority: str) -> "Dataset":
+def _request(ids: IdSource, study: SampleStudy) -> "Dataset":
     return _dataset(
-        StudyInstanceUID=study_uid,
+        StudyInstanceUID=study.study_instance_uid,
         ReferencedStudySequence=[],
-        AccessionNumber=accession,
-        IssuerOfAccessionNumberSequence=[_authority(accession_authority)],
+        AccessionNumber=study.accession,
+        IssuerOfAccessionNumberSequence=[_authority(study.accession_authority)],
         PlacerOrderNumberImagingServiceRequest=f"P{ids.number(8)}",
         FillerOrderNumberImagingServiceRequest="",
         RequestedProcedureID=f"R{ids.number(8)}",
@@ -118,14 +99,14 @@ def _request(ids: IdSource, study_uid: str, accession: str, accession_authority:
     )
 
 
-def _series(ids: IdSource, retrieve_location_uid: str, instances: int) -> "Dataset":
+def _series(series: SampleSeries) -> "Dataset":
     images = [
-        _dataset(ReferencedSOPClassUID=CT_IMAGE_CLASS, ReferencedSOPInstanceUID=ids.oid(7))
-        for _ in range(instances)
+        _dataset(ReferencedSOPClassUID=image.sop_class_uid, ReferencedSOPInstanceUID=image.sop_instance_uid)
+        for image in series.images
     ]
     return _dataset(
-        SeriesInstanceUID=ids.oid(6),
-        RetrieveLocationUID=retrieve_location_uid,
+        SeriesInstanceUID=series.series_instance_uid,
+        RetrieveLocationUID=series.location_uid,
         ReferencedSOPSequence=images,
     )
 
@@ -139,7 +120,7 @@ def _add_content(kos: "Dataset", series: "list[Dataset]") -> None:
     kos.ContentSequence = [
         _dataset(
             RelationshipType="CONTAINS",
-            ValueType="IMAGE",
+            ValueType="COMPOSITE" if image.ReferencedSOPClassUID == KOS_CLASS else "IMAGE",
             ReferencedSOPSequence=[
                 _dataset(
                     ReferencedSOPClassUID=image.ReferencedSOPClassUID,

@@ -21,6 +21,7 @@ from gateway.demo.bundles import provide_bundle
 from gateway.demo.check import run_check
 from gateway.demo.children import Child, ChildError
 from gateway.demo.content import SampleContent, sample_content
+from gateway.demo.ct_study import FIRST_LOCATION, SECOND_LOCATION
 from gateway.demo.outside_client import MismatchError, OutsideClient
 from gateway.demo.samples import CLASS_CODES_BY_TYPE, DOCUMENT_DEFAULTS, IdSource, SampleDocument
 from gateway.demo.walk_publish import response_entries
@@ -104,6 +105,10 @@ def _running(state_dir: Path, port: int, log_level: str) -> Iterator[tuple[str, 
 
         arguments = ["affinity", "--port", "0", "--state-dir", str(state_dir / "affinity")]
         arguments += ["--repository-unique-id", REPOSITORY]
+        for option, location in (("--images-rad69", FIRST_LOCATION), ("--images-wado", SECOND_LOCATION)):
+            folder = images_dir(state_dir) / location
+            folder.mkdir(parents=True, exist_ok=True)
+            arguments += [option, f"{location}={folder}"]
         domain_url = start("the affinity domain", "affinity.log", arguments, {})
         settings = {
             **_gateway_settings(state_dir, port, domain_url),
@@ -112,14 +117,24 @@ def _running(state_dir: Path, port: int, log_level: str) -> Iterator[tuple[str, 
         yield start("the gateway", "gateway.log", ["serve"], settings), children
 
 
+def images_dir(state_dir: Path) -> Path:
+    """Where the locations of the demonstration have their images, each in a folder of its UID."""
+    return state_dir / "images"
+
+
 def _gateway_settings(state_dir: Path, port: int, domain_url: str) -> dict[str, str]:
     repository = {"unique_id": REPOSITORY, "url": f"{domain_url}/xds/repository"}
+    locations = [
+        {"uid": FIRST_LOCATION, "protocol": "rad-69", "url": f"{domain_url}/xds/imaging"},
+        {"uid": SECOND_LOCATION, "protocol": "wado-rs", "url": f"{domain_url}/dicomweb/{SECOND_LOCATION}"},
+    ]
     return {
         "GATEWAY_STATE_DIR": str(state_dir / "gateway"),
         "GATEWAY_SERVER__HOST": _HOST,
         "GATEWAY_SERVER__PORT": str(port),
         "GATEWAY_REGISTRY__URL": f"{domain_url}/xds/registry",
         "GATEWAY_REPOSITORIES": json.dumps([repository]),
+        "GATEWAY_IMAGING__LOCATIONS": json.dumps(locations),
         "GATEWAY_PUBLISH": json.dumps({"defaults": DOCUMENT_DEFAULTS, "class_codes": CLASS_CODES_BY_TYPE}),
     }
 
@@ -138,6 +153,7 @@ def _check(state_dir: Path) -> int:
 def _stay_up(state_dir: Path, port: int) -> NoReturn:
     with _running(state_dir, port, "info") as (base_url, children):
         content = sample_content(_SEED)
+        content.images.write(images_dir(state_dir))
         try:
             document_url = asyncio.run(_publish(base_url, content))
         except MismatchError as error:

@@ -106,7 +106,7 @@ def test_the_discharge_summary_is_a_cda_with_its_required_header(content: Sample
     assert root.xpath("//c:section/c:text/c:paragraph", namespaces=CDA)
 
 
-def test_the_manifest_is_a_kos_of_the_reports_study_with_two_series(content: SampleContent) -> None:
+def test_the_manifest_is_a_kos_of_the_reports_study_with_all_series(content: SampleContent) -> None:
     kos = pydicom.dcmread(BytesIO(content.manifest.content))
     assert kos.file_meta.MediaStorageSOPClassUID == KOS_CLASS
     assert kos.SOPInstanceUID == kos.file_meta.MediaStorageSOPInstanceUID == content.manifest.unique_id
@@ -116,15 +116,19 @@ def test_the_manifest_is_a_kos_of_the_reports_study_with_two_series(content: Sam
     assert kos.ReferencedRequestSequence[0].AccessionNumber == content.accession.value
     (study,) = kos.CurrentRequestedProcedureEvidenceSequence
     assert study.StudyInstanceUID == kos.StudyInstanceUID == content.study.value
-    assert len(study.ReferencedSeriesSequence) == 2
+    made = content.images.series
+    assert [s.SeriesInstanceUID for s in study.ReferencedSeriesSequence] == [
+        s.series_instance_uid for s in made
+    ]
+    assert [s.RetrieveLocationUID for s in study.ReferencedSeriesSequence] == [s.location_uid for s in made]
     listed = []
     for series in study.ReferencedSeriesSequence:
-        assert series.RetrieveLocationUID.is_valid
         assert series.SeriesInstanceUID.is_valid
         listed += [image.ReferencedSOPInstanceUID for image in series.ReferencedSOPSequence]
     shown = [item.ReferencedSOPSequence[0].ReferencedSOPInstanceUID for item in kos.ContentSequence]
     assert shown == listed
-    assert len(set(listed)) == len(listed) == 6
+    assert listed == [image.sop_instance_uid for series in made for image in series.images]
+    assert len(set(listed)) == len(listed)
 
 
 def test_report_and_manifest_carry_accession_with_authority_and_the_study_uid(content: SampleContent) -> None:
