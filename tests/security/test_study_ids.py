@@ -1,0 +1,67 @@
+"""Ids of studies lead to the study and its patient without a table, and show neither."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.model import Cx
+from gateway.security.patient_ids import PatientIds
+from gateway.security.sealing import KeyRing
+from gateway.security.study_ids import NotOurs, StudyIdentity, StudyIds
+
+RING = KeyRing([bytes(range(32))])
+HOMES = ("urn:oid:2.999.8", "urn:oid:2.999.9")
+IDS = StudyIds(RING, HOMES)
+oids = st.lists(st.integers(0, 10**9), min_size=1, max_size=5).map(
+    lambda arcs: ".".join(map(str, (2, 999, *arcs)))
+)
+identities = st.builds(
+    StudyIdentity, oids, st.builds(Cx, st.text(max_size=12), oids), st.none() | st.sampled_from(HOMES)
+)
+STUDY = StudyIdentity("1.2.250.1.59.40211.22756022.2.1.101", Cx("59569735", "2.999.1"))
+
+
+@given(identities)
+def test_an_id_is_one_of_fhir_and_the_same_each_time(study):
+    fhir_id = IDS.write(study)
+    assert re.fullmatch(r"[A-Za-z0-9.-]{1,64}", fhir_id)
+    assert StudyIds(RING, HOMES).write(study) == fhir_id
+    assert IDS.read(fhir_id) in (study, None)
+
+
+def test_a_usual_study_and_patient_fit():
+    assert IDS.read(IDS.write(STUDY)) == STUDY
+    abroad = StudyIdentity(STUDY.study_instance_uid, STUDY.patient_id, HOMES[1])
+    assert IDS.read(IDS.write(abroad)) == abroad
+
+
+def test_the_same_study_of_two_communities_has_two_ids():
+    uids = {
+        IDS.write(StudyIdentity(STUDY.study_instance_uid, STUDY.patient_id, home)) for home in (None, *HOMES)
+    }
+    assert len(uids) == 3
+
+
+@pytest.mark.parametrize(
+    "study",
+    [
+        StudyIdentity("2.25." + "9" * 38, Cx("A name that is long" * 3, "2.999.1")),
+        StudyIdentity("not a uid", Cx("1", "2.999.1")),
+        StudyIdentity("2.999.1", Cx("1", "2.999.1"), "urn:oid:2.999.77"),
+    ],
+    ids=["long", "no uid", "unknown community"],
+)
+def test_what_does_not_fit_gets_a_digest_that_leads_nowhere_by_itself(study):
+    fhir_id = IDS.write(study)
+    assert IDS.read(fhir_id) is None
+    assert fhir_id == IDS.write(study)
+
+
+def test_what_was_not_written_here_opens_nothing():
+    patient = PatientIds(RING).write(Cx("59569735", "2.999.1"))
+    fhir_id = IDS.write(STUDY)
+    for wrong in ("", "x", "s-1", fhir_id[:-2], fhir_id + "A", patient, fhir_id.swapcase()):
+        with pytest.raises(NotOurs):
+            IDS.read(wrong)
