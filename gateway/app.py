@@ -24,7 +24,7 @@ from gateway.correlation.store import CorrelationStore
 from gateway.fhir.capability import write_capability_statement
 from gateway.fhir.document_reference import WriteContext
 from gateway.fhir.list_elements import RegistryList
-from gateway.fhir.provide_bundle import ProvideContext
+from gateway.fhir.provide_context import ProvideContext
 from gateway.fhir.search_request import SearchContext
 from gateway.fhir.terminology import Terminology
 from gateway.health import Health
@@ -43,7 +43,6 @@ from gateway.mhd.routes import MhdRoutes, UseCases
 from gateway.mhd.search_pages import FindLimits
 from gateway.mhd.sources import client_in_header, nobody
 from gateway.model import DocumentEntry
-from gateway.publishing import metadata_tables, publishing_sources
 from gateway.security.document_urls import DocumentTokens, PageTokens
 from gateway.security.patient_ids import PatientIds
 from gateway.security.sealing import KeyRing, KeyRingError
@@ -53,6 +52,7 @@ from gateway.soap.contract import load_contract
 from gateway.telemetry.logs import configure
 from gateway.wiring.imaging import ImagingParts, image_routes
 from gateway.wiring.peers import document_repositories, peer_of
+from gateway.wiring.publishing import metadata_tables, publish_policy, publishing_sources
 
 BASE_PATH = "/fhir"
 _DTM_DIGITS = {"year": 4, "month": 6, "day": 8, "hour": 10, "minute": 12, "second": 14}
@@ -162,6 +162,8 @@ def use_cases(settings: Settings, parts: Parts, base_url: str) -> UseCases:
                 document_url=document_url,
                 repository_unique_id=publish_to.unique_id,
                 tables=metadata_tables(settings, terms),
+                policy=publish_policy(settings, settings.publish_repository),
+                directory=settings.references.directory,
                 time_zone=ZoneInfo(settings.publish.time_zone),
                 max_bytes=settings.server.max_bundle_bytes,
             ),

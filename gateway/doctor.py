@@ -19,12 +19,12 @@ from gateway.fhir.error_table import known_code
 from gateway.model import DocumentRequest, RegistryFailure
 from gateway.model.errors import PeerError
 from gateway.model.query import GetDocuments
-from gateway.publishing import metadata_tables, publishing_sources
 from gateway.settings import PeerSettings, Settings, SettingsError
 from gateway.soap.client import SoapClient
 from gateway.soap.contract import check_peer_wsdl, load_contract
 from gateway.telemetry.logs import configure
 from gateway.wiring.peers import peer_of
+from gateway.wiring.publishing import metadata_tables, publishing_sources
 
 _MAX_WSDL_BYTES = 4 * 1024 * 1024
 _NOT_THERE = frozenset({"XDSDocumentUniqueIdError", "XDSMissingDocument"})

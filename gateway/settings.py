@@ -10,11 +10,9 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml  # type: ignore[import-untyped]  # its types are a package of their own
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -24,7 +22,8 @@ from pydantic_settings import (
 from pydantic_settings import SettingsError as SourceError
 
 from gateway.clients.quirks import ImagingSourceQuirks, RegistryQuirks, RepositoryQuirks
-from gateway.model.oids import bare_oid, is_oid
+from gateway.publish_settings import PublishSettings
+from gateway.setting_types import Count, HomeCommunityId, HostAndPort, HttpUrl, Oid, Seconds, Section
 
 CONFIG_VARIABLE = "GATEWAY_CONFIG"
 SECRETS_VARIABLE = "GATEWAY_SECRETS_DIR"
@@ -34,58 +33,7 @@ class SettingsError(Exception):
     """The settings cannot be used; the text has one line per key."""
 
 
-def _oid(value: str) -> str:
-    bare = bare_oid(value)
-    if not is_oid(bare):
-        raise ValueError("must be an OID such as 2.999.1")
-    return bare
-
-
-def _http_url(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError("must be an http:// or https:// URL")
-    return value.rstrip("/")
-
-
-def _host_and_port(value: str) -> str:
-    try:
-        parts = urlsplit(f"//{value}")
-        is_host = bool(parts.hostname) and parts.netloc == value and "@" not in value
-        has_port = parts.port is not None or not value.endswith(":")
-    except ValueError:
-        is_host = has_port = False
-    if not (is_host and has_port):
-        raise ValueError("must be a host or host:port such as directory.example:8443")
-    return value.lower().replace("[", "").replace("]", "")
-
-
-def _home(value: str) -> str:
-    return f"urn:oid:{_oid(value)}"
-
-
-def _zone_name(value: str) -> str:
-    try:
-        ZoneInfo(value)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError("must be a time zone such as Europe/Vienna") from None
-    return value
-
-
-HostAndPort = Annotated[str, AfterValidator(_host_and_port)]
-Oid = Annotated[str, AfterValidator(_oid)]
-HttpUrl = Annotated[str, AfterValidator(_http_url)]
-HomeCommunityId = Annotated[str, AfterValidator(_home)]
-ZoneName = Annotated[str, AfterValidator(_zone_name)]
-Seconds = Annotated[float, Field(gt=0, le=86_400 * 365)]
-Count = Annotated[int, Field(ge=1)]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ServerSettings(_Section):
+class ServerSettings(Section):
     """The listener of the FHIR side."""
 
     host: str = "127.0.0.1"
@@ -99,7 +47,7 @@ class ServerSettings(_Section):
     shutdown_timeout: Seconds = 30.0
 
 
-class PeerSettings(_Section):
+class PeerSettings(Section):
     """How to speak to one SOAP peer. Times in seconds."""
 
     url: HttpUrl
@@ -124,6 +72,11 @@ class RepositorySettings(PeerSettings):
     """A document repository and the repositoryUniqueId that leads to it."""
 
     unique_id: Oid
+    limited_metadata: bool = False
+    """True for an XDR recipient or XDM creator that takes metadata without what XDS requires: Minimal
+    Bundles are then sent as they are, marked as limited."""
+    does_not_take: tuple[Literal["folders", "replaces", "transforms", "appends", "signs"], ...] = ()
+    """Folders and relations that it has no place for; `publish.not_taken` says what becomes of them."""
     quirks: RepositoryQuirks = RepositoryQuirks()
 
 
@@ -137,7 +90,7 @@ class ImagingLocationSettings(PeerSettings):
     quirks: ImagingSourceQuirks = ImagingSourceQuirks()
 
 
-class ImagingSettings(_Section):
+class ImagingSettings(Section):
     """Images of studies (RAD-107, RAD-69)."""
 
     locations: tuple[ImagingLocationSettings, ...] = ()
@@ -162,7 +115,7 @@ class ImagingSettings(_Section):
         return self
 
 
-class RedisSettings(_Section):
+class RedisSettings(Section):
     """Where correlation state lives. Without url, sentinels and cluster an own server is started."""
 
     url: str | None = None
@@ -188,7 +141,7 @@ class RedisSettings(_Section):
         return not (self.url or self.sentinels or self.cluster)
 
 
-class LifetimeSettings(_Section):
+class LifetimeSettings(Section):
     """How long correlation state is kept, in seconds."""
 
     snapshot: Seconds = 900.0
@@ -198,14 +151,14 @@ class LifetimeSettings(_Section):
     manifest: Seconds = 86_400.0
 
 
-class TerminologySettings(_Section):
+class TerminologySettings(Section):
     """Code systems and assigning authorities: FHIR URI -> OID, in front of the built-in table."""
 
     code_systems: dict[str, str] = Field(default_factory=dict)
     assigning_authorities: dict[str, Oid] = Field(default_factory=dict)
 
 
-class SearchSettings(_Section):
+class SearchSettings(Section):
     """ITI-67."""
 
     default_count: Count = 500
@@ -219,7 +172,7 @@ class SearchSettings(_Section):
     makes the smallest answers; it misses documents whose time is less precise."""
 
 
-class RetrieveSettings(_Section):
+class RetrieveSettings(Section):
     """ITI-68."""
 
     deprecated: Literal["serve", "gone"] = "serve"
@@ -229,79 +182,7 @@ class RetrieveSettings(_Section):
     client has the SHA-1 in attachment.hash. The check takes about a third of the throughput."""
 
 
-class CodeSettings(_Section):
-    """One code. `system` is a FHIR URI that `terminology` maps, or an OID."""
-
-    system: Annotated[str, Field(min_length=1)]
-    code: Annotated[str, Field(min_length=1)]
-    display: str | None = None
-
-
-class DocumentDefaultsSettings(_Section):
-    """What holds for a document that does not say it itself (ITI-105, ITI-106)."""
-
-    class_code: CodeSettings | None = None
-    type_code: CodeSettings | None = None
-    format_code: CodeSettings | None = None
-    facility_type: CodeSettings | None = None
-    practice_setting: CodeSettings | None = None
-    confidentiality: CodeSettings | None = None
-    language: Annotated[str, Field(pattern=r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$")] | None = None
-
-
-class InstitutionSettings(_Section):
-    """The organization that a source belongs to."""
-
-    name: Annotated[str, Field(min_length=1)]
-    oid: Oid | None = None
-
-
-class SourceSettings(_Section):
-    """A client whose SubmissionSets are made here."""
-
-    source_id: Oid
-    """Its sourceId, an OID that no other source has."""
-    institution: InstitutionSettings | None = None
-    """Author of its SubmissionSets beside the authors of the document."""
-    defaults: DocumentDefaultsSettings = DocumentDefaultsSettings()
-    """Before those of `publish.defaults`."""
-
-
-class PublishSettings(_Section):
-    """Submissions whose SubmissionSet is made here (ITI-105, ITI-106)."""
-
-    source_id: Oid | None = None
-    """sourceId of clients that are not known; by default one that follows from the base URL. A client that
-    is known and not in `sources` has one that follows from this and its name."""
-    client_header: Annotated[str, Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")] | None = None
-    """Header in which a front proxy names the client. The proxy has to take it out of what clients send."""
-    sources: dict[str, SourceSettings] = Field(default_factory=dict)
-    """By the name of the client."""
-    defaults: DocumentDefaultsSettings = DocumentDefaultsSettings()
-    class_codes: dict[str, CodeSettings] = Field(default_factory=dict)
-    """Class of a document by its type, which is written `system|code`."""
-    format_codes: dict[str, CodeSettings] = Field(default_factory=dict)
-    """Format of a document by its CDA template (`root` or `root:extension`, `;media type` behind it for an
-    embedded file) or FHIR profile (canonical URL), in front of the built-in table."""
-    accession_authorities: tuple[Oid, ...] = ()
-    """Authorities whose ids in inFulfillmentOf of CDA are accession numbers; others are order numbers."""
-    time_zone: ZoneName = "UTC"
-    """Zone of times in CDA that have no offset, for example Europe/Vienna."""
-
-    @model_validator(mode="after")
-    def _distinct(self) -> Self:
-        ids = [source.source_id for source in self.sources.values()]
-        ids += [self.source_id] if self.source_id else []
-        if len(set(ids)) != len(ids):
-            raise ValueError("each source has a source_id of its own")
-        if self.sources and self.client_header is None:
-            raise ValueError("sources need client_header, which says who a client is")
-        if any("|" not in key for key in self.class_codes):
-            raise ValueError("a key of class_codes is system|code")
-        return self
-
-
-class ReferenceSettings(_Section):
+class ReferenceSettings(Section):
     """References of a publish to resources of other servers (IHE MHD, UnContained Reference Option)."""
 
     allowed_hosts: tuple[HostAndPort, ...] = ()
@@ -309,12 +190,15 @@ class ReferenceSettings(_Section):
     `host:port`. By default nothing is fetched; such references then need an identifier or a display."""
     private_addresses: bool = False
     """True where names of `allowed_hosts` lead into private networks; a listed address may be private."""
+    directory: HttpUrl | None = None
+    """FHIR base of a directory whose persons and organizations clients refer to as if they were here
+    (`Practitioner/1`). Its host is one of `allowed_hosts`."""
     timeout: Seconds = 5.0
     max_bytes: Count = 256 * 1024
     """Largest resource."""
 
 
-class SecuritySettings(_Section):
+class SecuritySettings(Section):
     """Keys of opaque URLs and stored state: 32 bytes each, hex or base64."""
 
     keys: tuple[str, ...] = Field(default=(), repr=False)
@@ -322,7 +206,7 @@ class SecuritySettings(_Section):
     must share their keys."""
 
 
-class LogSettings(_Section):
+class LogSettings(Section):
     """Logs go to standard error, one JSON object per line."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"

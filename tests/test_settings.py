@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from gateway.fhir.terminology import Terminology
-from gateway.publishing import metadata_tables, publishing_sources
 from gateway.settings import ReferenceSettings, SettingsError, load_settings
+from gateway.wiring.publishing import metadata_tables, publishing_sources
 
 ROOT = Path(__file__).parents[1]
 REPOSITORY = {"url": "http://127.0.0.1:1/xds/repository", "unique_id": "2.999.10.1"}

@@ -40,7 +40,7 @@ from gateway.model.metadata import (
     ReferenceId,
     SourcePatientInfo,
 )
-from gateway.model.publishing import DocumentHeader
+from gateway.model.publishing import SelfDescription
 from gateway.safe_xml import parse_xml
 
 _ROOT: Final = f"{{{NS}}}ClinicalDocument"
@@ -59,7 +59,7 @@ class CdaError(ValueError):
 
 def read_cda(
     data: bytes, zone: tzinfo | None = None, accession_authorities: frozenset[str] = frozenset()
-) -> DocumentHeader:
+) -> SelfDescription:
     """The header of a ClinicalDocument.
 
     `zone` is that of times without offset. Orders whose id is of `accession_authorities` (OIDs) are
@@ -81,7 +81,7 @@ class _Header:
         self._accession_authorities = accession_authorities
         self._problems = Problems()
 
-    def read(self) -> DocumentHeader:
+    def read(self) -> SelfDescription:
         root = self._root
         patient = self._patient()
         start, stop = self._service_times()
@@ -110,7 +110,7 @@ class _Header:
         if self._problems.found:
             raise CdaError(self._problems.found)
         custodian = child(root, "custodian/assignedCustodian/representedCustodianOrganization")
-        return DocumentHeader(
+        return SelfDescription(
             entry=entry, templates=self._templates(), custodian=read_organization(custodian)
         )
 

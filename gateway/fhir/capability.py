@@ -56,14 +56,16 @@ SUPPORTED: tuple[SupportedRow, ...] = (
     SupportedRow(
         "ITI-65 Provide Document Bundle",
         "Minimal Metadata",
-        Level.PART,
-        "taken where it has all that XDS requires; the answer lists what it lacks",
+        Level.YES,
+        "all that XDS requires has to be there, and the answer lists what is not; repositories with "
+        "limited_metadata get it as it is",
     ),
     SupportedRow(
         "ITI-65 Provide Document Bundle",
         "UnContained Reference",
-        Level.PART,
-        "targets at servers of references.allowed_hosts are fetched and stored as values",
+        Level.YES,
+        "targets at servers of references.allowed_hosts are fetched and stored as values, others by "
+        "identifier or display",
     ),
     SupportedRow(
         "ITI-65 Provide Document Bundle",

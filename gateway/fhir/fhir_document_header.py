@@ -26,7 +26,7 @@ from gateway.fhir.validation import is_resource_type, validate_resource
 from gateway.model import codes
 from gateway.model.dtm import dtm_end, dtm_start
 from gateway.model.metadata import Code, Cx, DocumentEntry, Person, ReferenceId, SourcePatientInfo
-from gateway.model.publishing import DocumentHeader
+from gateway.model.publishing import SelfDescription
 
 _LINKS: Final = ("practitioner", "organization", "serviceProvider")
 _NOT_MAPPED: Final = ("meta", "text", "contained")
@@ -95,7 +95,7 @@ class _References:
 
 def read_document_header(
     bundle: Json, terminology: Terminology, findings: Findings, path: str
-) -> DocumentHeader:
+) -> SelfDescription:
     """What a valid document Bundle says; what cannot be mapped is reported with `path` in front."""
     return _Header(bundle, terminology, findings, path).read()
 
@@ -115,7 +115,7 @@ class _Header:
             terminology, findings, self._references.resources, self._path, self._references.paths
         )
 
-    def read(self) -> DocumentHeader:
+    def read(self) -> SelfDescription:
         composition, path = self._composition, self._path
         source_id, source_info = self._patient()
         start, stop = self._service_times()
@@ -145,7 +145,7 @@ class _Header:
         )
         custodian = composition.get("custodian")
         organization = self._references.target(custodian)
-        return DocumentHeader(
+        return SelfDescription(
             entry=entry,
             templates=self._profiles(),
             custodian=self._people.organization(self._references.local(custodian), f"{path}.custodian")

@@ -17,10 +17,10 @@ from msgspec.structs import replace
 
 from gateway.fhir.generate_metadata import RESOURCE, GivenDocument
 from gateway.fhir.issues import Issue, OutcomeError
-from gateway.fhir.provide_bundle import ProvideBundle, ProvideContext
 from gateway.fhir.provide_bundle_documents import ProvidedDocument
 from gateway.fhir.provide_bundle_folders import Folders
 from gateway.fhir.provide_bundle_references import Fetched, OutsideReference
+from gateway.fhir.provide_context import NO_DOCUMENTS, ProvideBundle, ProvideContext, Registered
 from gateway.fhir.provide_rules_general import LONGEST_TEXT
 from gateway.fhir.terminology import Terminology
 from gateway.model import codes
@@ -34,7 +34,7 @@ from gateway.model.metadata import (
     Submission,
     SubmissionSet,
 )
-from gateway.model.publishing import DocumentHeader, MetadataTables, PublishingSource
+from gateway.model.publishing import MetadataTables, PublishingSource, SelfDescription
 
 _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8})*")
 
@@ -120,6 +120,7 @@ class GeneratedDocument:
     digest: str
     outside: tuple[OutsideReference, ...] = ()
     updates: tuple[str, ...] = ()
+    lookups: tuple[str, ...] = ()
     asks_others: bool = False
 
     @property
@@ -127,7 +128,9 @@ class GeneratedDocument:
         """Bytes of the document."""
         return len(self.given.content)
 
-    def read(self, fetched: Fetched, folders: Folders) -> ProvideBundle:
+    def read(
+        self, fetched: Fetched, folders: Folders, registered: Registered = NO_DOCUMENTS
+    ) -> ProvideBundle:
         """The submission. Ids follow from the digest, the time of the submission is now."""
         namespace = uuid.UUID(bytes=bytes.fromhex(self.digest)[:16])
         sha1 = hashlib.sha1(self.given.content, usedforsecurity=False).hexdigest()
@@ -157,7 +160,7 @@ class GeneratedDocument:
 
 
 def generate_document(
-    given: GivenDocument, header: DocumentHeader, context: ProvideContext
+    given: GivenDocument, header: SelfDescription, context: ProvideContext
 ) -> GeneratedDocument:
     """Complete what a document says about itself. Raises OutcomeError 422 with all that is missing."""
     entry = _complete(header, context.source, context.tables, context.terminology)
@@ -177,7 +180,7 @@ def generate_document(
 
 
 def _complete(
-    header: DocumentHeader, source: PublishingSource, tables: MetadataTables, terminology: Terminology
+    header: SelfDescription, source: PublishingSource, tables: MetadataTables, terminology: Terminology
 ) -> DocumentEntry:
     said, defaults = header.entry, source.defaults
     type_code = said.type_code or defaults.type_code
@@ -211,7 +214,7 @@ def domain_patient(ids: Sequence[Cx], tables: MetadataTables) -> Cx | None:
 
 
 def authors_of_set(
-    authors: tuple[Author, ...], source: PublishingSource, header: DocumentHeader | None = None
+    authors: tuple[Author, ...], source: PublishingSource, header: SelfDescription | None = None
 ) -> tuple[Author, ...]:
     """Authors of the SubmissionSet: those of the document and the institution of its source.
 

@@ -11,7 +11,14 @@ from typing import Final
 
 from gateway.fhir.datatypes import Json
 from gateway.fhir.findings import Findings
-from gateway.fhir.provide_bundle_entries import BundleIndex, EntryKind, RequestEntry, literal_uuid
+from gateway.fhir.provide_bundle_entries import (
+    BundleIndex,
+    EntryKind,
+    RequestEntry,
+    literal_uuid,
+    unique_id_of,
+)
+from gateway.fhir.provide_policy import PublishPolicy
 from gateway.model import codes
 from gateway.model.metadata import Association
 
@@ -23,16 +30,40 @@ _TYPES: Final[Mapping[str, str]] = {
 }
 _NOT_HERE: Final = (
     "The reference is neither the fullUrl of an entry of the Bundle nor a resource of this server, which are "
-    "named by DocumentReference/ and a UUID or by an entryUUID as identifier."
+    "named by DocumentReference/ and a UUID or by entryUUID or uniqueId as identifier."
 )
+
+
+def referred_unique_ids(index: BundleIndex) -> tuple[str, ...]:
+    """uniqueIds by which the Bundle may refer to documents of this server."""
+    references = [
+        *(
+            item["item"]
+            for entry in index.of(EntryKind.SUBMISSION_SET, EntryKind.FOLDER)
+            for item in entry.resource.get("entry") or ()
+        ),
+        *(
+            relation["target"]
+            for entry in index.of(EntryKind.DOCUMENT)
+            for relation in entry.resource.get("relatesTo") or ()
+        ),
+    ]
+    return tuple(dict.fromkeys(found for r in references if (found := unique_id_of(r)) is not None))
 
 
 class AssociationReader:
     """Collects the associations of one Bundle; ids of associations follow from what they connect."""
 
     def __init__(
-        self, index: BundleIndex, submission_set: str, namespace: uuid.UUID, findings: Findings
+        self,
+        index: BundleIndex,
+        submission_set: str,
+        namespace: uuid.UUID,
+        policy: PublishPolicy,
+        findings: Findings,
     ) -> None:
+        self._policy = policy
+        self._not_replaced: set[str] = set()
         self._index = index
         self._submission_set = submission_set
         self._namespace = namespace
@@ -64,7 +95,9 @@ class AssociationReader:
                 if member is not None:
                     listed.add(member)
         for entry in self._index.of(EntryKind.DOCUMENT, EntryKind.FOLDER):
-            if entry.kind is EntryKind.FOLDER and entry.method == "PUT":
+            if entry.kind is EntryKind.FOLDER and (
+                entry.method == "PUT" or not self._policy.takes("folders")
+            ):
                 continue
             is_document = entry.kind is EntryKind.DOCUMENT
             target = self._index.uuids[entry.index]
@@ -132,7 +165,12 @@ class AssociationReader:
                 self._findings.error(
                     path, "business-rule", "Only a document that was submitted before can be replaced."
                 )
-            codes_of.setdefault(target, set()).add(relation["code"])
+            if self._policy.takes(relation["code"]):
+                codes_of.setdefault(target, set()).add(relation["code"])
+                continue
+            self._policy.report(relation["code"], path, self._findings)
+            if relation["code"] == "replaces":
+                self._not_replaced.add(target)
         for target, found in codes_of.items():
             if {"replaces", "transforms"} <= found:
                 found -= {"replaces", "transforms"}
@@ -164,7 +202,7 @@ class AssociationReader:
             if target is None:
                 continue
             patched.add(target)
-            if target not in replaced:
+            if target not in replaced | self._not_replaced:
                 self._findings.error(
                     f"{entry.path}.request.url",
                     "business-rule",

@@ -72,9 +72,8 @@ class AttachmentReader:
             document_entry,
             object_type=codes.STABLE_DOCUMENT,
             status=AvailabilityStatus.APPROVED,
-            limited_metadata=False,
         )
-        binary = self._binary(attachment.get("url"), path)
+        binary = self._binary(attachment, path)
         if binary is None:
             return submitted, None
         self.binaries[binary.index] = submitted.entry_uuid
@@ -94,16 +93,13 @@ class AttachmentReader:
             submitted.entry_uuid, submitted.mime_type, content, sha1, len(content)
         )
 
-    def _binary(self, url: str | None, path: str) -> RequestEntry | None:
+    def _binary(self, attachment: Json, path: str) -> RequestEntry | None:
+        url = attachment.get("url")
         found = self._index.entry_of(url)
         if found is None:
             if url:
-                self._findings.error(
-                    f"{path}.url",
-                    "not-found",
-                    "The url is not the fullUrl of an entry; documents are taken from the Bundle only.",
-                    "XDSMissingDocument",
-                )
+                text = _why_missing(attachment)
+                self._findings.error(f"{path}.url", "not-found", text, "XDSMissingDocument")
             return None
         if found.kind not in _DOCUMENTS:
             self._findings.error(
@@ -159,6 +155,21 @@ class AttachmentReader:
                     "No DocumentReference has the fullUrl of this document as attachment.url.",
                     "XDSMissingDocumentMetadata",
                 )
+
+
+def _why_missing(attachment: Json) -> str:
+    """What an attachment is whose url is not an entry of the Bundle."""
+    if "hash" not in attachment and "size" not in attachment:
+        return (
+            "The url is not the fullUrl of an entry, and without hash and size it is On-Demand. "
+            "This server takes documents as they are: put a Binary or a document Bundle into the Bundle."
+        )
+    if attachment.get("size") == 0:
+        return (
+            "The url is not the fullUrl of an entry, and with size 0 this is a document of Delayed Assembly, "
+            "which only the repository that assembles it can register."
+        )
+    return "The url is not the fullUrl of an entry; documents are taken from the Bundle only."
 
 
 def _same_mime_type(one: object, other: object) -> bool:

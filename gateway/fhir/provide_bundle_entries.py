@@ -8,6 +8,7 @@ from enum import StrEnum
 from gateway.fhir.datatypes import Json, identifier_role, is_uuid_urn
 from gateway.fhir.lists import FOLDER, SUBMISSION_SET, list_kind
 from gateway.model import codes
+from gateway.model.oids import bare_oid, is_oid
 
 _LITERAL = re.compile(
     r"(?:(?P<base>https?://\S+?)/)?(?P<type>[A-Z][A-Za-z]+)/(?P<id>[A-Za-z0-9\-.]{1,64})"
@@ -103,13 +104,28 @@ def literal_uuid(reference: str, resource_type: str, base_url: str) -> str | Non
     return urn if is_uuid_urn(urn) else None
 
 
+def unique_id_of(reference: Json) -> str | None:
+    """uniqueId that a logical reference may mean; a UUID without type may also be an entryUUID."""
+    identifier = reference.get("identifier") or {}
+    system, value = identifier.get("system"), identifier.get("value")
+    if reference.get("reference") or not system or not value or identifier_role(identifier) == "entryUUID":
+        return None
+    if system != codes.URI_SYSTEM:
+        root = bare_oid(system)
+        return f"{root}^{value}" if is_oid(root) else None
+    return value.lower() if is_uuid_urn(value) else bare_oid(value)
+
+
 @dataclass(slots=True)
 class BundleIndex:
-    """Entries by kind and by fullUrl. `uuids` has the entryUUID of an entry by its position."""
+    """Entries by kind and by fullUrl. `uuids` has the entryUUID of an entry by its position, `registered`
+    that of a document of this server by its uniqueId.
+    """
 
     entries: Sequence[RequestEntry]
     base_url: str
     uuids: dict[int, str] = field(default_factory=dict)
+    registered: dict[str, str] = field(default_factory=dict)
     _by_url: dict[str, RequestEntry] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -128,12 +144,15 @@ class BundleIndex:
     def existing(self, reference: Json, resource_type: str) -> str | None:
         """entryUUID of a resource of this server that is not in the Bundle.
 
-        It is named by `Type/<uuid>`, the same below the base URL, or an entryUUID as identifier.
+        It is named by `Type/<uuid>`, the same below the base URL, or by entryUUID or uniqueId as identifier.
         """
         literal = reference.get("reference")
         if literal:
             return literal_uuid(literal, resource_type, self.base_url)
         identifier = reference.get("identifier") or {}
+        unique_id = unique_id_of(reference)
+        if unique_id in self.registered:
+            return self.registered[unique_id]
         value = identifier.get("value")
         if identifier.get("system") != codes.URI_SYSTEM or not is_uuid_urn(value):
             return None

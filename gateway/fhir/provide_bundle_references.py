@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urljoin
 
-from gateway.fhir.datatypes import Json
+from gateway.fhir.datatypes import Json, PatientOf, write_cx
 from gateway.fhir.findings import Findings
 from gateway.fhir.lists import extensions
-from gateway.fhir.provide_bundle_entries import BundleIndex, EntryKind, RequestEntry
+from gateway.fhir.provide_bundle_entries import BundleIndex, EntryKind, RequestEntry, literal_id
+from gateway.fhir.terminology import Terminology
 from gateway.fhir.validation import validate_resource
 from gateway.model import codes
 
@@ -53,20 +54,27 @@ Fetched = Mapping[str, Json | Unreachable]
 """What a URL led to."""
 
 
-def outside_references(index: BundleIndex) -> tuple[OutsideReference, ...]:
-    """References whose target is at another server and becomes part of the metadata."""
+def outside_references(index: BundleIndex, directory: str | None) -> tuple[OutsideReference, ...]:
+    """References whose target is at another server and becomes part of the metadata.
+
+    `directory` is the FHIR base of persons and organizations that are referred to as if they were here.
+    """
     return tuple(
-        OutsideReference(reference["reference"], reference, entry.resource, path)
+        OutsideReference(url, reference, entry.resource, path)
         for entry in index.entries
         for reference, path in _references(entry)
-        if _is_outside(reference, index)
+        if (url := _outside_url(reference, index, directory)) is not None
     )
 
 
-def _is_outside(reference: Json, index: BundleIndex) -> bool:
+def _outside_url(reference: Json, index: BundleIndex, directory: str | None) -> str | None:
     literal = reference.get("reference") or ""
-    is_own = literal.startswith(f"{index.base_url}/") or index.entry_of(literal) is not None
-    return literal.lower().startswith(_OUTSIDE) and not is_own
+    if index.entry_of(literal) is not None:
+        return None
+    own = literal_id(literal, index.base_url)
+    if own is not None:
+        return f"{directory}/{own[0]}/{own[1]}" if directory and own[0] in _TARGETS else None
+    return literal if literal.lower().startswith(_OUTSIDE) else None
 
 
 def _references(entry: RequestEntry) -> Iterator[tuple[Json, str]]:
@@ -194,3 +202,14 @@ def contain_patient_entries(index: BundleIndex) -> None:
         if found is not None and found.kind is EntryKind.PATIENT and found.resource:
             full_url = found.full_url or ""
             reference["reference"] = _contain(entry.resource, full_url, found.resource, {})
+
+
+def name_own_patients(index: BundleIndex, patient_of: PatientOf, terminology: Terminology) -> None:
+    """Let sourcePatientInfo that refers to a Patient of this server name it by identifier, all it has."""
+    for entry in index.of(EntryKind.DOCUMENT):
+        reference = (entry.resource.get("context") or {}).get("sourcePatientInfo") or {}
+        literal = reference.get("reference") or ""
+        patient = None if not literal or literal.startswith("#") else patient_of(literal)
+        if patient is not None:
+            del reference["reference"]
+            reference.setdefault("identifier", write_cx(patient, terminology))

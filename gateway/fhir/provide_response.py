@@ -11,8 +11,8 @@ from gateway.fhir.datatypes import Json
 from gateway.fhir.document_reference import logical_id
 from gateway.fhir.issues import Issue
 from gateway.fhir.outcome import write_outcome
-from gateway.fhir.provide_bundle import PlannedEntry, ProvideBundle, ProvideContext
 from gateway.fhir.provide_bundle_entries import EntryKind
+from gateway.fhir.provide_context import PlannedEntry, ProvideBundle, ProvideContext
 from gateway.model.metadata import DocumentEntry
 
 _CREATED: Final = "201 Created"
@@ -41,9 +41,10 @@ def _write_entry(
     context: ProvideContext,
     issues: Sequence[Issue],
 ) -> Json:
-    is_new = planned.method == "POST" and planned.kind is not EntryKind.PATIENT
+    is_left_out = planned.kind is EntryKind.FOLDER and planned.target is None
+    is_new = planned.method == "POST" and planned.kind is not EntryKind.PATIENT and not is_left_out
     response: Json = {"status": _CREATED if is_new else _DONE}
-    location = _location(planned, entries, context)
+    location = None if is_left_out else _location(planned, entries, context)
     if location:
         response["location"] = location
     if planned.kind is EntryKind.SUBMISSION_SET and issues:

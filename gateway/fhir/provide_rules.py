@@ -37,8 +37,13 @@ _ABSOLUTE = re.compile(r"(?:https?://|urn:)\S+", re.IGNORECASE)
 _CONDITIONS: Final = ("ifNoneMatch", "ifModifiedSince", "ifMatch", "ifNoneExist")
 
 
-def check_bundle(bundle: Json, index: BundleIndex, findings: Findings) -> MetadataLevel:
-    """Report every broken rule of the Bundle itself and of each entry on its own; the profile it keeps."""
+def check_bundle(
+    bundle: Json, index: BundleIndex, findings: Findings, *, limited_metadata: bool = False
+) -> MetadataLevel:
+    """Report every broken rule of the Bundle itself and of each entry on its own; the profile it keeps.
+
+    With `limited_metadata` a Minimal Bundle need not have what XDS requires.
+    """
     if bundle["type"] != "transaction":
         findings.error("Bundle.type", "value", "A Provide Document Bundle has the type transaction.")
     check_request_bundle(bundle, findings)
@@ -48,8 +53,9 @@ def check_bundle(bundle: Json, index: BundleIndex, findings: Findings) -> Metada
     _check_full_urls(index, findings)
     for position, entry in enumerate(index.entries):
         _check_request(bundle["entry"][position], entry, index.base_url, findings)
+    limited = limited_metadata and level is MetadataLevel.MINIMAL
     for entry in index.entries:
-        _check_resource(entry, level, findings)
+        _check_resource(entry, level, findings, limited=limited)
         check_texts(entry, findings)
         report_unmapped(entry, findings)
     return level
@@ -161,15 +167,16 @@ def _check_target(entry: RequestEntry, base_url: str, path: str, findings: Findi
         )
 
 
-def _check_resource(entry: RequestEntry, level: MetadataLevel, findings: Findings) -> None:
+def _check_resource(entry: RequestEntry, level: MetadataLevel, findings: Findings, *, limited: bool) -> None:
+    resource, path = entry.resource, entry.resource_path
     match entry.kind:
         case EntryKind.SUBMISSION_SET:
-            check_submission_set(entry.resource, entry.resource_path, level, findings)
+            check_submission_set(resource, path, level, findings, limited=limited)
         case EntryKind.FOLDER:
-            check_folder(entry.resource, entry.resource_path, level, findings)
+            check_folder(resource, path, level, findings, limited=limited)
         case EntryKind.DOCUMENT:
-            check_document_reference(entry.resource, entry.resource_path, level, findings)
+            check_document_reference(resource, path, level, findings, limited=limited)
         case EntryKind.PATCH:
-            check_patch(entry.resource, entry.resource_path, findings)
+            check_patch(resource, path, findings)
         case _:
             pass

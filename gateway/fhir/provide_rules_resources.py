@@ -29,6 +29,11 @@ _DOCUMENT_REQUIRED: Final = (
     "context.practiceSetting",
     "context.sourcePatientInfo",
 )
+_DOCUMENT_REQUIRED_LIMITED: Final = (
+    "masterIdentifier",
+    "content.attachment.contentType",
+    "content.attachment.url",
+)
 _DOCUMENT_PROHIBITED: Final = ("docStatus", "content.attachment.data")
 _DOCUMENT_SINGLE: Final = ("category", "content")
 _SET_PROHIBITED: Final = ("encounter", "orderedBy", "emptyReason")
@@ -49,9 +54,38 @@ _PATCH: Final = {
 }
 
 
-def check_document_reference(resource: Json, path: str, level: MetadataLevel, findings: Findings) -> None:
-    """Profiles of DocumentReference; what is required is what XDS requires."""
-    _require(resource, _DOCUMENT_REQUIRED, level, path, findings)
+def has_all_of_document(resource: Json) -> bool:
+    """True where a DocumentReference has all that XDS requires of a DocumentEntry."""
+    return _has_all(resource, _DOCUMENT_REQUIRED)
+
+
+def has_all_of_set(resource: Json) -> bool:
+    """True where a List has all that XDS requires of a SubmissionSet."""
+    return _has_all(resource, ("subject",)) and bool(extensions(resource, codes.EXT_DESIGNATION_TYPE))
+
+
+def has_all_of_folder(resource: Json) -> bool:
+    """True where a List has all that XDS requires of a Folder."""
+    return has_all_of_set(resource) and _has_all(resource, ("title",))
+
+
+def _has_all(resource: Json, required: Iterable[str]) -> bool:
+    return all(
+        value is not None
+        for element in required
+        for value, _ in element_values(resource, element.split("."), "")
+    )
+
+
+def check_document_reference(
+    resource: Json, path: str, level: MetadataLevel, findings: Findings, *, limited: bool = False
+) -> None:
+    """Profiles of DocumentReference; what is required is what XDS requires, less with `limited` metadata."""
+    required: tuple[str, ...] = _DOCUMENT_REQUIRED_LIMITED if limited else _DOCUMENT_REQUIRED
+    if level is MetadataLevel.UNCONTAINED:
+        # the option says that the subject is enough, the profile does not
+        required = tuple(element for element in required if element != "context.sourcePatientInfo")
+    _require(resource, required, level, path, findings)
     _prohibit(resource, _DOCUMENT_PROHIBITED, path, findings)
     _single(resource, _DOCUMENT_SINGLE, path, findings)
     _check_master_identifier(resource, path, findings)
@@ -72,10 +106,12 @@ def check_document_reference(resource: Json, path: str, level: MetadataLevel, fi
     _check_source_patient(resource, path, level, findings)
 
 
-def check_submission_set(resource: Json, path: str, level: MetadataLevel, findings: Findings) -> None:
-    """Profiles of SubmissionSet."""
+def check_submission_set(
+    resource: Json, path: str, level: MetadataLevel, findings: Findings, *, limited: bool = False
+) -> None:
+    """Profiles of SubmissionSet; less is required with `limited` metadata."""
     _check_list(resource, _SET_PROHIBITED, path, findings)
-    _require(resource, ("subject", "date"), level, path, findings)
+    _require(resource, ("date",) if limited else ("subject", "date"), level, path, findings)
     _check_value(resource, "status", "current", path, findings)
     _check_extensions(
         resource,
@@ -87,7 +123,8 @@ def check_submission_set(resource: Json, path: str, level: MetadataLevel, findin
         (codes.EXT_SOURCE_ID, "sourceId", "sourceId"),
         (codes.EXT_DESIGNATION_TYPE, "designationType", "contentTypeCode"),
     ):
-        if not extensions(resource, url):
+        is_open = limited and url == codes.EXT_DESIGNATION_TYPE
+        if not is_open and not extensions(resource, url):
             findings.error(
                 f"{path}.extension('{url}')",
                 "required",
@@ -101,12 +138,14 @@ def check_submission_set(resource: Json, path: str, level: MetadataLevel, findin
             _check_contained(extension.get("valueReference") or {}, place, level, findings)
 
 
-def check_folder(resource: Json, path: str, level: MetadataLevel, findings: Findings) -> None:
-    """Profiles of Folder."""
+def check_folder(
+    resource: Json, path: str, level: MetadataLevel, findings: Findings, *, limited: bool = False
+) -> None:
+    """Profiles of Folder; less is required with `limited` metadata."""
     _check_list(resource, _FOLDER_PROHIBITED, path, findings)
-    _require(resource, ("subject", "title"), level, path, findings)
+    _require(resource, () if limited else ("subject", "title"), level, path, findings)
     _check_extensions(resource, {codes.EXT_HOME_COMMUNITY: 1}, path, findings)
-    if not extensions(resource, codes.EXT_DESIGNATION_TYPE):
+    if not limited and not extensions(resource, codes.EXT_DESIGNATION_TYPE):
         findings.error(
             f"{path}.extension('{codes.EXT_DESIGNATION_TYPE}')",
             "required",

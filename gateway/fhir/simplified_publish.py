@@ -20,12 +20,13 @@ from gateway.fhir.findings import Findings
 from gateway.fhir.formats import FhirFormat, read_resource
 from gateway.fhir.generated_document import authors_of_set
 from gateway.fhir.issues import Issue, OutcomeError, fail
-from gateway.fhir.provide_bundle import OpenedBundle, ProvideBundle, ProvideContext, open_entries
+from gateway.fhir.provide_bundle import OpenedBundle, open_entries
 from gateway.fhir.provide_bundle_digest import content_digest
 from gateway.fhir.provide_bundle_documents import decode_binaries
 from gateway.fhir.provide_bundle_entries import BundleIndex, read_entries
 from gateway.fhir.provide_bundle_folders import Folders
 from gateway.fhir.provide_bundle_references import Fetched
+from gateway.fhir.provide_context import NO_DOCUMENTS, ProvideBundle, ProvideContext, Registered
 from gateway.fhir.provide_profiles import MetadataLevel
 from gateway.fhir.validation import validate_resource
 from gateway.model import Code, codes
@@ -44,10 +45,12 @@ _OF_SET: Final = {"subject": "subject", "extension": "type", "source": "author"}
 class OpenedDocument(OpenedBundle):
     """A DocumentReference that is FHIR, as the Bundle that it stands for."""
 
-    def read(self, fetched: Fetched, folders: Folders) -> ProvideBundle:
+    def read(
+        self, fetched: Fetched, folders: Folders, registered: Registered = NO_DOCUMENTS
+    ) -> ProvideBundle:
         """The submission; once only. Raises OutcomeError 422 with every rule that is broken."""
         try:
-            bundle = OpenedBundle.read(self, fetched, folders)
+            bundle = OpenedBundle.read(self, fetched, folders, registered)
         except OutcomeError as error:
             raise _of_document(error) from None
         (entry,) = bundle.submission.entries

@@ -12,9 +12,9 @@ from gateway.fhir.formats import FhirFormat, read_resource
 from gateway.fhir.generate_metadata import RESOURCE, GivenDocument, read_generate_metadata
 from gateway.fhir.generated_document import GeneratedDocument, generate_document
 from gateway.fhir.issues import Issue, OutcomeError, fail
-from gateway.fhir.provide_bundle import ProvideContext
 from gateway.fhir.provide_bundle_fhir_documents import check_fhir_document
-from gateway.model.publishing import DocumentHeader
+from gateway.fhir.provide_context import ProvideContext
+from gateway.model.publishing import SelfDescription
 from gateway.safe_xml import MessageError
 
 _XML: Final = frozenset({"text/xml", "application/xml"})
@@ -31,7 +31,7 @@ def open_generate_metadata(raw: bytes, context: ProvideContext, wire_format: Fhi
     return generate_document(given, _header(given, context), context)
 
 
-def _header(given: GivenDocument, context: ProvideContext) -> DocumentHeader:
+def _header(given: GivenDocument, context: ProvideContext) -> SelfDescription:
     if given.bundle is not None:
         return _fhir_header(given.bundle, RESOURCE, context)
     for wire_format in FhirFormat:
@@ -48,14 +48,14 @@ def _header(given: GivenDocument, context: ProvideContext) -> DocumentHeader:
     )
 
 
-def _fhir_header(bundle: Json, path: str, context: ProvideContext) -> DocumentHeader:
+def _fhir_header(bundle: Json, path: str, context: ProvideContext) -> SelfDescription:
     findings = Findings()
     header = read_document_header(bundle, context.terminology, findings, path)
     findings.raise_errors(422)
     return header
 
 
-def _packed_fhir_header(content: bytes, wire_format: FhirFormat, context: ProvideContext) -> DocumentHeader:
+def _packed_fhir_header(content: bytes, wire_format: FhirFormat, context: ProvideContext) -> SelfDescription:
     """The same of a document in a Binary; findings name its elements in their text."""
     try:
         bundle = read_resource(content, wire_format, "Bundle")
@@ -74,7 +74,7 @@ def _packed_fhir_header(content: bytes, wire_format: FhirFormat, context: Provid
         raise OutcomeError(422, issues) from None
 
 
-def _cda_header(content: bytes, context: ProvideContext) -> DocumentHeader:
+def _cda_header(content: bytes, context: ProvideContext) -> SelfDescription:
     try:
         return read_cda(content, context.time_zone, context.tables.accession_authorities)
     except MessageError as error:

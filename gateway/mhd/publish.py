@@ -28,7 +28,7 @@ from gateway.fhir.formats import FhirFormat
 from gateway.fhir.generate_metadata import write_generate_metadata
 from gateway.fhir.issues import Issue, OutcomeError
 from gateway.fhir.outcome import issues_of_warnings, outcome_of_failure
-from gateway.fhir.provide_bundle import ProvideBundle, ProvideContext, open_provide_bundle
+from gateway.fhir.provide_bundle import open_provide_bundle
 from gateway.fhir.provide_bundle_folders import Folders, state_of
 from gateway.fhir.provide_bundle_references import (
     Fetched,
@@ -37,13 +37,20 @@ from gateway.fhir.provide_bundle_references import (
     linked_urls,
     urls_to_fetch,
 )
+from gateway.fhir.provide_context import ProvideBundle, ProvideContext, Registered
 from gateway.fhir.provide_response import write_provide_response
 from gateway.fhir.simplified_publish import open_simplified_publish
 from gateway.mhd.generate_metadata import open_generate_metadata
 from gateway.mhd.sources import PublishingSources
 from gateway.model import RegistryError, RegistryFailure
 from gateway.model.errors import PeerError
-from gateway.model.query import ANY_DOCUMENT, GetFolderAndContents, GetSubmissionSetAndContents
+from gateway.model.metadata import AvailabilityStatus
+from gateway.model.query import (
+    ANY_DOCUMENT,
+    GetDocuments,
+    GetFolderAndContents,
+    GetSubmissionSetAndContents,
+)
 
 _READ_IN_THREAD = 64 * 1024
 """Bodies above this are parsed, decoded and hashed outside the event loop."""
@@ -61,8 +68,10 @@ class Opened(Protocol):
     @property
     def updates(self) -> tuple[str, ...]: ...
     @property
+    def lookups(self) -> tuple[str, ...]: ...
+    @property
     def asks_others(self) -> bool: ...
-    def read(self, fetched: Fetched, folders: Folders) -> ProvideBundle: ...
+    def read(self, fetched: Fetched, folders: Folders, registered: Registered) -> ProvideBundle: ...
 
 
 Opener = Callable[[bytes, ProvideContext, FhirFormat], Opened]
@@ -193,10 +202,19 @@ class Publisher:
             state = state_of(entry_uuid, await self._registry.query(query))
             if state is not None:
                 folders[entry_uuid] = state
+        registered = await self._registered(opened.lookups)
         if opened.size <= _READ_IN_THREAD:
-            return opened.read(fetched, folders)
+            return opened.read(fetched, folders, registered)
         async with self._reading:
-            return await asyncio.to_thread(opened.read, fetched, folders)
+            return await asyncio.to_thread(opened.read, fetched, folders, registered)
+
+    async def _registered(self, unique_ids: tuple[str, ...]) -> dict[str, str]:
+        """entryUUIDs of documents by uniqueId: of several with one the current version."""
+        if not unique_ids:
+            return {}
+        found = await self._registry.query(GetDocuments(unique_ids=unique_ids))
+        in_order = sorted(found.entries, key=lambda entry: entry.status is AvailabilityStatus.APPROVED)
+        return {entry.unique_id: entry.entry_uuid for entry in in_order}
 
     async def _begin(self, digest: str) -> Fresh | Done:
         """The claim to store the Bundle, or the answer of the request that did."""

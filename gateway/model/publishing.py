@@ -12,7 +12,7 @@ CodeKey = tuple[str, str]
 """Code and coding scheme, which is what a table of codes is asked for."""
 
 
-class DocumentHeader(Struct, frozen=True, kw_only=True):
+class SelfDescription(Struct, frozen=True, kw_only=True):
     """What a document says about itself.
 
     `entry` has no entryUUID, no patientId and no bytes; all ids of the patient are in its
@@ -50,7 +50,7 @@ class MetadataTables(Struct, frozen=True, kw_only=True):
     """What follows from what a document says.
 
     `class_codes` gives the class of a type, `format_codes` the format of a template (see
-    `DocumentHeader`). Patient ids of `patient_authorities` (OIDs) are preferred as patientId; orders whose
+    `SelfDescription`). Patient ids of `patient_authorities` (OIDs) are preferred as patientId; orders whose
     id is of `accession_authorities` are accession numbers.
     """
 

@@ -7,8 +7,9 @@ import pytest
 from fhir.resources.R4B.bundle import Bundle
 
 from gateway.fhir.issues import OutcomeError
-from gateway.fhir.provide_bundle import ProvideContext, read_provide_bundle
+from gateway.fhir.provide_bundle import read_provide_bundle
 from gateway.fhir.provide_bundle_folders import FolderState
+from gateway.fhir.provide_context import ProvideContext
 from gateway.fhir.provide_response import write_provide_response
 from gateway.fhir.terminology import Terminology
 from gateway.model import Cx, codes

@@ -105,13 +105,14 @@ async def running_stack(
     community: str | None = None,
     registry_limit: int | None = None,
     registry_quirks: dict[str, Any] | None = None,
+    repository: dict[str, Any] | None = None,
     **overrides: Any,
 ) -> AsyncIterator[Stack]:
     """Affinity domain and gateway in this process; state below `folder`.
 
     `peers` are settings of the registry and the repository alike, `overrides` other settings. `community` is
     the homeCommunityId that the registry puts on what it returns, `registry_limit` the number of objects
-    that it gives at once.
+    that it gives at once. `repository` are settings of the repository alone.
     """
     calls: Counter[str] = Counter()
     holder: list[Stack] = []
@@ -137,7 +138,7 @@ async def running_stack(
     affinity.middlewares.insert(0, observe)
     async with site(affinity) as domain:
         common = peers or {}
-        repository = {"unique_id": REPOSITORY, "url": f"{domain}/xds/repository", **common}
+        own = {"unique_id": REPOSITORY, "url": f"{domain}/xds/repository", **common, **(repository or {})}
         values: dict[str, Any] = {
             "state_dir": folder / "gateway",
             "registry": {
@@ -145,7 +146,7 @@ async def running_stack(
                 "quirks": registry_quirks or {},
                 **common,
             },
-            "repositories": [repository],
+            "repositories": [own],
             **overrides,
         }
         async with running_gateway(Settings(**values)) as stack:

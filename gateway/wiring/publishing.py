@@ -8,13 +8,15 @@ from typing import Final
 
 import yaml  # type: ignore[import-untyped]  # its types are a package of their own
 
+from gateway.fhir.provide_policy import PublishPolicy
 from gateway.fhir.terminology import Terminology, UnmappedError
 from gateway.mhd.sources import PublishingSources
 from gateway.model import Code, codes
 from gateway.model.metadata import Organization
 from gateway.model.oids import bare_oid, is_oid
 from gateway.model.publishing import CodeKey, DocumentDefaults, MetadataTables, PublishingSource
-from gateway.settings import CodeSettings, DocumentDefaultsSettings, Settings, SettingsError
+from gateway.publish_settings import CodeSettings, DocumentDefaultsSettings
+from gateway.settings import RepositorySettings, Settings, SettingsError
 
 _FILE: Final = "document-formats.yaml"
 
@@ -57,6 +59,27 @@ def metadata_tables(settings: Settings, terminology: Terminology) -> MetadataTab
     )
 
 
+def publish_policy(settings: Settings, repository: RepositorySettings) -> PublishPolicy:
+    """What becomes of a Bundle that the repository does not take whole."""
+    publish = settings.publish
+    return PublishPolicy(
+        limited_metadata=repository.limited_metadata,
+        cannot=frozenset(repository.does_not_take),
+        leave_out=publish.not_taken == "leave_out",
+        known_recipients=frozenset(_recipient(name) for name in publish.recipients),
+        unknown_recipients=publish.unknown_recipient,
+        older_clients=publish.older_clients,
+    )
+
+
+def _recipient(name: str) -> str:
+    """An e-mail address in any letter case, the authority of an identifier as bare OID."""
+    authority, bar, value = name.partition("|")
+    if bar:
+        return f"{bare_oid(authority)}|{value}"
+    return name.lower() if "@" in name else name
+
+
 def own_source_id(base_url: str) -> str:
     """An OID that is this gateway's alone, and the same after every start."""
     return f"2.25.{uuid.uuid5(uuid.NAMESPACE_URL, base_url).int}"
@@ -66,8 +89,8 @@ def own_source_id(base_url: str) -> str:
 def builtin_formats() -> Mapping[str, Code]:
     """Formats of IHE by template."""
     here = Path(__file__).resolve()
-    packed = here.parent / "_data" / "config" / _FILE
-    path = packed if packed.is_file() else here.parents[1] / "config" / _FILE
+    packed = here.parents[1] / "_data" / "config" / _FILE
+    path = packed if packed.is_file() else here.parents[2] / "config" / _FILE
     table: dict[str, str] = yaml.safe_load(path.read_text("utf-8"))
     return {template: Code(code, codes.FORMAT_CODE_OID, code) for template, code in table.items()}
 

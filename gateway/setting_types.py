@@ -1,0 +1,62 @@
+"""Types that settings are made of."""
+
+from typing import Annotated
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from gateway.model.oids import bare_oid, is_oid
+
+
+def _oid(value: str) -> str:
+    bare = bare_oid(value)
+    if not is_oid(bare):
+        raise ValueError("must be an OID such as 2.999.1")
+    return bare
+
+
+def _http_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("must be an http:// or https:// URL")
+    return value.rstrip("/")
+
+
+def _host_and_port(value: str) -> str:
+    try:
+        parts = urlsplit(f"//{value}")
+        is_host = bool(parts.hostname) and parts.netloc == value and "@" not in value
+        has_port = parts.port is not None or not value.endswith(":")
+    except ValueError:
+        is_host = has_port = False
+    if not (is_host and has_port):
+        raise ValueError("must be a host or host:port such as directory.example:8443")
+    return value.lower().replace("[", "").replace("]", "")
+
+
+def _home(value: str) -> str:
+    return f"urn:oid:{_oid(value)}"
+
+
+def _zone_name(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError("must be a time zone such as Europe/Vienna") from None
+    return value
+
+
+HostAndPort = Annotated[str, AfterValidator(_host_and_port)]
+Oid = Annotated[str, AfterValidator(_oid)]
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+HomeCommunityId = Annotated[str, AfterValidator(_home)]
+ZoneName = Annotated[str, AfterValidator(_zone_name)]
+Seconds = Annotated[float, Field(gt=0, le=86_400 * 365)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    """A part of the tree: no key that it does not know, and nothing changes after the start."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
