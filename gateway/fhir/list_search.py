@@ -71,6 +71,7 @@ def _code_first(params: Sequence[tuple[str, str]]) -> Iterable[tuple[str, str]]:
 
 class _ListSearchParser(SearchParser[RegistryList]):
     _kinds: frozenset[str] | None = None
+    _by_id = False
 
     def _reason_to_leave_out(self, parameter: SearchParameter) -> str | None:
         if parameter.name in _OF_SUBMISSION_SETS and self._kinds == frozenset({FOLDER}):
@@ -103,6 +104,7 @@ class _ListSearchParser(SearchParser[RegistryList]):
     def _queries_by_id(self, groups: Sequence[Sequence[IdentifierToken]]) -> tuple[StoredQuery, ...] | None:
         queries = get_lists(self._reachable_kinds(), groups)
         if queries is None or len(queries) <= _MOST_QUERIES_BY_ID:
+            self._by_id = queries is not None
             return queries
         if not self._patients:
             self._errors.append(
@@ -125,7 +127,7 @@ class _ListSearchParser(SearchParser[RegistryList]):
     def _queries_of_patient(
         self, patient: Cx, statuses: frozenset[AvailabilityStatus]
     ) -> tuple[StoredQuery, ...]:
-        if self._kinds is None:
+        if self._kinds is None and not self._by_id:
             self._warnings.append(
                 Issue(
                     "information",

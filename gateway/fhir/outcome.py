@@ -78,6 +78,11 @@ def means_no_match(failure: RegistryFailure) -> bool:
     )
 
 
+def means_several_patients(failure: RegistryFailure) -> bool:
+    """True where a query failed since what it names is of several patients (ITI TF-2 3.18.4.1.2.3.5)."""
+    return any(error.code == "XDSResultNotSinglePatient" for error in failure.errors)
+
+
 def issues_of_warnings(errors: Sequence[RegistryError], transaction: str = "ITI-18") -> tuple[Issue, ...]:
     """Warnings beside a result: of a success, and the errors of a partial success."""
     return tuple(_issue(error, transaction, "", "warning") for error in errors)

@@ -130,6 +130,7 @@ def parse_search_of_all(
     return Search(
         resource="",
         stored_queries=(*documents.stored_queries, *lists.stored_queries),
+        queries_of_patient=(*documents.queries_of_patient, *lists.queries_of_patient),
         criteria=(_OfEither(documents, lists),),
         count=count,
         sort=SortKey(_ELEMENTS, controls.sort),

@@ -43,7 +43,7 @@ from gateway.fhir.search_tokens import (
 )
 from gateway.fhir.search_values import CONTROL, SearchProblem, alternatives, read_token, shown, unescape
 from gateway.model.metadata import AvailabilityStatus, Cx
-from gateway.model.query import StoredQuery
+from gateway.model.query import ANY_STATUS, StoredQuery
 
 _MOST_VALUES = 500
 """Alternatives in one search; a stored query with more would be refused by most registries."""
@@ -73,6 +73,7 @@ class SearchParser(ABC, Generic[T]):
         self._asked = Asked()
         self._controls = SearchControls(resource.table, resource.order, self._leave_out)
         self._late: list[LateCriterion[T]] = []
+        self._of_patient: tuple[StoredQuery, ...] = ()
         self._impossible = False
 
     def add(self, name: str, value: str) -> None:
@@ -99,6 +100,7 @@ class SearchParser(ABC, Generic[T]):
             self_parameters=(*self._used, *self._controls.used, ("_count", str(count))),
             base_url=self._ctx.base_url,
             warnings=tuple(self._warnings),
+            queries_of_patient=self._of_patient,
             late=tuple(self._late),
             late_names=self._resource.late,
             view=self._controls.view(),
@@ -288,6 +290,8 @@ class SearchParser(ABC, Generic[T]):
         if self._impossible or statuses == frozenset():
             return ()
         if by_id is not None:
+            if patient is not None:
+                self._of_patient = self._queries_of_patient(patient, statuses or frozenset(ANY_STATUS))
             return by_id
         assert patient is not None and statuses is not None
         return self._queries_of_patient(patient, statuses)

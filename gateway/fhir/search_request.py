@@ -69,7 +69,9 @@ class Search(Generic[T]):
     """A search of one resource type that was understood.
 
     `self_parameters` are the parameters that were used, defaults included; `warnings` say which were not.
-    `late` are criteria that wait for the submission times, see `knowing`.
+    `late` are criteria that wait for the submission times, see `knowing`. `queries_of_patient` find every
+    match too where `stored_queries` name objects by their ids and a registry refuses that, since some of them
+    are of another patient.
     """
 
     resource: str
@@ -80,6 +82,7 @@ class Search(Generic[T]):
     self_parameters: tuple[tuple[str, str], ...]
     base_url: str
     warnings: tuple[Issue, ...] = ()
+    queries_of_patient: tuple[StoredQuery, ...] = ()
     late: tuple[LateCriterion[T], ...] = ()
     late_names: frozenset[str] = frozenset()
     view: View = WHOLE

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from gateway.fhir.document_reference import document_reference_json, entry_uuid_of
 from gateway.fhir.document_search import DocumentSearch, parse_document_search
 from gateway.fhir.issues import fail
-from gateway.mhd.includes import submission_times
 from gateway.mhd.page_writers import RELATIONS, Writer, document_writer, is_relation_of
 from gateway.mhd.search_pages import SearchPages
+from gateway.mhd.submissions import submission_times
 from gateway.model import Association, DocumentEntry, QueryResult
 from gateway.model.query import GetDocumentsAndAssociations
 

@@ -13,9 +13,9 @@ from gateway.fhir.document_reference import WriteContext
 from gateway.fhir.list_elements import RegistryList
 from gateway.fhir.search_all import Item, parse_search_of_all, read_types
 from gateway.fhir.search_request import Search
-from gateway.mhd.includes import submission_times
 from gateway.mhd.page_writers import MEMBERS, RELATIONS, Writer, document_writer, list_writer
 from gateway.mhd.search_pages import SearchPages
+from gateway.mhd.submissions import submission_times
 from gateway.model import Association, DocumentEntry, QueryResult, SubmissionSet
 
 

@@ -18,6 +18,7 @@ from gateway.fhir.search_includes import Inclusion
 from gateway.mhd.members import memberships
 from gateway.mhd.page_writers import document_writer, list_writer
 from gateway.mhd.references import PatientReferences
+from gateway.mhd.submissions import submissions_of
 from gateway.model import (
     Association,
     AvailabilityStatus,
@@ -27,9 +28,9 @@ from gateway.model import (
     RegistryFailure,
     SubmissionSet,
 )
-from gateway.model.codes import DOCUMENT_RELATIONS, HAS_MEMBER
+from gateway.model.codes import DOCUMENT_RELATIONS
 from gateway.model.errors import PeerError
-from gateway.model.query import GetAssociations, GetDocuments, GetFolders, GetSubmissionSets, StoredQuery
+from gateway.model.query import GetAssociations, GetDocuments, GetFolders, StoredQuery
 
 
 class Includer:
@@ -57,7 +58,7 @@ class Includer:
         documents = await asked.documents(page.documents_for(wanted) - page.own)
         lists: list[RegistryList] = []
         if Inclusion.HOLDING_LISTS in wanted:
-            lists += await asked.submission_sets(page.held)
+            lists += await asked.submission_sets([i for i in items if not isinstance(i, SubmissionSet)])
         known = {item.entry_uuid for item in lists} | page.own
         lists += await asked.folders(page.folders_for(wanted) - known)
         documents = [entry for entry in documents if entry.entry_uuid not in page.own]
@@ -89,8 +90,6 @@ class _Page:
 
     def __init__(self, items: Sequence[Registered], associations: Sequence[Association]) -> None:
         self.own = frozenset(item.entry_uuid for item in items)
-        self.held = tuple(i.entry_uuid for i in items if not isinstance(i, SubmissionSet))
-        """What SubmissionSets can hold."""
         self._folders = {i.entry_uuid for i in items if isinstance(i, Folder)}
         self._no_resources = {a.entry_uuid for a in associations}
         self._members = list(memberships(associations))
@@ -147,10 +146,13 @@ class _Asked:
         found = await self._ask(uuids, lambda: GetFolders(entry_uuids=tuple(sorted(uuids))))
         return list(found.folders) if found else []
 
-    async def submission_sets(self, members: Sequence[str]) -> list[SubmissionSet]:
-        """SubmissionSets that have one of the members."""
-        found = await self._ask(members, lambda: GetSubmissionSets(uuids=tuple(members)))
-        return list(found.submission_sets) if found else []
+    async def submission_sets(self, members: Sequence[Registered]) -> Sequence[SubmissionSet]:
+        """SubmissionSets of the patients that have one of the members."""
+        try:
+            return (await submissions_of(self._registry, members)).submission_sets
+        except (PeerError, RegistryFailure) as error:
+            self._report(error)
+            return ()
 
     async def associations(self, uuids: Sequence[str]) -> Sequence[Association]:
         """What touches one of the objects."""
@@ -165,30 +167,17 @@ class _Asked:
         try:
             found = await self._registry.query(query())
         except (PeerError, RegistryFailure) as error:
-            self.issues.append(
-                Issue(
-                    "warning",
-                    "incomplete",
-                    f"{error.peer} did not give all that _include and _revinclude ask for, so it is missing "
-                    "here. Search for it, or try again.",
-                )
-            )
+            self._report(error)
             return None
         self.issues += issues_of_warnings(found.errors)
         return found
 
-
-async def submission_times(registry: DocumentRegistry, entries: Sequence[DocumentEntry]) -> dict[str, str]:
-    """DTM of the submission of each document by entryUUID, with one query. Raises PeerError, RegistryFailure.
-
-    A document may later be referred to by other SubmissionSets; the one that brought it counts.
-    """
-    if not entries:
-        return {}
-    found = await registry.query(GetSubmissionSets(uuids=tuple(e.entry_uuid for e in entries)))
-    times = {held.entry_uuid: held.submission_time for held in found.submission_sets}
-    return {
-        a.target: times[a.source]
-        for a in found.associations
-        if a.type == HAS_MEMBER and a.source in times and a.submission_set_status != "Reference"
-    }
+    def _report(self, error: PeerError | RegistryFailure) -> None:
+        self.issues.append(
+            Issue(
+                "warning",
+                "incomplete",
+                f"{error.peer} did not give all that _include and _revinclude ask for, so it is missing "
+                "here. Search for it, or try again.",
+            )
+        )

@@ -19,7 +19,7 @@ from gateway.clients.registry import DocumentRegistry
 from gateway.fhir.document_reference import WriteContext, logical_id
 from gateway.fhir.issues import Issue, fail
 from gateway.fhir.matching import Registered
-from gateway.fhir.outcome import issues_of_warnings, means_no_match
+from gateway.fhir.outcome import issues_of_warnings, means_no_match, means_several_patients
 from gateway.fhir.search_dates import dtm_interval
 from gateway.fhir.search_request import Search, SearchContext
 from gateway.fhir.searchset import write_searchset
@@ -158,10 +158,7 @@ class SearchPages(ABC, Generic[T]):
     async def _run(self, search: Search[T]) -> _Matches[T]:
         unique: dict[str, T] = {}
         issues: list[Issue] = []
-        for query in search.queries():
-            result = await self._ask(query)
-            if result is None:
-                continue
+        for result in await self._answers(search):
             issues.extend(issues_of_warnings(result.errors))
             for item in self._found(result):
                 unique.setdefault(item.entry_uuid, item)
@@ -180,6 +177,16 @@ class SearchPages(ABC, Generic[T]):
             )
         matching.sort(key=search.sort_key)
         return _Matches(matching, tuple(issues))
+
+    async def _answers(self, search: Search[T]) -> list[QueryResult]:
+        """What the registry says to the queries of a search."""
+        try:
+            answers = [await self._ask(query) for query in search.queries()]
+        except RegistryFailure as failure:
+            if not (search.queries_of_patient and means_several_patients(failure)):
+                raise
+            answers = [await self._ask(query) for query in search.queries_of_patient]
+        return [answer for answer in answers if answer is not None]
 
     async def _ask(self, query: StoredQuery) -> QueryResult | None:
         """The answer; None where the registry says by an error that nothing matches."""

@@ -95,6 +95,10 @@ def instant(moment):
     return Fraction((moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1), 10**6)
 
 
+END = instant(datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)) + 1
+"""Where the calendar ends."""
+
+
 def span(text, zone=timedelta(0)):
     """Interval in seconds of digits such as 20240131, 202401312359 or 20240131235959.5."""
     whole, _, fraction = text.partition(".")
@@ -103,20 +107,28 @@ def span(text, zone=timedelta(0)):
     if fraction:
         begin = instant(start - zone) + Fraction(int(fraction), 10 ** len(fraction))
         return begin, begin + Fraction(1, 10 ** len(fraction))
-    match len(whole):
-        case 4:
-            end = start.replace(year=start.year + 1)
-        case 6:
-            end = start.replace(year=start.year + start.month // 12, month=start.month % 12 + 1)
-        case 8:
-            end = start + timedelta(days=1)
-        case 10:
-            end = start + timedelta(hours=1)
-        case 12:
-            end = start + timedelta(minutes=1)
-        case _:
-            end = start + timedelta(seconds=1)
+    try:
+        end = end_of(start, len(whole))
+    except (ValueError, OverflowError):
+        return instant(start - zone), END
     return instant(start - zone), instant(end - zone)
+
+
+def end_of(start, digits):
+    """First instant after a time of that many digits."""
+    match digits:
+        case 4:
+            return start.replace(year=start.year + 1)
+        case 6:
+            return start.replace(year=start.year + start.month // 12, month=start.month % 12 + 1)
+        case 8:
+            return start + timedelta(days=1)
+        case 10:
+            return start + timedelta(hours=1)
+        case 12:
+            return start + timedelta(minutes=1)
+        case _:
+            return start + timedelta(seconds=1)
 
 
 def naive_date(value, target):
