@@ -107,7 +107,17 @@ public final class Validate {
         support.addCodeSystem(system);
       }
     }
+    support.addStructureDefinition(absentReason(context));
     return support;
+  }
+
+  /** MADO cites data-absent-reason with the version of a later extension pack, which differs in nothing here. */
+  private static StructureDefinition absentReason(FhirContext context) {
+    StructureDefinition core =
+        (StructureDefinition)
+            new DefaultProfileValidationSupport(context)
+                .fetchStructureDefinition("http://hl7.org/fhir/StructureDefinition/data-absent-reason");
+    return core.copy().setVersion("5.3.0");
   }
 
   private static boolean isConformance(Path file) {
