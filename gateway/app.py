@@ -49,12 +49,14 @@ from gateway.security.sealing import KeyRing, KeyRingError
 from gateway.settings import Settings
 from gateway.soap.client import SoapClient
 from gateway.soap.contract import load_contract
+from gateway.soap.server import SoapService
 from gateway.telemetry.logs import configure
-from gateway.wiring.imaging import ImagingParts, image_routes
+from gateway.wiring.imaging import ImagingParts, image_routes, rad69_service
 from gateway.wiring.peers import document_repositories, peer_of
 from gateway.wiring.publishing import metadata_tables, publish_policy, publishing_sources
 
 BASE_PATH = "/fhir"
+RAD69_PATH = "/xds/imaging"
 _DTM_DIGITS = {"year": 4, "month": 6, "day": 8, "hour": 10, "minute": 12, "second": 14}
 _WILDCARDS = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - compared, not bound
 
@@ -287,14 +289,24 @@ def create_app(settings: Settings, parts: Parts, base_url: str) -> tuple[web.App
     admission = Admission(settings.server.max_bundle_bytes, settings.server.max_publish_bytes_in_flight)
     app = web.Application(middlewares=[access_log, outcomes])
     app.add_routes(MhdRoutes(cases, admission).table(BASE_PATH))
-    app.add_routes(
-        image_routes(
-            settings, ImagingParts(parts.soap, parts.dicomweb, parts.store, parts.ring), base_url
-        ).table(BASE_PATH)
-    )
+    imaging = ImagingParts(parts.soap, parts.dicomweb, parts.store, parts.ring)
+    app.add_routes(image_routes(settings, imaging, base_url).table(BASE_PATH))
+    if settings.imaging.rad69_server:
+        _serve_rad69(app, rad69_service(settings, imaging))
     app.add_routes(health.table())
     _drain_on_stop(app, cases.publisher, settings.server.shutdown_timeout)
     return app, health
+
+
+def _serve_rad69(app: web.Application, service: SoapService) -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        return await service(request)
+
+    async def close(_: web.Application) -> None:
+        service.close()
+
+    app.router.add_route("*", RAD69_PATH, answer)
+    app.on_cleanup.append(close)
 
 
 def _drain_on_stop(app: web.Application, publisher: Publisher, seconds: float) -> None:

@@ -103,6 +103,11 @@ class ImagingSettings(Section):
     """With `order: manifest`, bytes of one answer that may wait in files."""
     status_wait: Seconds = 2.0
     """Seconds left to slow sources before an answer begins that may turn out to be partial."""
+    rad69_server: bool = True
+    """True: /xds/imaging answers RAD-69 for the images of manifests that this gateway has seen."""
+    rad69_spool_bytes: Count = 8 * 1024 * 1024 * 1024
+    """Bytes in the state directory that answers to RAD-69 may take up together; an answer begins when the
+    last source has answered. Images for which there is no room are an XDSRepositoryOutOfResources."""
     max_manifest_bytes: Count = 32 * 1024 * 1024
     max_metadata_bytes: Count = 64 * 1024 * 1024
     """Largest metadata (DICOM JSON) of one series that an archive may give."""

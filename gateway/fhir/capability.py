@@ -160,11 +160,18 @@ SUPPORTED: tuple[SupportedRow, ...] = (
         "several repositories by repositoryUniqueId; one document streamed, or sets of small ones",
     ),
     SupportedRow(
-        "RAD-69, RAD-75 Retrieve Imaging Document Set",
+        "RAD-69 Retrieve Imaging Document Set",
         "client",
-        Level.PART,
-        "streamed, split by the source's limit, each image accounted for; no route uses it yet",
+        Level.YES,
+        "by imaging.locations; streamed, split by the source's limit, each image accounted for",
     ),
+    SupportedRow(
+        "RAD-69 Retrieve Imaging Document Set",
+        "server",
+        Level.YES,
+        "/xds/imaging, from RAD-69 and WADO-RS sources, for what manifests grant; in files until complete",
+    ),
+    SupportedRow("RAD-75 Cross Gateway Retrieve Imaging Document Set", "-", Level.NO, "one community only"),
     SupportedRow(
         "ITI-18 Registry Stored Query",
         "embedded affinity domain",

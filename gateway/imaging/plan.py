@@ -26,12 +26,16 @@ class NoSuchImage(LookupError):
 
 
 class ImageSelection(Struct, frozen=True):
-    """A study, one of its series, or one instance. `home_community_id` is that of another community."""
+    """A study, one of its series, or one instance. `home_community_id` is that of another community.
+
+    `only_listed` says that what `study` lists is all that is wanted, whatever else its series may have.
+    """
 
     study: Study
     series_uid: str | None = None
     sop_instance_uid: str | None = None
     home_community_id: str | None = None
+    only_listed: bool = False
 
 
 class Locations:
@@ -140,5 +144,5 @@ def _wanted(selection: ImageSelection, series: Series) -> SeriesWanted:
         sop_instance_uids=listed if one is None else (one,),
         location=RetrieveLocation(),
         home_community_id=selection.home_community_id,
-        whole=one is None,
+        whole=one is None and not selection.only_listed,
     )

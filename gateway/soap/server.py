@@ -45,24 +45,28 @@ _REQUIRED: Final = ("Action", "MessageID")
 
 @dataclass(frozen=True, slots=True)
 class ServiceLimits:
-    """Bytes: of a whole request, of its envelope (with inline documents), of an attachment in memory."""
+    """Bytes: of a whole request, of its envelope (with inline documents), of an attachment in memory, of all
+    files of the requests in flight (None is no bound)."""
 
     request: int = 4 * 1024 * 1024 * 1024
     envelope: int = 64 * 1024 * 1024
     in_memory: int = 256 * 1024
+    spooled: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SoapRequest:
     """One request for a handler.
 
-    `body` is the body element, whose xop:Include name keys of `attachments`; every one is there.
+    `body` is the body element, whose xop:Include name keys of `attachments`; every one is there. `spool` is
+    room for what an answer is made of, which lasts until the answer has been sent.
     """
 
     transaction: Transaction
     body: _Element
     message_id: str
     attachments: Mapping[str, SpooledPart]
+    spool: RequestSpool
     header: _Element | None = None
 
 
@@ -103,7 +107,7 @@ class SoapService:
         self._contract = contract
         self._handlers = dict(handlers)
         self._limits = limits or ServiceLimits()
-        self._spool = SpoolArea(spool_dir)
+        self._spool = SpoolArea(spool_dir, self._limits.spooled)
         self._takes_documents = any(contract[name].packaging is Packaging.MTOM for name in handlers)
 
     def close(self) -> None:
@@ -174,7 +178,9 @@ class SoapService:
             message.close()
         assert envelope.body is not None
         assert envelope.message_id is not None
-        return SoapRequest(transaction, envelope.body, envelope.message_id, attachments, envelope.header)
+        return SoapRequest(
+            transaction, envelope.body, envelope.message_id, attachments, spool, envelope.header
+        )
 
     def _dispatch(self, envelope: Envelope) -> Transaction:
         """The transaction that is asked for. Raises SoapFault for headers and bodies that do not fit."""

@@ -1,4 +1,5 @@
-"""Attachments of requests on their way to a handler: in memory while small, else in a file.
+"""Attachments of requests on their way to a handler, and what a handler keeps for its answer: in memory while
+small, else in a file.
 
 The files of a request go with it, whatever its end; those of a killed process go when the next one starts.
 """
@@ -9,7 +10,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterable, AsyncIterator, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,10 @@ from typing import Final
 
 _BATCH: Final = 1024 * 1024
 """Bytes hashed and written in one go, on a thread, so that neither holds the loop."""
+
+
+class SpoolFull(OSError):
+    """The files of all requests together would be larger than the area may get."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,20 +65,31 @@ class SpooledPart:
 class SpoolArea:
     """The folder of one process under a folder that several processes may share."""
 
-    def __init__(self, folder: Path) -> None:
-        """Makes the folder, and removes what dead processes left in it."""
+    def __init__(self, folder: Path, capacity: int | None = None) -> None:
+        """Makes the folder, and removes what dead processes left in it.
+
+        `capacity` bounds the bytes of all files of this process, None is no bound.
+        """
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         _remove_leftovers(folder)
         self._folder, self._lock = _own_folder(folder)
+        self._capacity = capacity
+        self._in_use = 0
 
     @contextmanager
     def request(self) -> Iterator["RequestSpool"]:
         """Room for the attachments of one request."""
-        spool = RequestSpool(self._folder)
+        spool = RequestSpool(self._folder, self._reserve)
         try:
             yield spool
         finally:
             spool.remove()
+            self._in_use -= spool.size
+
+    def _reserve(self, size: int) -> None:
+        if self._capacity is not None and self._in_use + size > self._capacity:
+            raise SpoolFull("the room for files of requests is used up")
+        self._in_use += size
 
     def close(self) -> None:
         """Remove the folder."""
@@ -83,16 +99,18 @@ class SpoolArea:
 
 
 class RequestSpool:
-    """The attachments of one request."""
+    """The attachments of one request. `size` is that of its files, in bytes."""
 
-    def __init__(self, parent: Path) -> None:
+    def __init__(self, parent: Path, reserve: Callable[[int], None]) -> None:
+        self.size = 0
         self._parent = parent
+        self._reserve = reserve
         self._folder: Path | None = None
 
     async def keep(
         self, content_id: str, content_type: str, chunks: AsyncIterable[bytes], memory_limit: int
     ) -> SpooledPart:
-        """Take one attachment in; up to `memory_limit` bytes stay in memory."""
+        """Take one attachment in; up to `memory_limit` bytes stay in memory. Raises SpoolFull."""
         sha1 = hashlib.sha1(usedforsecurity=False)
         batch: list[bytes] = []
         held = size = 0
@@ -103,14 +121,19 @@ class RequestSpool:
             size += len(chunk)
             if size > memory_limit and (path is None or held >= _BATCH):
                 path = path or self._new_path()
-                await asyncio.to_thread(_append, path, batch, sha1)
+                await self._append(path, batch, held, sha1)
                 batch, held = [], 0
         if path is None:
             data = b"".join(batch)
             sha1.update(data)
             return SpooledPart(content_id, content_type, size, sha1.hexdigest(), data=data)
-        await asyncio.to_thread(_append, path, batch, sha1)
+        await self._append(path, batch, held, sha1)
         return SpooledPart(content_id, content_type, size, sha1.hexdigest(), path=path)
+
+    async def _append(self, path: Path, batch: list[bytes], held: int, sha1: "hashlib._Hash") -> None:
+        self._reserve(held)
+        self.size += held
+        await asyncio.to_thread(_append, path, batch, sha1)
 
     def remove(self) -> None:
         """Remove the files."""

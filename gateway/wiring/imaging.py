@@ -14,15 +14,19 @@ from gateway.imaging.archive_views import ArchiveViews
 from gateway.imaging.grants import Grants
 from gateway.imaging.manifests import Manifests
 from gateway.imaging.plan import Locations
+from gateway.imaging.rad69_server import ImagingFacade
 from gateway.imaging.retrieve import ImageRetriever, RetrievePolicy
 from gateway.imaging.wado_routes import WadoRoutes
 from gateway.security.sealing import KeyRing
 from gateway.security.study_urls import StudyTokens
 from gateway.settings import ImagingLocationSettings, Settings
 from gateway.soap.client import Peer, SoapClient
+from gateway.soap.contract import load_contract
+from gateway.soap.server import ServiceLimits, SoapService
 from gateway.wiring.peers import document_repositories, peer_of
 
 _ARCHIVES_BY_URL = 256
+_LARGEST_REQUEST = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +79,7 @@ def manifests(settings: Settings, parts: ImagingParts) -> tuple[Manifests, Manif
     return found, store
 
 
-def image_routes(settings: Settings, parts: ImagingParts, base_url: str) -> WadoRoutes:
-    """WADO-RS and WADO-URI."""
+def _front(settings: Settings, parts: ImagingParts) -> tuple[Grants, ImageRetriever, Locations]:
     places = locations(settings, parts.soap, parts.dicomweb)
     found, store = manifests(settings, parts)
     policy = RetrievePolicy(
@@ -84,9 +87,21 @@ def image_routes(settings: Settings, parts: ImagingParts, base_url: str) -> Wado
         order=settings.imaging.order,
         spool_bytes=settings.imaging.spool_bytes,
     )
-    return WadoRoutes(
-        Grants(StudyTokens(parts.ring), found, store),
-        ImageRetriever(places, policy),
-        ArchiveViews(places, max_bytes=settings.imaging.max_metadata_bytes),
-        base_url=base_url,
+    return Grants(StudyTokens(parts.ring), found, store), ImageRetriever(places, policy), places
+
+
+def image_routes(settings: Settings, parts: ImagingParts, base_url: str) -> WadoRoutes:
+    """WADO-RS and WADO-URI."""
+    grants, retriever, places = _front(settings, parts)
+    views = ArchiveViews(places, max_bytes=settings.imaging.max_metadata_bytes)
+    return WadoRoutes(grants, retriever, views, base_url=base_url)
+
+
+def rad69_service(settings: Settings, parts: ImagingParts) -> SoapService:
+    """RAD-69 for consumers; to be closed in the end."""
+    grants, retriever, _ = _front(settings, parts)
+    facade = ImagingFacade(grants, retriever, home_community_id=settings.home_community_id)
+    limits = ServiceLimits(
+        request=_LARGEST_REQUEST, envelope=_LARGEST_REQUEST, spooled=settings.imaging.rad69_spool_bytes
     )
+    return SoapService(load_contract(), facade.handlers, settings.state_dir / "spool", limits)
