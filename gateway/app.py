@@ -210,7 +210,11 @@ def use_cases(settings: Settings, parts: Parts, base_url: str) -> UseCases:
             repositories,
             tokens=tokens,
             lookup=DocumentLookup(parts.store, settings.lifetimes.lookup),
-            policy=RetrievePolicy(settings.retrieve.deprecated, settings.retrieve.verify_sha1_up_to),
+            policy=RetrievePolicy(
+                settings.retrieve.deprecated,
+                settings.retrieve.removed,
+                settings.retrieve.verify_sha1_up_to,
+            ),
         ),
         reader=Reader(registry, references, write_context),
         capability_statement=lambda: write_capability_statement(base_url),

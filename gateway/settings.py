@@ -182,6 +182,9 @@ class RetrieveSettings(Section):
 
     deprecated: Literal["serve", "gone"] = "serve"
     """A superseded document stays retrievable as in XDS (`serve`), or is answered 410 (`gone`)."""
+    removed: Literal["gone", "not-found"] = "gone"
+    """A document at a URL of this gateway that the registry does not know any more: 410, or 404 where it
+    should not be told that there was one."""
     verify_sha1_up_to: Annotated[int, Field(ge=0)] = 64 * 1024 * 1024
     """Bytes of the largest document whose SHA-1 is checked on the way; of larger ones the size is, and the
     client has the SHA-1 in attachment.hash. The check takes about a third of the throughput."""

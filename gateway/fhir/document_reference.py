@@ -23,6 +23,7 @@ from gateway.fhir.datatypes import (
     write_unique_id,
 )
 from gateway.fhir.issues import Issue
+from gateway.fhir.matching import Registered
 from gateway.fhir.people import author_fragments, practitioner_fragment, source_patient_fragment
 from gateway.fhir.reference_ids import write_reference_id
 from gateway.fhir.terminology import Terminology
@@ -72,6 +73,12 @@ def logical_id(entry_uuid: str) -> str:
     return entry_uuid.removeprefix("urn:uuid:")
 
 
+def resource_id(item: Registered) -> str:
+    """FHIR id of a registry object. Of a document it is the logicalID, which stays through updates."""
+    lasting = item.logical_id if isinstance(item, DocumentEntry) else None
+    return logical_id(lasting if lasting is not None and is_uuid_urn(lasting) else item.entry_uuid)
+
+
 def entry_uuid_of(resource_id: str) -> str | None:
     """entryUUID of the registry object that a FHIR id names; None for an id that cannot be of one."""
     urn = f"urn:uuid:{resource_id.lower()}"
@@ -94,7 +101,7 @@ def document_reference_json(
     uuid = entry.entry_uuid
     master = write_unique_id(entry.unique_id)
     contained: list[Any] = []
-    resource: Json = {"resourceType": "DocumentReference", "id": logical_id(uuid)}
+    resource: Json = {"resourceType": "DocumentReference", "id": resource_id(entry)}
     content = _write_content(entry, context)
     profile = _profile(entry, content["attachment"])
     if profile is not None:
@@ -234,7 +241,7 @@ def _warn(entry: DocumentEntry, context: WriteContext, element: str, loss: str) 
             "warning",
             "incomplete",
             f"{loss}; it is left out.",
-            f"DocumentReference.where(id='{logical_id(entry.entry_uuid)}').{element}",
+            f"DocumentReference.where(id='{resource_id(entry)}').{element}",
         )
     )
 

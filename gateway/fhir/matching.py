@@ -212,17 +212,23 @@ class HasName(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class IdentifierToken:
-    """What names a document: its uniqueId, its entryUUID, or the extension of a uniqueId `root^extension`."""
+    """What names a document: its uniqueId, its entryUUID, or the extension of a uniqueId `root^extension`.
+
+    With `lasting` the entryUUID is that of the first version, the logicalID.
+    """
 
     unique_id: str | None = None
     entry_uuid: str | None = None
     extension: str | None = None
+    lasting: bool = False
 
     def fits(self, item: Registered) -> bool:
         """True where the entry has the identifier."""
         if self.unique_id is not None and self.unique_id in (item.unique_id, bare_oid(item.unique_id)):
             return True
-        if self.entry_uuid is not None and item.entry_uuid == self.entry_uuid:
+        if self.entry_uuid is not None and self.entry_uuid == (
+            (self.lasting and isinstance(item, DocumentEntry) and item.logical_id) or item.entry_uuid
+        ):
             return True
         return self.extension is not None and item.unique_id.partition("^")[2] == self.extension
 

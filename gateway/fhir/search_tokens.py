@@ -79,9 +79,11 @@ def read_identifier(text: str, parameter: str, terminology: Terminology) -> Iden
 
 
 def read_logical_id(text: str) -> IdentifierToken:
-    """Read an `_id`: the UUID of the entryUUID. Any other id names no document here."""
+    """Read an `_id`: the UUID of the logicalID or entryUUID. Any other id names no document here."""
     value = (read_token(text).code or "").lower()
-    return IdentifierToken(entry_uuid=f"urn:uuid:{value}") if _UUID.fullmatch(value) else IdentifierToken()
+    if not _UUID.fullmatch(value):
+        return IdentifierToken()
+    return IdentifierToken(entry_uuid=f"urn:uuid:{value}", lasting=True)
 
 
 def read_related(text: str, parameter: str, terminology: Terminology) -> RelatedToken:

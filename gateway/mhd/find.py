@@ -9,11 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from gateway.fhir.document_reference import document_reference_json, entry_uuid_of
 from gateway.fhir.document_search import DocumentSearch, parse_document_search
 from gateway.fhir.issues import fail
+from gateway.mhd.current_version import named, with_current_versions
 from gateway.mhd.page_writers import RELATIONS, Writer, document_writer, is_relation_of
 from gateway.mhd.search_pages import SearchPages
 from gateway.mhd.submissions import submission_times
 from gateway.model import Association, DocumentEntry, QueryResult
-from gateway.model.query import GetDocumentsAndAssociations
+from gateway.model.query import GetDocuments, GetDocumentsAndAssociations, StoredQuery
 
 
 class Finder(SearchPages[DocumentEntry]):
@@ -23,13 +24,17 @@ class Finder(SearchPages[DocumentEntry]):
     from_associations = RELATIONS
 
     async def read(self, logical_id: str) -> bytes:
-        """Return one DocumentReference by its id, the UUID of its entryUUID. Raises OutcomeError 404."""
+        """Return one DocumentReference by its id: the current version of the metadata.
+
+        The entryUUID of that version names it too. Raises OutcomeError 404.
+        """
         unknown = fail(404, "not-found", "No DocumentReference with this id.", expression="DocumentReference")
         entry_uuid = entry_uuid_of(logical_id)
         if entry_uuid is None:
             raise unknown
-        found = await self._registry.query(GetDocumentsAndAssociations(entry_uuids=(entry_uuid,)))
-        entry = next((e for e in found.entries if e.entry_uuid == entry_uuid), None)
+        query = GetDocumentsAndAssociations(entry_uuids=(entry_uuid,))
+        found = await with_current_versions(self._registry, query, await self._registry.query(query))
+        entry = named(found.entries, entry_uuid)
         if entry is None:
             raise unknown
         relations = [a for a in found.associations if is_relation_of(a, entry.entry_uuid)]
@@ -37,6 +42,12 @@ class Finder(SearchPages[DocumentEntry]):
 
     def _parse(self, parameters: Sequence[tuple[str, str]], *, strict: bool = False) -> DocumentSearch:
         return parse_document_search(parameters, self._search_context, strict=strict)
+
+    async def _ask(self, query: StoredQuery) -> QueryResult | None:
+        result = await super()._ask(query)
+        if result is not None and isinstance(query, GetDocuments) and query.entry_uuids:
+            return await with_current_versions(self._registry, query, result)
+        return result
 
     def _found(self, result: QueryResult) -> Iterable[DocumentEntry]:
         return result.entries

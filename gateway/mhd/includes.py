@@ -9,7 +9,7 @@ and a warning says so.
 from collections.abc import Callable, Iterable, Sequence
 
 from gateway.clients.registry import DocumentRegistry
-from gateway.fhir.document_reference import WriteContext, logical_id
+from gateway.fhir.document_reference import WriteContext, resource_id
 from gateway.fhir.issues import Issue
 from gateway.fhir.list_elements import RegistryList
 from gateway.fhir.matching import Registered
@@ -68,12 +68,10 @@ class Includer:
         write_document = document_writer(documents, touching).write
         base = context.base_url
         written = [
-            (f"{base}/DocumentReference/{logical_id(e.entry_uuid)}", write_document(e, context))
-            for e in documents
+            (f"{base}/DocumentReference/{resource_id(e)}", write_document(e, context)) for e in documents
         ]
         written += [
-            (f"{base}/List/{logical_id(item.entry_uuid)}", writer_of_lists.write(item, context))
-            for item in lists
+            (f"{base}/List/{resource_id(item)}", writer_of_lists.write(item, context)) for item in lists
         ]
         if Inclusion.PATIENTS in wanted:
             written += self._patients_of(items, base)

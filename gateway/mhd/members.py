@@ -16,15 +16,20 @@ def memberships(associations: Iterable[Association]) -> Iterator[Association]:
 
 
 def members_of(
-    owner: str, associations: Iterable[Association], kinds: Mapping[str, str]
+    owner: str,
+    associations: Iterable[Association],
+    kinds: Mapping[str, str],
+    ids: Mapping[str, str] | None = None,
 ) -> tuple[tuple[str, str], ...]:
     """Resource type and id of each member, in the order of the registry.
 
     `kinds` are the resource types of members by entryUUID; what has none (an association that a
-    SubmissionSet brought) is no resource.
+    SubmissionSet brought) is no resource. `ids` are the FHIR ids of members where they are known; the
+    entryUUID of a version is one too.
     """
+    known = ids or {}
     return tuple(
-        (kinds[a.target], logical_id(a.target))
+        (kinds[a.target], known.get(a.target) or logical_id(a.target))
         for a in memberships(associations)
         if a.source == owner and a.target in kinds
     )

@@ -3,7 +3,7 @@
 import orjson
 
 from gateway.clients.registry import DocumentRegistry
-from gateway.fhir.document_reference import WriteContext, entry_uuid_of
+from gateway.fhir.document_reference import WriteContext, entry_uuid_of, resource_id
 from gateway.fhir.issues import fail
 from gateway.fhir.lists import write_folder_list, write_submission_set_list
 from gateway.mhd.members import DOCUMENT, LIST, members_of
@@ -34,7 +34,8 @@ class Reader:
             if submission_set.entry_uuid == entry_uuid:
                 kinds = {e.entry_uuid: DOCUMENT for e in found.entries}
                 kinds |= {f.entry_uuid: LIST for f in found.folders}
-                members = members_of(entry_uuid, found.associations, kinds)
+                ids = {e.entry_uuid: resource_id(e) for e in found.entries}
+                members = members_of(entry_uuid, found.associations, kinds, ids)
                 return orjson.dumps(write_submission_set_list(submission_set, members, self._context))
         found = await self._registry.query(
             GetFolderAndContents(entry_uuid=entry_uuid, document_type=ANY_DOCUMENT)
@@ -42,7 +43,8 @@ class Reader:
         for folder in found.folders:
             if folder.entry_uuid == entry_uuid:
                 kinds = {e.entry_uuid: DOCUMENT for e in found.entries}
-                members = members_of(entry_uuid, found.associations, kinds)
+                ids = {e.entry_uuid: resource_id(e) for e in found.entries}
+                members = members_of(entry_uuid, found.associations, kinds, ids)
                 return orjson.dumps(write_folder_list(folder, members, self._context))
         raise unknown
 

@@ -24,6 +24,7 @@ from gateway.mhd.conditions import (
     none_match,
     parse_range,
 )
+from gateway.mhd.current_version import named, with_current_versions
 from gateway.mhd.stream_digest import StreamDigest
 from gateway.model import AvailabilityStatus, DocumentEntry, DocumentRequest, RegistryFailure
 from gateway.model.codes import EMPTY_SHA1
@@ -75,9 +76,10 @@ class Retrieval:
 
 @dataclass(frozen=True, slots=True)
 class RetrievePolicy:
-    """What becomes of superseded documents, and up to how many bytes the SHA-1 is checked."""
+    """What becomes of superseded and of removed documents, and up to how many bytes the SHA-1 is checked."""
 
     deprecated: Literal["serve", "gone"] = "serve"
+    removed: Literal["gone", "not-found"] = "gone"
     verify_sha1_up_to: int = 64 * 1024 * 1024
 
 
@@ -122,7 +124,7 @@ class Retriever:
             raise fail(404, "not-found", "No Binary with this id; it is that of a DocumentReference.")
         key = await self._lookup.find(entry_uuid)
         if key is None:
-            key = DocumentKey.of(await self._check_registered(entry_uuid))
+            key = DocumentKey.of(await self._check_registered(entry_uuid, known=False))
             await self._lookup.remember(key)
         async with self._retrieve(key, conditions) as found:
             yield found
@@ -210,14 +212,19 @@ class Retriever:
         if entry.status is AvailabilityStatus.DEPRECATED:
             raise _superseded()
 
-    async def _check_registered(self, entry_uuid: str) -> DocumentEntry:
-        """The registry's entry of the document. Raises OutcomeError 404 or 410."""
-        found = await self._registry.query(GetDocuments(entry_uuids=(entry_uuid,)))
-        entry = next(iter(found.entries), None)
+    async def _check_registered(self, entry_uuid: str, *, known: bool = True) -> DocumentEntry:
+        """The registry's entry of the document. Raises OutcomeError 404 or 410.
+
+        `known` says that the registry had it once: the id comes out of what this gateway has written.
+        """
+        query = GetDocuments(entry_uuids=(entry_uuid,))
+        found = await with_current_versions(self._registry, query, await self._registry.query(query))
+        entry = named(found.entries, entry_uuid)
         if entry is None:
+            gone = known and self._policy.removed == "gone"
             raise fail(
-                404,
-                "not-found",
+                410 if gone else 404,
+                "deleted" if gone else "not-found",
                 "The document is not registered any more.",
                 details_code="XDSDocumentUniqueIdError",
             )

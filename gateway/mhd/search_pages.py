@@ -16,7 +16,7 @@ from urllib.parse import quote, urlencode
 import orjson
 
 from gateway.clients.registry import DocumentRegistry
-from gateway.fhir.document_reference import WriteContext, logical_id
+from gateway.fhir.document_reference import WriteContext, resource_id
 from gateway.fhir.issues import Issue, fail
 from gateway.fhir.matching import Registered
 from gateway.fhir.outcome import issues_of_warnings, means_no_match, means_several_patients
@@ -215,7 +215,7 @@ class SearchPages(ABC, Generic[T]):
         resources: list[tuple[str, bytes]] = []
         base = f"{self._write_context.base_url}/"
         for number, item in enumerate(page.items, 1):
-            url = f"{base}{self._type_of(item)}/{logical_id(item.entry_uuid)}"
+            url = f"{base}{self._type_of(item)}/{resource_id(item)}"
             resources.append((url, search.view.apply(writer.write(item, context))))
             if number % _WRITTEN_AT_ONCE == 0:
                 await asyncio.sleep(0)

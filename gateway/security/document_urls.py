@@ -22,7 +22,8 @@ _HEX = re.compile(r"(?:[0-9a-f]{2})+")
 class DocumentKey(Struct, frozen=True, kw_only=True, gc=False):
     """What a retrieve needs without asking the registry.
 
-    Fields are those of DocumentEntry. `repository_unique_id` is absent where the registry did not say it;
+    Fields are those of DocumentEntry; `entry_uuid` is that of its first version where the registry says it,
+    which is the id that stays. `repository_unique_id` is absent where the registry did not say it;
     `hash` and `size` are absent for On-Demand entries and where metadata is limited.
     """
 
@@ -40,7 +41,7 @@ class DocumentKey(Struct, frozen=True, kw_only=True, gc=False):
         """The key of a DocumentEntry."""
         return cls(
             document_unique_id=entry.unique_id,
-            entry_uuid=entry.entry_uuid,
+            entry_uuid=entry.logical_id or entry.entry_uuid,
             repository_unique_id=entry.repository_unique_id,
             home_community_id=entry.home_community_id,
             mime_type=entry.mime_type,

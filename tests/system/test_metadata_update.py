@@ -1,0 +1,231 @@
+"""What FHIR clients see of metadata updates, On-Demand documents and removals (IHE MHD 4.2.4 2:3.67, 2:3.68)."""
+
+import asyncio
+from contextlib import asynccontextmanager
+
+import pytest
+from aiohttp import web
+from msgspec import structs
+
+from gateway.ebxml.responses import write_registry_response
+from gateway.model import RegistryError, RegistryResponse, ResponseStatus
+from gateway.model.codes import APND, EMPTY_SHA1, HAS_MEMBER
+from gateway.soap.client import SoapClient
+from gateway.soap.contract import load_contract
+from gateway.soap.envelope import write_envelope
+from tests.affinity.client import Client
+from tests.affinity.samples import (
+    entry,
+    folder,
+    link,
+    on_demand,
+    sha1,
+    status_of,
+    submission,
+    version_of,
+)
+from tests.system.stack import running_stack
+
+PATIENT = "urn:oid:2.999.1.1|P-1"
+CONTENT = b"a report"
+ZERO_HASH = "2jmj7l5rSw0yVb/vlWAYkK/YBwk="
+
+
+@asynccontextmanager
+async def gateway(folder_, **settings):
+    """A gateway and a direct way to the affinity domain behind it."""
+    async with (
+        running_stack(folder_, **settings) as stack,
+        SoapClient(load_contract()) as soap,
+    ):
+        yield stack, Client(soap, stack.settings.registry.url.removesuffix("/xds/registry"))
+
+
+def provided(**changes):
+    return entry(**{"hash": sha1(CONTENT), "size": len(CONTENT), **changes})
+
+
+async def provide(domain, document, **more):
+    wanted = submission(document, **more)
+    assert (await domain.provide(wanted, CONTENT)).errors == ()
+    return wanted
+
+
+async def update(domain, document, previous="1", **changes):
+    wanted = version_of(document, previous, **changes)
+    assert (await domain.update(wanted)).errors == ()
+    return wanted.versions[0].entry
+
+
+def fhir_id(document) -> str:
+    return document.entry_uuid.removeprefix("urn:uuid:")
+
+
+def title(reference) -> str:
+    return reference["content"][0]["attachment"]["title"]
+
+
+async def found(stack, **parameters):
+    return await stack.find(**{"patient__identifier": PATIENT, "status": "current", **parameters})
+
+
+async def test_a_document_keeps_its_id_through_updates(tmp_path):
+    async with gateway(tmp_path) as (stack, domain):
+        first = provided(title="First")
+        await provide(domain, first)
+        (before,) = await found(stack)
+        second = await update(domain, first, title="Second")
+        third = await update(domain, second, "2", title="Third")
+        (current,) = await found(stack)
+        assert before["id"] == current["id"] == fhir_id(first)
+        assert title(current) == "Third"
+        status, read = await stack.get(f"DocumentReference/{before['id']}")
+        assert (status, read) == (200, current)
+        assert await found(stack, _id=before["id"]) == [current]
+        assert await found(stack, _id=fhir_id(third)) == []
+        assert await found(stack, identifier=third.entry_uuid) == [current]
+        status, read = await stack.get(f"DocumentReference/{fhir_id(third)}")
+        assert (status, read["id"]) == (200, fhir_id(first))
+
+
+async def test_old_versions_are_not_superseded_documents(tmp_path):
+    async with gateway(tmp_path) as (stack, domain):
+        first = provided()
+        await provide(domain, first)
+        await update(domain, first)
+        assert await found(stack, status="superseded") == []
+        assert len(await found(stack, status="current,superseded")) == 1
+
+
+async def test_a_url_from_before_the_update_still_leads_to_the_document(tmp_path):
+    async with gateway(tmp_path, retrieve={"deprecated": "gone"}) as (stack, domain):
+        first = provided()
+        await provide(domain, first)
+        (before,) = await found(stack)
+        second = await update(domain, first, title="Second")
+        (after,) = await found(stack)
+        for reference in (before, after):
+            assert (await stack.download(reference))[::2] == (200, CONTENT)
+        async with stack.session.get(f"{stack.base_url}/Binary/{before['id']}") as answer:
+            assert (answer.status, await answer.read()) == (200, CONTENT)
+        assert (await domain.update(status_of(second.entry_uuid, "Approved", "Deprecated"))).errors == ()
+        for reference in (before, after):
+            assert (await stack.download(reference))[0] == 410
+        (superseded,) = await found(stack, status="superseded")
+        assert superseded["id"] == before["id"]
+
+
+async def test_lists_and_relations_lead_to_the_current_version(tmp_path):
+    async with gateway(tmp_path) as (stack, domain):
+        first, box, addendum = provided(), folder(), provided()
+        member = link(HAS_MEMBER, box.entry_uuid, first.entry_uuid)
+        await provide(domain, first, folders=(box,), associations=(member,))
+        relation = link(APND, addendum.entry_uuid, first.entry_uuid)
+        await provide(domain, addendum, associations=(relation,))
+        await update(domain, first, title="Second")
+        status, read = await stack.get(f"List/{fhir_id(box)}")
+        assert (status, [e["item"]["reference"] for e in read["entry"]]) == (
+            200,
+            [f"DocumentReference/{fhir_id(first)}"],
+        )
+        status, related = await stack.get(f"DocumentReference/{fhir_id(addendum)}")
+        (target,) = (r["target"]["reference"] for r in related["relatesTo"])
+        status, read = await stack.get(target)
+        assert (status, read["id"], title(read)) == (200, fhir_id(first), "Second")
+
+
+async def test_a_registry_without_versions_is_asked_as_before(tmp_path):
+    asked = []
+
+    async def refuse_every_second(request: web.Request):
+        # the second question of a read is that by logicalID
+        asked.append(request.path)
+        if len(asked) % 2:
+            return None
+        error = RegistryError("XDSStoredQueryMissingParam", "no id")
+        body = write_registry_response(RegistryResponse(ResponseStatus.FAILURE, (error,)))
+        action = "urn:ihe:iti:2007:RegistryStoredQueryResponse"
+        return web.Response(body=write_envelope(body, action=action), content_type="application/soap+xml")
+
+    async with gateway(tmp_path) as (stack, domain):
+        old = provided()
+        await provide(domain, old)
+        assert (await domain.update(status_of(old.entry_uuid, "Approved", "Deprecated"))).errors == ()
+        stack.interfere = refuse_every_second
+        status, read = await stack.get(f"DocumentReference/{fhir_id(old)}")
+        assert (status, read["status"]) == (200, "superseded")
+        status, _ = await stack.get("DocumentReference/00000000-0000-4000-8000-ffffffffffff")
+        assert (status, len(asked)) == (404, 4)
+
+
+# --- On-Demand and delayed assembly ---------------------------------------------------------------------
+
+
+async def test_an_on_demand_document_has_no_size_and_leaves_a_snapshot(tmp_path):
+    async with gateway(tmp_path) as (stack, domain):
+        wanted = on_demand()
+        assert (await domain.register_on_demand(submission(wanted))).errors == ()
+        (shown,) = await found(stack)
+        assert shown["id"] == fhir_id(wanted)
+        assert {"url", "contentType", "language", "title"} == set(shown["content"][0]["attachment"])
+        status, headers, body = await stack.download(shown)
+        assert (status, headers["Content-Type"]) == (200, "text/plain")
+        assert body.startswith(b"All documents\r\n")
+        (snapshot,) = [r for r in await found(stack) if r["id"] != shown["id"]]
+        assert snapshot["relatesTo"] == [
+            {"code": "transforms", "target": {"reference": f"DocumentReference/{shown['id']}"}}
+        ]
+        assert snapshot["content"][0]["attachment"]["size"] == len(body)
+        assert (await stack.download(snapshot))[::2] == (200, body)
+
+
+async def test_delayed_assembly_has_size_0_and_the_hash_of_nothing(tmp_path):
+    async with gateway(tmp_path) as (stack, domain):
+        assert (await domain.register(submission(entry(hash=EMPTY_SHA1, size=0)))).errors == ()
+        (shown,) = await found(stack)
+        attachment = shown["content"][0]["attachment"]
+        assert (attachment["size"], attachment["hash"]) == (0, ZERO_HASH)
+
+
+# --- removal --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("removed", "status"), [("gone", 410), ("not-found", 404)])
+async def test_a_removed_document_is_gone(tmp_path, removed, status):
+    async with gateway(tmp_path, retrieve={"removed": removed}) as (stack, domain):
+        document = provided()
+        wanted = await provide(domain, document)
+        (shown,) = await found(stack)
+        objects = (wanted.submission_set, document, *wanted.associations)
+        assert (await domain.delete(*(o.entry_uuid for o in objects))).errors == ()
+        assert (await domain.remove(document.unique_id)).errors == ()
+        answered, _, body = await stack.download(shown)
+        assert answered == status
+        assert b"XDSDocumentUniqueIdError" in body
+        url = shown["content"][0]["attachment"]["url"]
+        async with stack.session.head(url) as answer:
+            assert answer.status == status
+        assert (await stack.get(f"DocumentReference/{shown['id']}"))[0] == 404
+        async with stack.session.get(f"{stack.base_url}/Binary/{shown['id']}") as answer:
+            assert answer.status == 404
+        assert await found(stack) == []
+
+
+async def test_updates_at_the_same_time_never_show_two_versions(tmp_path):
+    async with gateway(tmp_path) as (stack, domain):
+        current = provided(title="0")
+        await provide(domain, current)
+        seen = set()
+
+        async def look():
+            while "5" not in seen:
+                for query in ({}, {"_id": fhir_id(first)}):
+                    (shown,) = await found(stack, **query)
+                    assert shown["id"] == fhir_id(first)
+                    seen.add(title(shown))
+
+        first = current
+        looking = asyncio.gather(look(), look())
+        for number in range(1, 6):
+            current = await update(domain, structs.replace(current), str(number), title=str(number))
+        await looking
