@@ -102,11 +102,18 @@ def refusal(
     """
     errors = _errors_at(request, answer.errors)
     if not _has_error(errors):
-        others = {bare_id(r.document_unique_id) for r in asked} - {bare_id(request.document_unique_id)}
-        errors = tuple(e for e in answer.errors if bare_id(e.location or "") not in others)
+        errors = errors_of(request, answer.errors, asked)
     if _has_error(errors) or answer.status is ResponseStatus.FAILURE:
         return RegistryFailure(peer, "ITI-43", errors)
     return PeerProtocolError(peer, "ITI-43", "the answer holds neither the document nor an error")
+
+
+def errors_of(
+    request: DocumentRequest, errors: Iterable[RegistryError], asked: Iterable[DocumentRequest]
+) -> tuple[RegistryError, ...]:
+    """Those that name the request's document, or none of `asked`: they are about the answer as a whole."""
+    others = {bare_id(r.document_unique_id) for r in asked} - {bare_id(request.document_unique_id)}
+    return tuple(e for e in errors if bare_id(e.location or "") not in others)
 
 
 def _errors_at(request: DocumentRequest, errors: Iterable[RegistryError]) -> tuple[RegistryError, ...]:

@@ -2,12 +2,12 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from lxml.etree import _Element
 
-from gateway.clients.document_sets import assign, refusal, refusals
+from gateway.clients.document_sets import assign, errors_of, refusal, refusals
 from gateway.clients.pieces import in_order, pieces_of
 from gateway.clients.quirks import RepositoryQuirks
 from gateway.ebxml.errors import MetadataError
@@ -17,6 +17,7 @@ from gateway.ebxml.submissions import write_provide_and_register
 from gateway.model import (
     DocumentHeader,
     DocumentRequest,
+    RegistryError,
     RegistryFailure,
     RegistryResponse,
     ResponseStatus,
@@ -48,10 +49,11 @@ class RetrievedDocument:
 
 @dataclass(frozen=True, slots=True)
 class WholeDocument:
-    """One small document, whole."""
+    """One small document, whole, and what the peer said about it: warnings, as a rule."""
 
     header: DocumentHeader
     content: bytes
+    errors: tuple[RegistryError, ...] = ()
 
 
 Outcome = WholeDocument | RegistryFailure | PeerError
@@ -169,17 +171,20 @@ class DocumentRepository:
             answer = self._read(reply)
             documents = assign(asked, answer.documents)
             outcomes |= refusals(asked, documents, answer, self.peer.name)
-            awaited: dict[str, tuple[DocumentRequest, DocumentHeader]] = {}
+            awaited: dict[str, tuple[DocumentRequest, WholeDocument]] = {}
             for request, document in documents.items():
+                errors = errors_of(request, answer.errors, asked)
                 if isinstance(document.content, XopHref):
-                    awaited[cid_of_href(document.content)] = request, document.header
+                    start = WholeDocument(document.header, b"", errors)
+                    awaited[cid_of_href(document.content)] = request, start
                 else:
-                    outcomes[request] = self._outcome(document.header, document.content, max_bytes)
+                    whole = WholeDocument(document.header, document.content, errors)
+                    outcomes[request] = self._bounded(whole, max_bytes)
             async for part in reply.parts():
                 content = await _start_of(part, max_bytes)
                 if part.content_id in awaited:
-                    request, header = awaited.pop(part.content_id)
-                    outcomes[request] = self._outcome(header, content, max_bytes)
+                    request, start = awaited.pop(part.content_id)
+                    outcomes[request] = self._bounded(replace(start, content=content), max_bytes)
                 elif len(content) > max_bytes:
                     raise PeerProtocolError(
                         self.peer.name, "ITI-43", "the answer holds a large part that was not asked for"
@@ -187,12 +192,12 @@ class DocumentRepository:
                 if len(content) > max_bytes:
                     return
 
-    def _outcome(self, header: DocumentHeader, content: bytes, max_bytes: int) -> Outcome:
-        if len(content) > max_bytes:
+    def _bounded(self, document: WholeDocument, max_bytes: int) -> Outcome:
+        if len(document.content) > max_bytes:
             return PeerProtocolError(
                 self.peer.name, "ITI-43", f"the document is larger than the {max_bytes} bytes that are taken"
             )
-        return WholeDocument(header, content)
+        return document
 
     def _request(self, requests: Iterable[DocumentRequest]) -> _Element:
         return self._contract.build("ITI-43", DocumentRequest=[self._fields(r) for r in requests])

@@ -212,6 +212,18 @@ async def test_a_registry_that_gives_no_ids_has_still_said_that_there_is_too_muc
     assert caught.value.errors == TOO_MANY
 
 
+async def test_what_the_registry_says_beside_the_ids_is_kept():
+    warning = RegistryError("XDSRegistryError", "one shard is late", Severity.WARNING)
+
+    def answer(query):
+        if len(registry.asked) == 1:
+            return QueryResult(status=ResponseStatus.FAILURE, errors=TOO_MANY)
+        return QueryResult(status=ResponseStatus.SUCCESS, errors=(warning,) * (len(registry.asked) == 2))
+
+    registry = Registry(answers=answer)
+    assert (await ask(registry, FIND)).errors == (warning,)
+
+
 async def test_the_community_of_an_id_is_asked_for_its_object():
     registry = Registry(most=10, home="urn:oid:2.999.3")
     await ask(registry, FIND)

@@ -153,6 +153,70 @@ async def test_the_same_id_in_two_repositories_and_communities_is_two_documents(
     assert [outcome.content for _, outcome in found] == [b"0", b"1", b"2"]
 
 
+def placed(*places: tuple[str, str, str]) -> bytes:
+    """An answer with a document for each repository, home and id; its content is its number."""
+    listed = [
+        document(
+            unique_id,
+            base64.b64encode(str(number).encode()).decode(),
+            repository=place,
+            home=f"<HomeCommunityId>{home}</HomeCommunityId>" if home else "",
+        )
+        for number, (place, home, unique_id) in enumerate(places)
+    ]
+    return http(retrieved("Success", *listed).encode(), SOAP)
+
+
+@pytest.mark.parametrize("said", ["2.999.2.1", "urn:oid:2.999.2.1"])
+async def test_a_community_that_is_not_said_back_does_not_confuse_repositories(said):
+    wanted = [DocumentRequest(place, "2.999.2.1", "urn:oid:2.999.3") for place in ("2.999.1", "2.999.9")]
+    found = await retrieve(placed(("2.999.9", "", said), ("2.999.1", "", said)), wanted)
+    assert [outcome.content for _, outcome in found] == [b"1", b"0"]
+
+
+async def test_ids_that_differ_in_case_alone_are_two_whatever_repository_is_said():
+    wanted = [DocumentRequest("2.999.1", "2.999.2^a"), DocumentRequest("2.999.1", "2.999.2^A")]
+    found = await retrieve(placed(("2.999.5", "", "2.999.2^A"), ("2.999.5", "", "2.999.2^a")), wanted)
+    assert [outcome.content for _, outcome in found] == [b"1", b"0"]
+
+
+async def test_another_repository_than_asked_for_is_taken_where_there_is_no_doubt():
+    found = await retrieve(placed(("2.999.5", "", "urn:oid:2.999.2.1")), WANTED[1:2])
+    assert found[0][1].content == b"0"
+
+
+async def test_what_was_asked_for_with_urns_is_known_without():
+    wanted = [
+        DocumentRequest("urn:oid:2.999.1", "2.999.2.1", home)
+        for home in ("URN:OID:2.999.3", "urn:oid:2.999.4")
+    ]
+    answer = placed(("2.999.1", "2.999.4", "2.999.2.1"), ("2.999.1", "2.999.3", "2.999.2.1"))
+    assert [outcome.content for _, outcome in await retrieve(answer, wanted)] == [b"1", b"0"]
+
+
+@pytest.mark.parametrize(("urns", "sent"), [(True, b">urn:oid:2.999.3<"), (False, b">2.999.3<")])
+async def test_a_community_is_named_as_the_peer_reads_it(urns, sent):
+    bodies = []
+
+    def note(request):
+        bodies.append(request.body)
+        return placed(("2.999.1", "2.999.3", "2.999.2.1"))
+
+    await retrieve(note, [DocumentRequest("2.999.1", "2.999.2.1", "urn:oid:2.999.3")], home_urns=urns)
+    assert sent in bodies[0]
+
+
+async def test_a_warning_comes_with_the_document_that_it_names():
+    warnings = [error("XDSRepositoryError", "2.999.2.1", "Warning"), error("DocumentQueued", "", "Warning")]
+    listed = [document(i, "eA==") for i in ("2.999.2.0", "2.999.2.1")]
+    xml = retrieved("Success", *listed, errors=warnings)
+    found = await retrieve(http(xml.encode(), SOAP), WANTED[:2])
+    assert [[e.code for e in outcome.errors] for _, outcome in found] == [
+        ["DocumentQueued"],
+        ["XDSRepositoryError", "DocumentQueued"],
+    ]
+
+
 async def test_a_document_that_could_answer_two_requests_answers_none():
     wanted = [DocumentRequest("2.999.1", "2.999.2.1"), DocumentRequest("2.999.9", "2.999.2.1")]
     answer = http(retrieved("Success", document("2.999.2.1", "eA==", repository="2.999.5")).encode(), SOAP)
@@ -200,6 +264,17 @@ async def test_a_document_that_is_too_large_costs_the_others_nothing():
     assert isinstance(found[2][1], PeerProtocolError)
     assert "larger than the 1000 bytes" in str(found[2][1])
     assert contents(found) == {k: v for k, v in HELD.items() if k != "2.999.2.2"}
+
+
+async def test_a_document_that_is_too_large_is_not_read_to_its_end():
+    peer = Holder({**HELD, "2.999.2.2": b"x" * 100_000})
+
+    async def never_end_a_large_one(request, writer):
+        whole = peer(request)
+        writer.write(whole[: whole.find(b"x" * 2_000) + 2_000] if len(whole) > 50_000 else whole)
+
+    found = await retrieve(never_end_a_large_one, WANTED[:4], max_bytes=1_000)
+    assert set(contents(found)) == {"2.999.2.0", "2.999.2.1", "2.999.2.3"}
 
 
 async def test_a_large_part_that_nobody_asked_for_is_not_read_to_its_end():
