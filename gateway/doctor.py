@@ -103,6 +103,8 @@ async def _examine_peers(settings: Settings, soap: SoapClient, findings: _Findin
         await _try(name, "ITI-43", findings, lambda r=repository: _ask_repository(r))  # type: ignore[misc]
         await _check_wsdl(name, each, findings)
         _tell_quirks(name, each.quirks, findings)
+    for location in settings.imaging.locations:
+        _tell_quirks(f"imaging location {location.uid}", location.quirks, findings)
 
 
 async def _ask_registry(registry: DocumentRegistry) -> None:

@@ -193,7 +193,10 @@ async def test_doctor_tells_the_quirks_of_a_peer(tmp_path):
     repository["quirks"] = {"documents_per_request": 1, "pieces_at_once": 4}
     environment["GATEWAY_REPOSITORIES"] = json.dumps([repository])
     environment["GATEWAY_REGISTRY__QUIRKS__DATE_RANGE"] = "creation"
+    location = {"uid": "2.999.50.1", "url": "http://127.0.0.1:1", "quirks": {"images_per_request": 7}}
+    environment["GATEWAY_IMAGING__LOCATIONS"] = json.dumps([location])
     _, output, _ = await doctor(**environment)
+    assert "ok    imaging location 2.999.50.1 quirks: images_per_request=7" in output
     assert "ok    registry quirks: date_range=creation" in output
     assert f"ok    repository {REPOSITORY} quirks: documents_per_request=1" in output
 

@@ -254,3 +254,17 @@ def known_code(code: str) -> str:
 def _spellings(code: str) -> tuple[str, str]:
     lower = code.strip().lower()
     return lower, lower.rpartition("#")[2].rpartition(":")[2]
+
+
+_USED_IN = {None: "any", Use.PUBLISH: "publish", Use.QUERY: "search", Use.RETRIEVE: "retrieve"}
+
+
+def error_table_markdown() -> str:
+    """The table of `docs/errors.md`: what a client gets for each code that a peer answers with."""
+    lines = ["| XDS error code | request | HTTP status | issue | advice |", "|---|---|---|---|---|"]
+    for row in TABLE:
+        status = "200, empty" if row.no_match else "200, warning" if row.status < 400 else str(row.status)
+        again = f", Retry-After {row.retry_after}" if row.retry_after else ""
+        code = f"{row.code} (written {row.written})" if row.written else row.code
+        lines.append(f"| {code} | {_USED_IN[row.use]} | {status}{again} | {row.issue} | {row.advice} |")
+    return "\n".join(lines) + "\n"

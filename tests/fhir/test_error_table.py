@@ -1,11 +1,12 @@
 """Every XDS error code has its HTTP status and issue; every way in which a peer fails is told apart."""
 
 import json
+from pathlib import Path
 
 import pytest
 from fhir.resources.R4B.operationoutcome import OperationOutcome
 
-from gateway.fhir.error_table import TABLE, Use, known_code, row_of, use_of
+from gateway.fhir.error_table import TABLE, Use, error_table_markdown, known_code, row_of, use_of
 from gateway.fhir.issues import Issue
 from gateway.fhir.outcome import (
     issues_of_warnings,
@@ -107,6 +108,11 @@ def test_a_code_has_its_row(code, transaction, status, issue):
 def test_the_table_has_no_row_that_is_not_expected():
     assert {row.code for row in TABLE} == {code for code, *_ in EXPECTED}
     assert len({(row.code, row.use) for row in TABLE}) == len(TABLE)
+
+
+def test_the_published_table_is_that_of_the_code():
+    text = (Path(__file__).parents[2] / "docs" / "errors.md").read_text()
+    assert text.split("<!-- errors:begin -->\n")[1].split("<!-- errors:end -->")[0] == error_table_markdown()
 
 
 def test_every_issue_code_is_one_of_fhir():

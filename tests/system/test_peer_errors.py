@@ -14,7 +14,9 @@ import pytest
 import pytest_asyncio
 
 from gateway.demo.bundles import provide_bundle
-from gateway.model import QueryResult, RegistryError, ResponseStatus, Severity
+from gateway.fhir.error_table import TABLE, row_of
+from gateway.model import Cx, DocumentEntry, QueryResult, RegistryError, ResponseStatus, Severity
+from gateway.model.query import FindDocuments
 from tests.system import wire_failures as wire
 from tests.system.documents import a_document, a_patient
 from tests.system.stack import REPOSITORY, free_port, running_stack
@@ -24,6 +26,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 PUBLISH, FIND, RETRIEVE = "ITI-41", "ITI-18", "ITI-43"
 ENDPOINT = {PUBLISH: wire.REPOSITORY, FIND: wire.REGISTRY, RETRIEVE: wire.REPOSITORY}
 PEER = {PUBLISH: f"repository {REPOSITORY}", FIND: "registry", RETRIEVE: f"repository {REPOSITORY}"}
+FIND_DOCUMENTS = FindDocuments.query_id.encode()
 MARK = "PATIENT-4711"
 LARGE = bytes(range(256)) * 8192  # 2 MiB: its first bytes are sent before its last ones are there
 
@@ -70,6 +73,7 @@ class Case:
     def __init__(self, stack, content=b"text\r\n"):
         self.stack, self.content = stack, content
         self.patient = a_patient()
+        self.cx = Cx(self.patient.id, self.patient.token.partition("|")[0].removeprefix("urn:oid:"))
         self.document = a_document(content=content)
         self.found = {}
 
@@ -160,6 +164,40 @@ async def test_an_error_code_has_its_status_and_is_handed_on(stack, transaction,
     assert f"{PEER[transaction]} ({transaction})" in issue["diagnostics"]
     assert "what the peer says" in issue["diagnostics"]
     assert ("Retry-After" in headers) == (status == 503)
+
+
+@pytest.mark.parametrize("transaction", [PUBLISH, FIND, RETRIEVE])
+async def test_every_code_of_the_table_has_its_published_status(stack, transaction):
+    case = await Case(stack).prepare()
+    for code in dict.fromkeys(row.code for row in TABLE):
+        row = row_of(code, transaction)
+        stack.interfere = failing(transaction, RegistryError(code, "what the peer says"))
+        status, _, answer = await case.ask(transaction)
+        if row.no_match:
+            assert (status, answer["resourceType"]) == (200, "Bundle"), code
+            continue
+        # what is a warning by nature does not make a failure a success
+        assert status == (row.status if row.status >= 400 else 502), code
+        (issue,) = answer["issue"]
+        assert issue["code"] == row.issue, code
+        assert issue["details"]["coding"][0]["code"] == (row.written or row.code), code
+
+
+async def test_every_code_beside_results_is_a_warning_beside_resources(stack):
+    case = await Case(stack).prepare()
+    errors = tuple(RegistryError(code, "what the peer says") for code in dict.fromkeys(r.code for r in TABLE))
+    held = (
+        DocumentEntry(entry_uuid=f"urn:uuid:{case.found['id']}", unique_id="2.999.2.1", patient_id=case.cx),
+    )
+    for error in (e for e in errors if e.code != "XDSTooManyResults"):
+        partial = QueryResult(status=ResponseStatus.PARTIAL, entries=held, errors=(error,))
+        stack.interfere = wire.at(wire.REGISTRY, wire.query_answer(partial), asked_for=FIND_DOCUMENTS)
+        status, _, bundle = await case.ask(FIND)
+        assert (status, bundle["total"]) == (200, 1), error.code
+        outcomes = [e["resource"] for e in bundle["entry"] if e["search"]["mode"] == "outcome"]
+        (issue,) = [i for outcome in outcomes for i in outcome["issue"]]
+        row = row_of(error.code, FIND)
+        assert (issue["severity"], issue["code"]) == ("warning", row.issue), error.code
 
 
 async def test_a_patient_that_the_registry_does_not_know_has_no_documents(stack):
