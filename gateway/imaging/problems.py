@@ -4,9 +4,10 @@ from gateway.fhir.issues import OutcomeError, fail
 from gateway.fhir.outcome import outcome_of_failure, outcome_of_peer_error
 from gateway.imaging.plan import NoSuchImage
 from gateway.imaging.retrieve import OTHER_SYNTAX, UNREACHABLE, NoImages
-from gateway.model.errors import PeerError
+from gateway.model.errors import PeerError, RegistryFailure
 
-_OTHER_SYNTAX = frozenset({OTHER_SYNTAX, "HTTP 406", "urn:dicom:wado:0007"})
+_WADO_SYNTAX = "urn:dicom:wado:0007"
+_OTHER_SYNTAX = frozenset({OTHER_SYNTAX, "HTTP 406", _WADO_SYNTAX})
 
 
 def no_such_image(error: NoSuchImage) -> OutcomeError:
@@ -17,7 +18,8 @@ def no_such_image(error: NoSuchImage) -> OutcomeError:
 def no_images(error: NoImages) -> OutcomeError:
     """404, 406, or what the source that failed stands for (502, 503, 504)."""
     codes = {e.code for e in error.errors}
-    if codes and codes <= _OTHER_SYNTAX:
+    refused = error.failures and all(map(_refuses_syntax, error.failures))
+    if refused or (codes and codes <= _OTHER_SYNTAX):
         return fail(
             406,
             "not-supported",
@@ -41,4 +43,14 @@ def no_images(error: NoImages) -> OutcomeError:
         "not-found",
         "The manifest lists the images, but their source does not give one of them.",
         details_code="XDSDocumentUniqueIdError",
+    )
+
+
+def _refuses_syntax(failure: PeerError | RegistryFailure) -> bool:
+    """True for a source that has the instances in other transfer syntaxes only.
+
+    Sources say it by the code of DICOM PS3.18, or in the text of an XDSRepositoryError.
+    """
+    return isinstance(failure, RegistryFailure) and all(
+        e.code == _WADO_SYNTAX or _WADO_SYNTAX in e.context for e in failure.errors
     )

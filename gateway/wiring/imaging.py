@@ -10,13 +10,16 @@ from gateway.clients.imaging_source import ImagingDocumentSource
 from gateway.clients.outside_resources import OutsidePolicy
 from gateway.correlation.manifests import ManifestStore
 from gateway.correlation.store import CorrelationStore
+from gateway.dicom.errors import DicomError
+from gateway.dicom.kos_reader import read_kos
 from gateway.imaging.archive_views import ArchiveViews
 from gateway.imaging.grants import Grants
-from gateway.imaging.manifests import Manifests
+from gateway.imaging.manifests import ManifestError, Manifests
 from gateway.imaging.plan import Locations
 from gateway.imaging.rad69_server import ImagingFacade
 from gateway.imaging.retrieve import ImageRetriever, RetrievePolicy
 from gateway.imaging.wado_routes import WadoRoutes
+from gateway.model.imaging import ReadManifest
 from gateway.security.sealing import KeyRing
 from gateway.security.study_urls import StudyTokens
 from gateway.settings import ImagingLocationSettings, Settings
@@ -73,10 +76,17 @@ def manifests(settings: Settings, parts: ImagingParts) -> tuple[Manifests, Manif
     found = Manifests(
         document_repositories(settings, parts.soap),
         store,
-        {},
+        {"application/dicom": _read_kos},
         max_bytes=settings.imaging.max_manifest_bytes,
     )
     return found, store
+
+
+def _read_kos(content: bytes) -> ReadManifest:
+    try:
+        return read_kos(content)
+    except DicomError as error:
+        raise ManifestError(str(error)) from None
 
 
 def _front(settings: Settings, parts: ImagingParts) -> tuple[Grants, ImageRetriever, Locations]:

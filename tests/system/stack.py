@@ -16,7 +16,7 @@ import aiohttp
 from aiohttp import web
 
 from gateway.affinity.app import create_app as create_affinity
-from gateway.affinity.options import AffinityOptions
+from gateway.affinity.options import AffinityOptions, ImageLocation
 from gateway.app import create_app, create_runner, open_parts
 from gateway.settings import Settings
 
@@ -106,6 +106,7 @@ async def running_stack(
     registry_limit: int | None = None,
     registry_quirks: dict[str, Any] | None = None,
     repository: dict[str, Any] | None = None,
+    images: dict[str, tuple[Path, str]] | None = None,
     **overrides: Any,
 ) -> AsyncIterator[Stack]:
     """Affinity domain and gateway in this process; state below `folder`.
@@ -113,13 +114,15 @@ async def running_stack(
     `peers` are settings of the registry and the repository alike, `overrides` other settings. `community` is
     the homeCommunityId that the registry puts on what it returns, `registry_limit` the number of objects
     that it gives at once. `repository` are settings of the repository alone.
+    `images` are folders of DICOM files and the protocol (`rad-69`, `wado-rs`) of each,
+    by Retrieve Location UID.
     """
     calls: Counter[str] = Counter()
     holder: list[Stack] = []
 
     @web.middleware
     async def observe(request: web.Request, handler: Any) -> web.StreamResponse:
-        if request.path.startswith("/xds/"):
+        if request.path.startswith(("/xds/", "/dicomweb/")):
             calls[request.path] += 1
             if holder and holder[0].interfere is not None:
                 answer = await holder[0].interfere(request)
@@ -133,6 +136,10 @@ async def running_stack(
             repository_unique_id=REPOSITORY,
             home_community_id=community,
             max_results=registry_limit,
+            image_locations=tuple(
+                ImageLocation(uid, place, rad69=how == "rad-69", wado_rs=how == "wado-rs")
+                for uid, (place, how) in (images or {}).items()
+            ),
         )
     )
     affinity.middlewares.insert(0, observe)
@@ -147,6 +154,16 @@ async def running_stack(
                 **common,
             },
             "repositories": [own],
+            "imaging": {
+                "locations": [
+                    {
+                        "uid": uid,
+                        "protocol": how,
+                        "url": f"{domain}/xds/imaging" if how == "rad-69" else f"{domain}/dicomweb/{uid}",
+                    }
+                    for uid, (_, how) in (images or {}).items()
+                ]
+            },
             **overrides,
         }
         async with running_gateway(Settings(**values)) as stack:

@@ -1,0 +1,233 @@
+"""Images over the whole stack: a manifest in the registry, instances at a source that speaks RAD-69 and at one
+that speaks WADO-RS, and clients that know nothing of either."""
+
+from email import message_from_bytes
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from msgspec.structs import replace
+
+from gateway.demo.bundles import provide_bundle
+from gateway.demo.content import SampleContent, sample_content
+from gateway.demo.ct_study import FIRST_LOCATION, SECOND_LOCATION
+from gateway.dicom.part10 import read_file_meta
+from gateway.model import Cx
+from gateway.model.transfer_syntaxes import EXPLICIT_LITTLE_ENDIAN, RLE_LOSSLESS
+from gateway.security.sealing import KeyRing
+from gateway.security.study_urls import StudyKey, StudyTokens
+
+from .documents import a_patient
+from .stack import REPOSITORY, Stack, running_stack
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+RELATED = 'multipart/related; type="application/dicom"'
+
+
+class Published:
+    """A study whose manifest is in the registry."""
+
+    def __init__(self, stack: Stack, content: SampleContent, entry_uuid: str) -> None:
+        self.stack = stack
+        self.content = content
+        self.study = content.images
+        self.files = {image.sop_instance_uid: data for _, image, data in content.images.files()}
+        self.key = StudyKey(
+            study_instance_uid=self.study.study_instance_uid,
+            repository_unique_id=REPOSITORY,
+            document_unique_id=content.manifest.unique_id,
+            entry_uuid=entry_uuid,
+            patient_id=Cx(content.patient.id, content.patient.authority),
+            mime_type="application/dicom",
+        )
+        self.path = f"studies/{self.study.study_instance_uid}"
+
+    def url(self, path: str | None = None, key: StudyKey | None = None) -> str:
+        """Below the base that a token opens."""
+        ring = KeyRing.load_or_create(self.stack.settings.state_dir / "keys")
+        return f"{self.stack.base_url}/wado/{StudyTokens(ring).write(key or self.key)}/{path or self.path}"
+
+    async def get(self, url: str, accept: str = f"{RELATED}; transfer-syntax=*") -> tuple[int, Any, bytes]:
+        """Status, headers and body."""
+        async with self.stack.session.get(url, headers={"Accept": accept}) as answer:
+            return answer.status, answer.headers, await answer.read()
+
+    async def images(self, url: str, accept: str = f"{RELATED}; transfer-syntax=*") -> dict[str, bytes]:
+        """Files by SOP Instance UID; each part has to say in which transfer syntax it is."""
+        status, headers, body = await self.get(url, accept)
+        assert status == 200, body
+        return parts_of(headers, body)
+
+
+def parts_of(headers: Any, body: bytes) -> dict[str, bytes]:
+    """Read with the standard library, which knows nothing of ours."""
+    message = message_from_bytes(b"Content-Type: " + headers["Content-Type"].encode() + b"\r\n\r\n" + body)
+    found: dict[str, bytes] = {}
+    boundary = message.get_boundary().encode()
+    for raw in body.split(b"--" + boundary)[1:-1]:
+        head, _, content = raw.partition(b"\r\n\r\n")
+        content = content.removesuffix(b"\r\n")
+        meta = read_file_meta(content)
+        assert f"transfer-syntax={meta.transfer_syntax}".encode() in head
+        found[meta.sop_instance_uid] = content
+    return found
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def published(tmp_path_factory):
+    patient = a_patient()
+    content = sample_content("images over the whole stack", patient.id)
+    folders = content.images.write(tmp_path_factory.mktemp("images"))
+    images = {
+        FIRST_LOCATION: (folders[FIRST_LOCATION], "rad-69"),
+        SECOND_LOCATION: (folders[SECOND_LOCATION], "wado-rs"),
+    }
+    async with running_stack(tmp_path_factory.mktemp("stack"), images=images) as stack:
+        stack.interfere = None
+        status, answer = await stack.publish(provide_bundle([content.manifest], patient=content.patient))
+        assert status == 200, answer
+        (found,) = await stack.find(patient__identifier=content.patient.token, status="current")
+        yield Published(stack, content, f"urn:uuid:{found['id']}")
+
+
+async def test_a_study_comes_whole_from_both_sources_byte_for_byte(published):
+    assert await published.images(published.url()) == published.files
+
+
+async def test_series_and_instances_come_by_their_uids(published):
+    for series in published.study.series:
+        path = f"{published.path}/series/{series.series_instance_uid}"
+        expected = {i.sop_instance_uid: published.files[i.sop_instance_uid] for i in series.images}
+        assert await published.images(published.url(path)) == expected
+        one = series.images[0].sop_instance_uid
+        assert await published.images(published.url(f"{path}/instances/{one}")) == {one: published.files[one]}
+
+
+async def test_one_instance_may_be_the_body_itself(published):
+    series = published.study.series[0]
+    one = series.images[1].sop_instance_uid
+    url = published.url(f"{published.path}/series/{series.series_instance_uid}/instances/{one}")
+    status, headers, body = await published.get(url, "application/dicom")
+    assert (status, body) == (200, published.files[one])
+    assert headers["Content-Type"] == f"application/dicom; transfer-syntax={EXPLICIT_LITTLE_ENDIAN}"
+
+
+async def test_wado_uri_gives_the_same_instance(published):
+    series = published.study.series[2]
+    one = series.images[0].sop_instance_uid
+    query = (
+        f"?requestType=WADO&studyUID={published.study.study_instance_uid}"
+        f"&seriesUID={series.series_instance_uid}&objectUID={one}&contentType=application/dicom"
+    )
+    status, _, body = await published.get(published.url("x").removesuffix("/x") + query, "*/*")
+    assert (status, body) == (200, published.files[one])
+
+
+async def test_a_client_that_knows_only_the_study_gets_what_has_been_seen(published):
+    await published.images(published.url())
+    url = f"{published.stack.base_url}/dicomweb/{published.path}"
+    assert await published.images(url) == published.files
+    status, _, body = await published.get(f"{published.stack.base_url}/dicomweb/studies/2.999.404")
+    assert status == 404
+    assert b"Search for it first" in body
+
+
+async def test_only_what_is_stored_in_an_accepted_transfer_syntax_is_sent(published):
+    coronal = published.study.series[1]
+    assert coronal.transfer_syntax == RLE_LOSSLESS
+    accept = f"{RELATED}; transfer-syntax={RLE_LOSSLESS}"
+    path = f"{published.path}/series/{coronal.series_instance_uid}"
+    assert len(await published.images(published.url(path), accept)) == len(coronal.images)
+    status, _, body = await published.get(
+        published.url(path), f"{RELATED}; transfer-syntax={EXPLICIT_LITTLE_ENDIAN}"
+    )
+    assert status == 406, body
+    status, headers, body = await published.get(published.url(), accept)
+    assert status == 206
+    assert set(parts_of(headers, body)) == {i.sop_instance_uid for i in coronal.images}
+    assert headers["Warning"].startswith("299 - ")
+
+
+async def test_the_manifest_is_fetched_once_for_all_requests(published):
+    await published.images(published.url())
+    before = published.stack.soap_calls["/xds/repository"]
+    for _ in range(3):
+        await published.images(published.url())
+    assert published.stack.soap_calls["/xds/repository"] == before
+
+
+async def test_metadata_come_from_the_archive_and_name_only_the_gateway(published):
+    series = published.study.series[2]
+    url = published.url(f"{published.path}/series/{series.series_instance_uid}/metadata")
+    async with published.stack.session.get(url, headers={"Accept": "application/dicom+json"}) as answer:
+        assert answer.status == 200
+        assert answer.content_type == "application/dicom+json"
+        found = await answer.json(content_type=None)
+    assert {i["00080018"]["Value"][0] for i in found} == {i.sop_instance_uid for i in series.images}
+    assert all(i["00081190"]["Value"] == [url.removesuffix("/metadata")] for i in found)
+    assert "BulkDataURI" not in str(found)
+    whole = published.url(f"{published.path}/metadata")
+    async with published.stack.session.get(whole) as answer:
+        assert answer.status == 206
+    behind_soap = published.url(
+        f"{published.path}/series/{published.study.series[0].series_instance_uid}/metadata"
+    )
+    async with published.stack.session.get(behind_soap) as answer:
+        assert answer.status == 501
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "studies/2.999.1",
+        "studies/{study}/series/2.999.1",
+        "studies/{study}/series/{series}/instances/2.999.1",
+        "studies/{study}/series/{other}/instances/{sop}",
+    ],
+)
+async def test_what_the_manifest_does_not_list_is_not_found(published, path):
+    first, second = published.study.series[0], published.study.series[2]
+    named = path.format(
+        study=published.study.study_instance_uid,
+        series=first.series_instance_uid,
+        other=second.series_instance_uid,
+        sop=first.images[0].sop_instance_uid,
+    )
+    status, _, body = await published.get(published.url(named))
+    assert status == 404
+    assert b"OperationOutcome" in body
+
+
+async def test_an_altered_address_opens_nothing(published):
+    url = published.url()
+    token = url.split("/wado/")[1].split("/")[0]
+    other = token[:-4] + ("AAAA" if token[-4:] != "AAAA" else "BBBB")
+    status, _, body = await published.get(url.replace(token, other))
+    assert status == 404
+    assert b"Search again" in body
+
+
+async def test_a_manifest_that_is_gone_from_its_repository_opens_nothing(published):
+    gone = replace(published.key, document_unique_id="2.999.404")
+    status, _, body = await published.get(published.url(key=gone))
+    assert status == 404, body
+
+
+async def test_a_source_that_fails_leaves_the_rest_and_says_so(published):
+    from aiohttp import web
+
+    async def refuse(request):
+        return web.Response(status=500) if request.path == "/xds/imaging" else None
+
+    published.stack.interfere = refuse
+    try:
+        status, headers, body = await published.get(published.url())
+        assert status == 206
+        assert set(parts_of(headers, body)) == {i.sop_instance_uid for i in published.study.series[2].images}
+        series = published.study.series[0].series_instance_uid
+        status, _, body = await published.get(published.url(f"{published.path}/series/{series}"))
+        assert status == 502, body
+        assert b"imaging source" in body
+    finally:
+        published.stack.interfere = None
