@@ -5,6 +5,7 @@ from functools import lru_cache
 
 import orjson
 
+from gateway.fhir.datatypes import write_cx
 from gateway.fhir.terminology import Terminology
 from gateway.model import Cx, DocumentEntry
 from gateway.security.document_urls import DocumentKey, DocumentTokens
@@ -27,8 +28,7 @@ class PatientReferences:
 
     def of(self, patient: Cx) -> dict[str, object]:
         """The Reference of a patient."""
-        system = self._terminology.authorities.uri(patient.authority)
-        reference: dict[str, object] = {"identifier": {"system": system, "value": patient.id}}
+        reference: dict[str, object] = {"identifier": write_cx(patient, self._terminology)}
         logical_id = self._write_id(patient)
         if logical_id is not None:
             reference = {"reference": f"Patient/{logical_id}", **reference}
@@ -47,14 +47,8 @@ class PatientReferences:
             return None
 
     def _resource(self, logical_id: str, patient: Cx) -> bytes:
-        system = self._terminology.authorities.uri(patient.authority)
-        return orjson.dumps(
-            {
-                "resourceType": "Patient",
-                "id": logical_id,
-                "identifier": [{"system": system, "value": patient.id}],
-            }
-        )
+        identifier = write_cx(patient, self._terminology)
+        return orjson.dumps({"resourceType": "Patient", "id": logical_id, "identifier": [identifier]})
 
     def resolve(self, reference: str) -> Cx | None:
         """The patient that `Patient/<id>` names, relative or below the own base; None where not ours."""

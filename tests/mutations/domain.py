@@ -9,6 +9,7 @@ from random import Random
 from aiohttp import web
 from lxml import etree
 
+from gateway.demo.samples import CLASS_CODES_BY_TYPE, DOCUMENT_DEFAULTS
 from gateway.ebxml.query_response import write_query_response
 from gateway.ebxml.responses import write_registry_response
 from gateway.model import Folder, QueryResult, RegistryResponse, ResponseStatus
@@ -18,6 +19,8 @@ from tests.fhir.provide_samples import FOLDER_ID, PATIENT
 from tests.soap.wire import envelope
 from tests.system.stack import REPOSITORY, Stack, running_gateway, site
 
+AGAIN = 400
+"""How many of the mutants are sent a second time, to see what the gateway keeps."""
 SOAP = "application/soap+xml; charset=UTF-8"
 
 
@@ -82,6 +85,7 @@ async def gateway_before_a_domain(folder: Path) -> AsyncIterator[tuple[Stack, Do
             state_dir=folder,
             registry={"url": f"{url}/registry", **common},
             repositories=[{"unique_id": REPOSITORY, "url": f"{url}/repository", **common}],
+            publish={"defaults": DOCUMENT_DEFAULTS, "class_codes": CLASS_CODES_BY_TYPE},
             lifetimes={"idempotency": 1, "snapshot": 1, "lookup": 1},
         )
         async with running_gateway(settings) as stack:

@@ -5,11 +5,15 @@ from collections.abc import AsyncIterator
 
 from gateway.demo.bundles import provide_bundle
 from gateway.demo.content import sample_content
+from gateway.demo.samples import CLASS_CODES_BY_TYPE, DOCUMENT_DEFAULTS
 from tests.fhir import provide_samples
 from tests.system.documents import a_document, a_patient
 from tests.system.stack import Stack
+from tests.system.test_generate_metadata import a_cda, binary
 from tests.system.test_simplified_publish import simplified
 
+PUBLISH = {"defaults": DOCUMENT_DEFAULTS, "class_codes": CLASS_CODES_BY_TYPE}
+"""Settings that the sample of ITI-106 needs."""
 JSON, XML = "application/fhir+json", "application/fhir+xml"
 CONTENT = sample_content("emitted")
 TOKEN = CONTENT.patient.token
@@ -89,4 +93,6 @@ async def answers(
     yield "publish with a warning", *await post(stack, "", warned, accept)
     yield "broken publish", *await post(stack, "", broken, accept)
     yield "no publish", *await post(stack, "", [], accept)
+    generate = "/DocumentReference/$generate-metadata"
+    yield "ITI-106", *await post(stack, generate, binary(a_cda(a_patient())), accept)
     yield "ITI-105", *await post(stack, "/DocumentReference", simplified(a_patient(), a_document()), accept)

@@ -3,10 +3,12 @@
 import json
 
 import pytest
+import pytest_asyncio
 
 from gateway.fhir.xml_reader import read_xml
 from tests.fhir.judges import errors_of
-from tests.system.emitted import JSON, XML, answers, publish_samples
+from tests.system.emitted import JSON, PUBLISH, XML, answers, publish_samples
+from tests.system.stack import running_stack
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -18,8 +20,15 @@ KINDS = {
     "DocumentReference",
     "List",
     "OperationOutcome",
+    "Parameters",
     "Patient",
 }
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stack(tmp_path_factory):
+    async with running_stack(tmp_path_factory.mktemp("stack"), publish=PUBLISH) as running:
+        yield running
 
 
 @pytest.mark.parametrize("accept", [JSON, XML])
