@@ -109,7 +109,7 @@ def write_submission_set_list(
         written["contained"] = contained
     if source:
         written["source"] = source
-    return _finish(written, submission_set.submission_time, submission_set.comments, members)
+    return _finish(written, submission_set, members, context)
 
 
 def write_folder_list(folder: Folder, members: Iterable[tuple[str, str]], context: WriteContext) -> Json:
@@ -130,7 +130,7 @@ def write_folder_list(folder: Folder, members: Iterable[tuple[str, str]], contex
     if folder.last_update_time and is_dtm(folder.last_update_time):
         # for If-Match of a later update
         written["meta"]["versionId"] = folder.last_update_time
-    return _finish(written, folder.last_update_time, folder.comments, members)
+    return _finish(written, folder, members, context)
 
 
 def _write_common(
@@ -160,15 +160,21 @@ def _write_common(
 
 
 def _finish(
-    written: Json, time: str | None, comments: str | None, members: Iterable[tuple[str, str]]
+    written: Json, item: SubmissionSet | Folder, members: Iterable[tuple[str, str]], context: WriteContext
 ) -> Json:
+    if isinstance(item, SubmissionSet):
+        name, time = "submissionTime", item.submission_time or None
+    else:
+        name, time = "lastUpdateTime", item.last_update_time
     date = write_date_time(time)
     if date:
         written["date"] = date
         if len(date) >= _INSTANT:
             written["meta"]["lastUpdated"] = date
-    if comments:
-        written["note"] = [{"text": comments}]
+    elif time:
+        _warn(item, context, "date", f"The {name} names no time; it is left out.")
+    if item.comments:
+        written["note"] = [{"text": item.comments}]
     entries = [{"item": {"reference": f"{kind}/{name}"}} for kind, name in members]
     if entries:
         written["entry"] = entries

@@ -20,11 +20,21 @@ from gateway.model import (
     ReferenceId,
     SourcePatientInfo,
     SubmissionSet,
-    Telecom,
     codes,
 )
 from gateway.model.metadata import Address
-from tests.ebxml.strategies import hashes, homes, maybe, oids, several, statuses, texts, unique_ids, uuids
+from tests.ebxml.strategies import (
+    hashes,
+    homes,
+    maybe,
+    oids,
+    several,
+    statuses,
+    telecoms,
+    texts,
+    unique_ids,
+    uuids,
+)
 
 words = st.from_regex(r"[A-Za-z0-9/^&|.:-]{1,12}", fullmatch=True)
 
@@ -77,15 +87,10 @@ organizations = st.one_of(
     st.builds(Organization, name=texts(), id=maybe(oids)),
     st.builds(Organization, name=texts(), id=words, authority=oids),
 )
-telecoms = st.builds(
-    Telecom,
-    texts(10),
-    st.sampled_from(("phone", "fax", "email", "pager", "url", "other")),
-    st.sampled_from((None, "home", "work", "mobile")),
-)
 # FHIR has no organization that is reached at home (org-3)
 office_telecoms = telecoms.filter(lambda telecom: telecom.use != "home")
-roles = st.one_of(texts(12), st.builds(Code, words, oids, maybe(texts(12))))
+# the registry's message has no place for a display name here
+roles = st.one_of(texts(12), st.builds(Code, words, oids))
 
 
 @st.composite

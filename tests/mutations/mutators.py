@@ -126,7 +126,7 @@ def _change_json(holder: Any, key: Any, places: list[tuple[Any, Any]], random: R
             holder[key] = item[:at] + random.choice(ODD_TEXTS) + item[at + random.randint(0, 3) :]
         case "deep":
             deep: Any = item
-            for _ in range(random.choice((5, 40, 300))):
+            for _ in range(random.choice((5, 40, 120))):
                 deep = random.choice(([deep], {"extension": deep}))
             holder[key] = deep
 
