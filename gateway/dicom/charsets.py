@@ -55,7 +55,8 @@ def decoder(terms: Sequence[str], findings: Findings, place: str) -> Decode:
             findings.add("character-set-unknown", place)
             return _lenient("utf_8", findings, "text-undecodable", None)
         fallback = "latin_1" if codec in ("ascii", "utf_8") else None
-        return _lenient(codec, findings, "character-set-undeclared", fallback)
+        rule = "text-undecodable" if fallback is None else "character-set-undeclared"
+        return _lenient(codec, findings, rule, fallback)
     known = [
         term
         for term in spelled

@@ -40,6 +40,9 @@ _LARGEST_SHARED: Final = 256
 _VRS: Final[Mapping[int, bytes]] = {tag: vr for tag, (vr, _) in tags.DICTIONARY.items()}
 
 
+_SHORT_ONES: Final = {tag: vr for tag, vr in _VRS.items() if vr in _SHORT_VRS}
+
+
 class ReadLimits(Struct, frozen=True, gc=False):
     """What a document may cost: bytes (also when inflated), elements and items, nesting of sequences."""
 
@@ -95,6 +98,14 @@ class ElementReader:
             if explicit:
                 group, number, vr, length = _TAG_AND_VR(data, at)
                 start = at + 8
+                tag = group << 16 | number
+                if _SHORT_ONES.get(tag) == vr and tag > last and not length & 1:
+                    following = start + length
+                    if following <= end:
+                        dataset[tag] = data[start:following]
+                        self._count += 1
+                        at, last = following, tag
+                        continue
             else:
                 group, number, length = _TAG_AND_LENGTH(data, at)
                 vr, start = b"", at + 8
@@ -109,16 +120,9 @@ class ElementReader:
                     vr, start, length = self._unknown_vr(tag, vr, at, end)
                     if length < 0:
                         return dataset, end
-            following = start + length
-            wanted = _VRS.get(tag)
-            if vr == wanted != b"SQ" and following <= end and tag > last and not length & 1:
-                dataset[tag] = data[start:following]
-                self._count += 1
-                at = following
-            else:
-                if tag <= last:
-                    self._report("duplicate-element" if tag in dataset else "element-order", tag)
-                at = self._element(dataset, _Head(tag, vr, start, length, end, explicit))
+            if tag <= last:
+                self._report("duplicate-element" if tag in dataset else "element-order", tag)
+            at = self._element(dataset, _Head(tag, vr, start, length, end, explicit))
             last = tag
         if delimited:
             self._report("truncated")

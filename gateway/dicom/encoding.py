@@ -17,7 +17,8 @@ _ITEM: Final = Layout("<HHI").pack
 _LONG_VRS: Final = frozenset({b"OB", b"SQ", b"UC", b"UR", b"UT"})
 _FREE_TEXT: Final = frozenset({b"UT", b"UR", b"UC"})
 _CHARACTERS: Final = {b"SH": 16, b"CS": 16, b"UI": 64, b"LO": 64}
-_SHORTEST_LIMIT: Final = 65_534
+_LARGEST: Final = 65_534
+"""Bytes of a value whose length has 16 bits."""
 _CONTROLS: Final = dict.fromkeys(range(32), " ")
 _ONE_VALUE: Final = {**_CONTROLS, ord("\\"): "/"}
 _FREE_CONTROLS: Final = {code: " " for code in range(32) if chr(code) not in "\t\n\f\r"}
@@ -58,15 +59,22 @@ class TextEncoder:
         if value is None:
             return element(tag, vr, b"")
         kept = value.translate(_FREE_CONTROLS if vr in _FREE_TEXT else _ONE_VALUE)
+        if vr == b"UI":
+            kept = kept.encode("ascii", "replace").decode()
         if kept != value:
             self.report("characters-replaced", tags.name(tag))
-        if len(kept) > _CHARACTERS.get(vr, len(kept)):
-            self.report("longer-than-allowed", tags.name(tag))
-        raw = kept.encode("utf-8", "replace")
-        if vr not in _LONG_VRS and len(raw) > _SHORTEST_LIMIT:
+            kept = kept.strip(" ")
+        return element(tag, vr, self.fitting(tag, kept, len(kept) > _CHARACTERS.get(vr, len(kept))))
+
+    def fitting(self, tag: int, text: str, too_long: bool) -> bytes:
+        """The text in UTF-8, cut where the length of the element has no room for it."""
+        raw = text.encode("utf-8", "replace")
+        if tags.DICTIONARY[tag][0] not in _LONG_VRS and len(raw) > _LARGEST:
             self.report("cut", tags.name(tag))
-            raw = raw[:_SHORTEST_LIMIT].decode("utf-8", "ignore").encode()
-        return element(tag, vr, raw)
+            return raw[:_LARGEST].decode("utf-8", "ignore").encode()
+        if too_long:
+            self.report("longer-than-allowed", tags.name(tag))
+        return raw
 
     def present(self, tag: int, value: str | None) -> bytes:
         """An element of type 3: left out where there is no value."""

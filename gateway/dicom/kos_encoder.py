@@ -160,13 +160,7 @@ class KosEncoder(TextEncoder):
     def person(self, tag: int, *groups: Person | None) -> bytes:
         """A person name; `groups` are the alphabetic, ideographic and phonetic one."""
         text = "=".join(self._name(tag, group) for group in groups).rstrip("=")
-        raw = text.encode("utf-8", "replace")
-        if any(len(group) > 64 for group in text.split("=")):
-            self.report("longer-than-allowed", tags.name(tag))
-        if len(raw) > 65_534:
-            self.report("cut", tags.name(tag))
-            raw = raw[:65_534].decode("utf-8", "ignore").encode()
-        return element(tag, b"PN", raw)
+        return element(tag, b"PN", self.fitting(tag, text, any(len(group) > 64 for group in text.split("="))))
 
     def _name(self, tag: int, person: Person | None) -> str:
         if person is None:

@@ -104,13 +104,13 @@ def _locations(series: Dataset, place: str, values: Values) -> list[RetrieveLoca
 
 def _instances(series: Dataset, place: str, values: Values) -> dict[str, str]:
     found: dict[str, str] = {}
-    for number, item in enumerate(items(series, tags.REFERENCED_SOPS), start=1):
-        where = f"{place}.{tags.name(tags.REFERENCED_SOPS)}[{number}]"
-        uid, kind = reference(item, where, values)
+    place = f"{place}.{tags.name(tags.REFERENCED_SOPS)}"
+    for item in items(series, tags.REFERENCED_SOPS):
+        uid, kind = reference(item, place, values)
         if uid is None:
-            values.report("uid-missing", f"{where}.{tags.name(tags.REFERENCED_SOP_INSTANCE_UID)}")
+            values.report("uid-missing", f"{place}.{tags.name(tags.REFERENCED_SOP_INSTANCE_UID)}")
         elif uid in found:
-            values.report("instance-repeated", where)
+            values.report("instance-repeated", place)
         else:
             found[uid] = kind
     return found

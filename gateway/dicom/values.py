@@ -46,6 +46,7 @@ class Values:
         self._decode: Decode = decoder(
             spelled.split("\\") if spelled else (), findings, tags.name(tags.SPECIFIC_CHARACTER_SET)
         )
+        self._uids: dict[bytes, str] = {}
         self._codes: dict[tuple[bytes, bytes, bytes], Code] = {}
         self._schemes = self._identified(document)
 
@@ -89,6 +90,7 @@ class Values:
             return ()
         text = raw.decode("ascii", "replace").strip(_PADDING)
         if _UID.fullmatch(text):
+            self._uids[raw] = text
             return (text,)
         return tuple(
             self._odd_uid(part, f"{place}.{tags.name(tag)}")
@@ -106,6 +108,9 @@ class Values:
 
     def uid(self, dataset: Dataset, tag: int, place: str) -> str | None:
         """The UID of an element that has one."""
+        raw = dataset.get(tag)
+        if isinstance(raw, bytes) and (known := self._uids.get(raw)) is not None:
+            return known
         found = self.uids(dataset, tag, place)
         if len(found) > 1:
             self.report("several-values", f"{place}.{tags.name(tag)}")
