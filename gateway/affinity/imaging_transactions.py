@@ -39,7 +39,9 @@ class ImagingTransactions:
             status = ResponseStatus.PARTIAL if found else ResponseStatus.FAILURE
         documents = tuple(_document(number, one) for number, one in enumerate(found))
         body = write_retrieve_response(RetrieveAnswer(status, errors, documents))
-        return SoapReply(body, tuple(self._attachment(number, one) for number, one in enumerate(found)))
+        # consumers that ask in simple SOAP read images as attachments all the same, and errors without them
+        attachments = tuple(self._attachment(number, one) for number, one in enumerate(found))
+        return SoapReply(body, attachments, packaged=bool(attachments))
 
     def _attachment(self, number: int, found: FoundImage) -> Attachment:
         return Attachment(

@@ -268,4 +268,5 @@ def _reply(outcomes: Mapping[ImageRequest, Outcome]) -> SoapReply:
         status = ResponseStatus.PARTIAL if documents else ResponseStatus.FAILURE
     log.info("rad69.answered", images=len(documents), missing=len(errors))
     answer = RetrieveAnswer(status, errors, tuple(documents))
-    return SoapReply(write_retrieve_response(answer), tuple(attachments))
+    # consumers that ask in simple SOAP read images as attachments all the same, and errors without them
+    return SoapReply(write_retrieve_response(answer), tuple(attachments), packaged=bool(attachments))

@@ -72,10 +72,12 @@ class SoapRequest:
 
 @dataclass(frozen=True, slots=True)
 class SoapReply:
-    """A body element whose xop:Include name `attachments`; after a simple SOAP request they go inline."""
+    """A body element whose xop:Include name `attachments`; after a simple SOAP request they go inline, unless
+    the reply is to be `packaged` whatever the request was."""
 
     body: _Element
     attachments: Sequence[Attachment] = field(default=())
+    packaged: bool = False
 
 
 Handler = Callable[[SoapRequest], Awaitable[SoapReply]]
@@ -209,7 +211,7 @@ class SoapService:
         try:
             reply = await self._handlers[request.transaction.id](request)
             # writing the answer to a large query takes some 100 us per object
-            work = (reply, request.transaction, request.message_id, packaged)
+            work = (reply, request.transaction, request.message_id, packaged or reply.packaged)
             if len(reply.body) and _objects(reply.body) > _OBJECTS_ON_LOOP:
                 return await asyncio.to_thread(_package, *work)
             return _package(*work)

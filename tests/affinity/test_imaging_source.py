@@ -19,6 +19,8 @@ from gateway.model.images import ImageError, SeriesWanted
 from gateway.model.imaging import RetrieveLocation
 from gateway.multipart import MultipartReader, parse_media_type
 from gateway.soap.client import Peer
+from gateway.soap.contract import load_contract
+from gateway.soap.envelope import ANONYMOUS, write_envelope
 from tests.affinity.client import running
 from tests.affinity.samples import HOME, REPOSITORY
 from tests.dicom.files import EXPLICIT_LE, image_file
@@ -154,6 +156,25 @@ async def test_an_image_that_is_asked_for_twice_comes_once(tmp_path):
     async with domain(tmp_path) as client:
         answer, _ = await ask(client, wanted(ONE), wanted(ONE))
     assert [d.header.document_unique_id for d in answer.documents] == [ONE]
+
+
+@pytest.mark.parametrize(
+    ("sop", "media_type"), [(ONE, "multipart/related"), ("2.999.23.9", "application/soap+xml")]
+)
+async def test_a_request_in_simple_soap_has_images_as_attachments_and_errors_without(
+    tmp_path, sop, media_type
+):
+    transaction = load_contract()["RAD-69"]
+    body = write_imaging_request(ImageSetRequest((wanted(sop),), (EXPLICIT_LE,)))
+    envelope = write_envelope(body, action=transaction.action, message_id="urn:uuid:1", reply_to=ANONYMOUS)
+    async with domain(tmp_path) as client, aiohttp.ClientSession() as http:
+        headers = {"Content-Type": "application/soap+xml"}
+        async with http.post(f"{client.base}/xds/imaging", data=envelope, headers=headers) as answer:
+            assert answer.status == 200
+            assert answer.content_type == media_type
+            content = await answer.read()
+    assert (CONTENTS[ONE] in content) is (sop == ONE)
+    assert (b"XDSDocumentUniqueIdError" in content) is (sop != ONE)
 
 
 async def test_our_own_client_reads_it_in_several_requests(tmp_path):
