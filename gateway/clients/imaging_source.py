@@ -98,7 +98,7 @@ class ImagingDocumentSource:
         progress.held += (ImageError(self.name, NO_LOCATION, uid) for uid in unlocated)
         batches = [Batch(self.name, piece) for piece in pieces_of(requests, self._quirks.images_per_request)]
         openings = ((number, self._open(batch, syntaxes)) for number, batch in enumerate(batches))
-        async with aclosing(opened_ahead(openings, self._quirks.pieces_at_once)) as opened:
+        async with aclosing(opened_ahead(openings, self._quirks.at_once(self.peer.max_in_flight))) as opened:
             async for number, reply in opened:
                 try:
                     async with aclosing(self._answer(batches[number], await reply, progress)) as items:

@@ -29,6 +29,7 @@ from gateway.model.query import (
     GetSubmissionSets,
     StoredQuery,
 )
+from gateway.soap.client import Peer
 
 TOO_MANY: Final = "XDSTooManyResults"
 _MOST_WINDOWS: Final = 200
@@ -52,7 +53,7 @@ Ask = Callable[[StoredQuery, ReturnType], Awaitable[QueryResult]]
 class LargeResults:
     """Queries of one registry, each answered as a whole."""
 
-    def __init__(self, ask: Ask, quirks: RegistryQuirks, peer: str) -> None:
+    def __init__(self, ask: Ask, quirks: RegistryQuirks, peer: Peer) -> None:
         self._ask = ask
         self._quirks = quirks
         self._peer = peer
@@ -104,13 +105,13 @@ class LargeResults:
     ) -> QueryResult:
         if len(refs) > self._quirks.max_objects:
             text = f"{len(refs)} objects match; at most {self._quirks.max_objects} are fetched"
-            raise RegistryFailure(self._peer, "ITI-18", (RegistryError(TOO_MANY, text),))
+            raise RegistryFailure(self._peer.name, "ITI-18", (RegistryError(TOO_MANY, text),))
         homes: dict[str | None, list[str]] = {}
         for ref in refs:
             homes.setdefault(ref.home_community_id or query.home, []).append(ref.id)
         size = min(self._quirks.objects_per_query, self._quirks.ids_per_query)
         calls = [call for home, ids in homes.items() for call in self._calls(query, ids, home, size)]
-        result = _merged(await all_of(calls, self._quirks.pieces_at_once), errors)
+        result = _merged(await all_of(calls, self._quirks.at_once(self._peer.max_in_flight)), errors)
         return _in_order(result, [ref.id for ref in refs], query)
 
     def _calls(
@@ -134,7 +135,7 @@ class LargeResults:
                 structs.replace(query, **{field: piece}) for piece in pieces_of(dict.fromkeys(ids), size)
             )
             calls = [partial(self._get, piece, size) for piece in pieces]
-            return _merged(await all_of(calls, self._quirks.pieces_at_once))
+            return _merged(await all_of(calls, self._quirks.at_once(self._peer.max_in_flight)))
         found = await self._outcome(query, "LeafClass")
         if has_too_many(found) and len(ids) > 1:
             return await self._get(query, (len(ids) + 1) // 2)

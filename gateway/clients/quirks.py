@@ -22,6 +22,10 @@ class Quirks(BaseModel):
     pieces_at_once: Count = 4
     """Requests under way at the same time where one has to be cut into pieces; `max_in_flight` holds too."""
 
+    def at_once(self, max_in_flight: int) -> int:
+        """Pieces to have under way at a peer with so many places."""
+        return min(self.pieces_at_once, max_in_flight)
+
     def active(self) -> Iterator[str]:
         """`name=value` of every quirk that differs from its default."""
         for name, field in type(self).model_fields.items():
@@ -55,7 +59,7 @@ class RegistryQuirks(Quirks):
     XDSTooManyResults, always (for one whose limit is known to be low), or never."""
     objects_per_query: Count = 100
     """Objects that are asked for at once where the ids came first."""
-    max_objects: Count = 10_000
+    max_objects: Count = 5_000
     """Objects of one search that are fetched in this way at most."""
     ids_per_query: Count = 1_000
     """Ids that any Get query names at most; more are asked for in pieces."""

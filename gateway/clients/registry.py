@@ -24,7 +24,7 @@ class DocumentRegistry:
     def __init__(self, soap: SoapClient, peer: Peer, quirks: RegistryQuirks | None = None) -> None:
         self._soap = soap
         self._quirks = quirks or RegistryQuirks()
-        self._large = LargeResults(self._ask, self._quirks, peer.name)
+        self._large = LargeResults(self._ask, self._quirks, peer)
         self.peer = peer
 
     async def query(self, query: StoredQuery) -> QueryResult:

@@ -141,7 +141,7 @@ class DocumentRepository:
         """
         sets = pieces_of(dict.fromkeys(requests), self._quirks.documents_per_request)
         calls = (partial(self._retrieve_set, asked, max_bytes) for asked in sets)
-        found = in_order(calls, self._quirks.pieces_at_once)
+        found = in_order(calls, self._quirks.at_once(self.peer.max_in_flight))
         try:
             async for outcomes in found:
                 for request, outcome in outcomes.items():

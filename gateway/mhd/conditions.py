@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 _NAME = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
-_MEDIA_TYPE = re.compile(rf"{_NAME}/{_NAME}(?:\s*;[\x20-\x7e]*)?")
+_MEDIA_TYPE = re.compile(rf"{_NAME}/{_NAME}(?:[ \t]*;[\x20-\x7e]*)?")
 _RANGE = re.compile(r"bytes\s*=\s*(\d*)\s*-\s*(\d*)\s*", re.IGNORECASE)
 
 

@@ -356,6 +356,15 @@ async def test_a_thousand_ids_are_one_request_whose_values_are_short_enough():
     assert max(map(len, values)) <= 256
 
 
+async def test_pieces_take_no_more_places_than_the_peer_has():
+    registry = Registry()
+    async with raw_peer(answering(registry)) as peer, SoapClient(load_contract()) as soap:
+        at = Peer(name="registry", url=peer.url, max_in_flight=1, max_waiting=0)
+        client = DocumentRegistry(soap, at, RegistryQuirks(ids_per_query=5))
+        result = await client.query(GetDocuments(entry_uuids=tuple(e.entry_uuid for e in ENTRIES)))
+    assert result.entries == ENTRIES
+
+
 async def test_a_piece_that_fails_fails_the_query():
     def answer(query):
         if ENTRIES[12].entry_uuid in query.entry_uuids:

@@ -99,6 +99,14 @@ async def test_no_more_requests_are_under_way_than_allowed():
     assert highest == 3
 
 
+async def test_requests_take_no_more_places_than_the_peer_has():
+    async with raw_peer(answering(Holder())) as peer, SoapClient(load_contract()) as soap:
+        at = Peer(name="repo", url=peer.url, max_in_flight=1, max_waiting=0)
+        quirks = RepositoryQuirks(documents_per_request=1)
+        client = DocumentRepository(soap, load_contract(), at, "2.999.1", quirks)
+        assert contents([pair async for pair in client.retrieve_many(WANTED, max_bytes=1_000)]) == HELD
+
+
 async def test_a_document_that_is_not_there_costs_the_others_nothing():
     found = dict(await retrieve(Holder({k: v for k, v in HELD.items() if k != "2.999.2.3"})))
     lost = found.pop(WANTED[3])

@@ -2,7 +2,39 @@
 
 import pytest
 
-from gateway.mhd.conditions import ByteRange, UnsatisfiableRange, accepts, none_match, parse_range
+from gateway.mhd.conditions import (
+    ByteRange,
+    UnsatisfiableRange,
+    accepts,
+    is_media_type,
+    none_match,
+    parse_range,
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "is_one"),
+    [
+        ("text/plain", True),
+        ("application/fhir+json; fhirVersion=4.0", True),
+        ("Application/DICOM", True),
+        ("", False),
+        ("pdf", False),
+        ("text/", False),
+        ("text/plain\r\nX: y", False),
+        ("text/plain; a=\nb", False),
+        ("text/plain\r\n;a=b", False),
+        ("text /plain", False),
+    ],
+)
+def test_a_media_type_is_a_type_and_a_subtype(text, is_one):
+    assert is_media_type(text) is is_one
+
+
+def test_parameters_of_the_documents_media_type_need_not_be_accepted():
+    assert accepts("text/plain", "text/plain; charset=utf-8")
+    assert not accepts("text/html", "text/plain; charset=utf-8")
+
 
 ETAG = '"da39a3"'
 
