@@ -145,7 +145,7 @@ SUPPORTED: tuple[SupportedRow, ...] = (
         "ITI-18 Registry Stored Query",
         "client",
         Level.YES,
-        "the Find and Get queries behind ITI-66 and ITI-67; all 14 can be written",
+        "all 14 queries can be written; too many results are asked for by id, in pieces",
     ),
     SupportedRow(
         "ITI-41 Provide and Register Document Set-b",
