@@ -3,10 +3,11 @@
 import asyncio
 import re
 import sys
+from collections.abc import Sequence
 
 from aiohttp import web
 
-from bench import sample
+from bench import sample, study
 
 _ACTION = re.compile(rb"Action[^>]*>\s*([^<\s]+)")
 _UNIQUE_ID = re.compile(rb"DocumentUniqueId>([^<]+)<")
@@ -16,6 +17,20 @@ _REGISTERED = (
     b'<r:RegistryResponse xmlns:r="urn:oasis:names:tc:ebxml-regrep:xsd:rs:3.0" status="' + _SUCCESS + b'"/>'
 )
 _BOUNDARY = b"uuid:5f0b1c52-8f37-4d3a-9c1e-2a6d1f6a0c11"
+_RELATED = (
+    'multipart/related; type="application/xop+xml"; start="<root@bench>"; start-info="application/soap+xml"; '
+    f'boundary="{_BOUNDARY.decode()}"'
+)
+_ROOT_HEAD = (
+    b"--" + _BOUNDARY + b"\r\n"
+    b'Content-Type: application/xop+xml; charset=UTF-8; type="application/soap+xml"\r\n'
+    b"Content-Transfer-Encoding: binary\r\nContent-ID: <root@bench>\r\n\r\n"
+)
+_PART_HEAD = (
+    b"\r\n--" + _BOUNDARY + b"\r\nContent-Type: application/octet-stream\r\n"
+    b"Content-Transfer-Encoding: binary\r\nContent-ID: <%s>\r\n\r\n"
+)
+_RETRIEVED = "urn:ihe:iti:2007:RetrieveDocumentSetResponse"
 _CHUNK = bytes(range(256)) * 1024
 
 
@@ -31,6 +46,8 @@ class Peer:
         app.router.add_post("/registry/{entries}", self.registry)
         app.router.add_post("/repository/{size}", self.repository)
         app.router.add_get("/plain/{size}", self.plain)
+        app.router.add_post("/manifests/{series}/{instances}", self.manifest)
+        app.router.add_post("/imaging/{size}", self.imaging)
         return app
 
     async def registry(self, request: web.Request) -> web.Response:
@@ -72,26 +89,40 @@ class Peer:
         await response.write_eof()
         return response
 
+    async def manifest(self, request: web.Request) -> web.StreamResponse:
+        """ITI-43 of the manifest of a study."""
+        unique_id = _UNIQUE_ID.search(await request.read())
+        assert unique_id is not None
+        content = study.manifest_bytes(*(int(request.match_info[n]) for n in ("series", "instances")))
+        root = _document_responses([unique_id.group(1)])
+        return await self._parts(request, sample.envelope(root, _RETRIEVED), [(content, 0)])
+
+    async def imaging(self, request: web.Request) -> web.StreamResponse:
+        """RAD-69: every instance that is asked for, with `size` bytes of pixels behind its head."""
+        asked = _UNIQUE_ID.findall(await request.read())
+        size = int(request.match_info["size"])
+        root = sample.envelope(_document_responses(asked), _RETRIEVED)
+        return await self._parts(request, root, [(study.head(uid.decode()), size) for uid in asked])
+
+    async def _parts(
+        self, request: web.Request, root: bytes, parts: Sequence[tuple[bytes, int]]
+    ) -> web.StreamResponse:
+        """MTOM with several parts: the first bytes of each, and how many follow."""
+        response = web.StreamResponse(headers={"Content-Type": _RELATED})
+        await response.prepare(request)
+        await response.write(_ROOT_HEAD + root)
+        for number, (head, size) in enumerate(parts):
+            await response.write(_PART_HEAD % (b"part%d@bench" % number) + head)
+            await _send(response, size)
+        await response.write_eof(b"\r\n--" + _BOUNDARY + b"--\r\n")
+        return response
+
     async def _multipart(self, request: web.Request, root: bytes, size: int) -> web.StreamResponse:
-        head = (
-            b"--" + _BOUNDARY + b"\r\n"
-            b'Content-Type: application/xop+xml; charset=UTF-8; type="application/soap+xml"\r\n'
-            b"Content-Transfer-Encoding: binary\r\nContent-ID: <root@bench>\r\n\r\n" + root
-        )
+        head = _ROOT_HEAD + root
         if size:
-            head += (
-                b"\r\n--"
-                + _BOUNDARY
-                + b"\r\nContent-Type: application/octet-stream\r\nContent-Transfer-Encoding: binary\r\n"
-                b"Content-ID: <document@bench>\r\n\r\n"
-            )
+            head += _PART_HEAD % b"document@bench"
         tail = b"\r\n--" + _BOUNDARY + b"--\r\n"
-        response = web.StreamResponse(
-            headers={
-                "Content-Type": 'multipart/related; type="application/xop+xml"; start="<root@bench>"; '
-                f'start-info="application/soap+xml"; boundary="{_BOUNDARY.decode()}"'
-            }
-        )
+        response = web.StreamResponse(headers={"Content-Type": _RELATED})
         response.content_length = len(head) + size + len(tail)
         await response.prepare(request)
         await response.write(head)
@@ -101,16 +132,27 @@ class Peer:
 
 
 def _retrieved(unique_id: bytes) -> bytes:
-    body = (
+    return sample.envelope(_document_responses([unique_id], b"document@bench"), _RETRIEVED)
+
+
+def _document_responses(unique_ids: Sequence[bytes], content_id: bytes = b"") -> bytes:
+    responses = b"".join(
+        b"<x:DocumentResponse><x:RepositoryUniqueId>2.999.10.1</x:RepositoryUniqueId><x:DocumentUniqueId>"
+        + unique_id
+        + b"</x:DocumentUniqueId><x:mimeType>application/pdf</x:mimeType><x:Document>"
+        b'<i:Include xmlns:i="http://www.w3.org/2004/08/xop/include" href="cid:'
+        + (content_id or b"part%d@bench" % number).replace(b"@", b"%40")
+        + b'"/></x:Document></x:DocumentResponse>'
+        for number, unique_id in enumerate(unique_ids)
+    )
+    return (
         b'<x:RetrieveDocumentSetResponse xmlns:x="urn:ihe:iti:xds-b:2007">'
         b'<r:RegistryResponse xmlns:r="urn:oasis:names:tc:ebxml-regrep:xsd:rs:3.0" status="'
         + _SUCCESS
-        + b'"/><x:DocumentResponse><x:RepositoryUniqueId>2.999.10.1</x:RepositoryUniqueId>'
-        b"<x:DocumentUniqueId>" + unique_id + b"</x:DocumentUniqueId><x:mimeType>application/pdf</x:mimeType>"
-        b'<x:Document><i:Include xmlns:i="http://www.w3.org/2004/08/xop/include" href="cid:document%40bench"/>'
-        b"</x:Document></x:DocumentResponse></x:RetrieveDocumentSetResponse>"
+        + b'"/>'
+        + responses
+        + b"</x:RetrieveDocumentSetResponse>"
     )
-    return sample.envelope(body, "urn:ihe:iti:2007:RetrieveDocumentSetResponse")
 
 
 async def _send(response: web.StreamResponse, size: int) -> None:
