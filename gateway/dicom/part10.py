@@ -74,16 +74,17 @@ def _meta(found: dict[int, str]) -> FileMeta:
 
 async def identify(part: ImagePart) -> ImagePart:
     """The part with what its own head says of it; its bytes are unchanged. Raises NotDicom."""
-    head = bytearray()
-    meta: FileMeta | None = None
     chunks = aiter(part.chunks)
+    # mostly the first chunk is enough, and then it is passed on as it is
+    head = await anext(chunks, b"")
+    meta = read_file_meta(head, complete=not head)
     while meta is None:
-        chunk = await anext(chunks, None)
-        head += chunk or b""
-        meta = read_file_meta(bytes(head[: MAX_META + 1024]), complete=chunk is None)
+        chunk = await anext(chunks, b"")
+        head += chunk
+        meta = read_file_meta(head, complete=not chunk)
     return replace(
         part,
-        chunks=_chain(bytes(head), chunks),
+        chunks=_chain(head, chunks),
         sop_instance_uid=meta.sop_instance_uid or part.sop_instance_uid,
         transfer_syntax=meta.transfer_syntax or part.transfer_syntax,
     )
