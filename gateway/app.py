@@ -251,6 +251,7 @@ def _outside_policy(settings: Settings) -> OutsidePolicy:
         private_addresses=references.private_addresses,
         seconds=references.timeout,
         max_bytes=references.max_bytes,
+        max_document_bytes=references.max_document_bytes,
     )
 
 

@@ -160,3 +160,22 @@ def test_the_defaults_of_a_source_come_before_the_common_ones():
     assert sources.of("a").defaults.language == "de"
     assert sources.of("a").defaults.confidentiality == sources.of(None).defaults.confidentiality
     assert sources.of("b").source_id == sources.of("b").source_id != sources.of("c").source_id
+
+
+@pytest.mark.parametrize(
+    ("directory", "hosts", "is_listed"),
+    [
+        ("https://directory.example/fhir", ["directory.example"], True),
+        ("https://directory.example/fhir", ["directory.example:443"], True),
+        ("http://directory.example:8080/fhir", ["directory.example:8080"], True),
+        ("http://directory.example:8080/fhir", ["directory.example"], False),
+        ("https://directory.example/fhir", [], False),
+    ],
+)
+def test_the_directory_is_one_of_the_hosts_that_are_asked(directory, hosts, is_listed):
+    overrides = {**MINIMAL, "references": {"directory": directory, "allowed_hosts": hosts}}
+    if is_listed:
+        assert load_settings(overrides=overrides).references.directory == directory
+        return
+    with pytest.raises(SettingsError, match=r"references: the host of directory"):
+        load_settings(overrides=overrides)

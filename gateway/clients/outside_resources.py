@@ -1,4 +1,5 @@
-"""FHIR resources of other servers, fetched because a publish refers to them (IHE MHD 4.2.4 3.65.4.1.3).
+"""FHIR resources and documents of other servers, fetched because a publish refers to them (IHE MHD 4.2.4
+3.65.4.1.3).
 
 The URLs come from clients, so this is where a client could make the gateway call what only the gateway can
 reach. Therefore: hosts from a list alone, each with its port; names that resolve to private addresses are
@@ -21,7 +22,7 @@ from aiohttp.resolver import DefaultResolver
 from gateway.fhir.datatypes import Json
 from gateway.fhir.formats import FhirFormat, read_resource
 from gateway.fhir.issues import OutcomeError
-from gateway.fhir.provide_bundle_references import Unreachable
+from gateway.fhir.provide_bundle_documents import HostedDocument, Unreachable
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _FORMATS = {
@@ -38,13 +39,15 @@ log = structlog.get_logger()
 class OutsidePolicy:
     """Which servers are asked. Each of `hosts` is `host` (for the ports 80 and 443) or `host:port`.
 
-    `seconds` and `max_bytes` are for one resource, `most` is the number of resources of one publish.
+    `seconds` is for one resource or document, `max_bytes` for one resource, `max_document_bytes` for all
+    documents of one publish; `most` is the number of resources, and of documents, of one publish.
     """
 
     hosts: frozenset[str] = frozenset()
     private_addresses: bool = False
     seconds: float = 5.0
     max_bytes: int = 256 * 1024
+    max_document_bytes: int = 16 * 1024 * 1024
     most: int = 32
 
     def allows(self, url: str) -> bool:
@@ -117,20 +120,47 @@ class OutsideResources:
         left = dict.fromkeys(urls, Unreachable(f"a publish may refer to {self._policy.most} other resources"))
         return {**left, **dict(zip(asked, found, strict=True))}
 
+    async def fetch_documents(self, urls: Sequence[str]) -> dict[str, HostedDocument | Unreachable]:
+        """The document at each URL, one after the other, since they share `max_document_bytes`."""
+        found: dict[str, HostedDocument | Unreachable] = {}
+        room = self._policy.max_document_bytes
+        for number, url in enumerate(urls):
+            if number >= self._policy.most:
+                found[url] = Unreachable(f"a publish may refer to {self._policy.most} documents elsewhere")
+                continue
+            answer = await self._get(url, "*/*", room)
+            if isinstance(answer, Unreachable):
+                found[url] = answer
+                continue
+            media_type, content = answer
+            room -= len(content)
+            found[url] = HostedDocument(media_type, content)
+        return found
+
     async def _fetch(self, url: str) -> Json | Unreachable:
+        answer = await self._get(url, FhirFormat.JSON.value, self._policy.max_bytes)
+        if isinstance(answer, Unreachable):
+            return answer
+        media_type, body = answer
+        wire_format = _FORMATS.get(media_type)
+        if wire_format is None:
+            return Unreachable("its server does not answer with FHIR")
+        try:
+            return read_resource(body, wire_format, "resource")
+        except OutcomeError:
+            return Unreachable("what its server answers is not FHIR")
+
+    async def _get(self, url: str, accept: str, room: int) -> tuple[str, bytes] | Unreachable:
+        """Media type and body of an answer with at most `room` bytes."""
         if not self._policy.allows(url):
             return Unreachable("its server is not one that references.allowed_hosts lists")
         assert self._session is not None
         try:
-            async with self._session.get(
-                url, headers={"Accept": FhirFormat.JSON.value}, allow_redirects=False
-            ) as answer:
+            async with self._session.get(url, headers={"Accept": accept}, allow_redirects=False) as answer:
                 if answer.status != 200:
                     return Unreachable(f"its server answers {answer.status}")
-                wire_format = _FORMATS.get(answer.content_type)
-                if wire_format is None:
-                    return Unreachable("its server does not answer with FHIR")
-                body = await _read(answer.content.iter_any(), self._policy.max_bytes)
+                body = await _read(answer.content.iter_any(), room)
+                media_type = answer.content_type
         except TimeoutError:
             return Unreachable("its server does not answer in time")
         except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -139,11 +169,8 @@ class OutsideResources:
             log.warning("reference.unreachable", error=type(error).__name__)
             return Unreachable("its server cannot be reached")
         if body is None:
-            return Unreachable(f"it has more than {self._policy.max_bytes} bytes")
-        try:
-            return read_resource(body, wire_format, "resource")
-        except OutcomeError:
-            return Unreachable("what its server answers is not FHIR")
+            return Unreachable(f"it has more than {room} bytes")
+        return media_type, body
 
 
 async def _read(chunks: AsyncIterable[bytes], most: int) -> bytes | None:

@@ -18,9 +18,8 @@ from msgspec.structs import replace
 from gateway.fhir.generate_metadata import RESOURCE, GivenDocument
 from gateway.fhir.issues import Issue, OutcomeError
 from gateway.fhir.provide_bundle_documents import ProvidedDocument
-from gateway.fhir.provide_bundle_folders import Folders
-from gateway.fhir.provide_bundle_references import Fetched, OutsideReference
-from gateway.fhir.provide_context import NO_DOCUMENTS, ProvideBundle, ProvideContext, Registered
+from gateway.fhir.provide_bundle_references import OutsideReference
+from gateway.fhir.provide_context import NOTHING_ELSEWHERE, Elsewhere, ProvideBundle, ProvideContext
 from gateway.fhir.provide_rules_general import LONGEST_TEXT
 from gateway.fhir.terminology import Terminology
 from gateway.model import codes
@@ -121,6 +120,7 @@ class GeneratedDocument:
     outside: tuple[OutsideReference, ...] = ()
     updates: tuple[str, ...] = ()
     lookups: tuple[str, ...] = ()
+    hosted: tuple[str, ...] = ()
     asks_others: bool = False
 
     @property
@@ -128,9 +128,7 @@ class GeneratedDocument:
         """Bytes of the document."""
         return len(self.given.content)
 
-    def read(
-        self, fetched: Fetched, folders: Folders, registered: Registered = NO_DOCUMENTS
-    ) -> ProvideBundle:
+    def read(self, elsewhere: Elsewhere = NOTHING_ELSEWHERE) -> ProvideBundle:
         """The submission. Ids follow from the digest, the time of the submission is now."""
         namespace = uuid.UUID(bytes=bytes.fromhex(self.digest)[:16])
         sha1 = hashlib.sha1(self.given.content, usedforsecurity=False).hexdigest()

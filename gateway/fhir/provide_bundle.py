@@ -17,22 +17,20 @@ from gateway.fhir.formats import FhirFormat, read_resource
 from gateway.fhir.issues import fail
 from gateway.fhir.provide_bundle_associations import referred_unique_ids
 from gateway.fhir.provide_bundle_digest import content_digest
-from gateway.fhir.provide_bundle_documents import AttachmentReader, decode_binaries
+from gateway.fhir.provide_bundle_documents import AttachmentReader, Unreachable, decode_binaries, hosted_urls
 from gateway.fhir.provide_bundle_entries import BundleIndex, read_entries
 from gateway.fhir.provide_bundle_fhir_documents import check_fhir_document, serialise_documents
 from gateway.fhir.provide_bundle_folders import NO_FOLDERS, Folders, updated_folders
 from gateway.fhir.provide_bundle_reading import BundleReading
 from gateway.fhir.provide_bundle_references import (
-    Fetched,
     OutsideReference,
-    Unreachable,
     contain_outside,
     contain_patient_entries,
     name_own_patients,
     outside_references,
     urls_to_fetch,
 )
-from gateway.fhir.provide_context import NO_DOCUMENTS, ProvideBundle, ProvideContext, Registered
+from gateway.fhir.provide_context import NOTHING_ELSEWHERE, Elsewhere, ProvideBundle, ProvideContext
 from gateway.fhir.provide_policy import mend_identifiers
 from gateway.fhir.provide_profiles import MetadataLevel
 from gateway.fhir.provide_rules import check_bundle
@@ -46,8 +44,8 @@ class OpenedBundle:
     """A Bundle that is FHIR and whose entries were looked at one by one.
 
     `outside` are references to other servers, `updates` the entryUUIDs of Folders that the Bundle adds to,
-    `lookups` uniqueIds of documents that it refers to; what they lead to is wanted for `read`. `size` is
-    that of the request in bytes.
+    `lookups` uniqueIds of documents that it refers to, `hosted` URLs of documents that other servers hold;
+    what they lead to is wanted for `read`. `size` is that of the request in bytes.
     """
 
     index: BundleIndex
@@ -59,30 +57,30 @@ class OpenedBundle:
     outside: tuple[OutsideReference, ...]
     updates: tuple[str, ...]
     lookups: tuple[str, ...]
+    hosted: tuple[str, ...]
     size: int
 
     @property
     def asks_others(self) -> bool:
         """True where `read` needs what other servers hold."""
-        return bool(self.outside or self.updates or self.lookups)
+        return bool(self.outside or self.updates or self.lookups or self.hosted)
 
-    def read(
-        self, fetched: Fetched, folders: Folders, registered: Registered = NO_DOCUMENTS
-    ) -> ProvideBundle:
-        """The submission; once only. `registered` are entryUUIDs of documents by uniqueId.
+    def read(self, elsewhere: Elsewhere = NOTHING_ELSEWHERE) -> ProvideBundle:
+        """The submission; once only.
 
         Raises OutcomeError 422 with every rule that is broken; where there is none, 412 for a Folder in
         another version and 409 for one that would lose documents.
         """
-        contain_outside(self.outside, fetched, self.findings)
-        self.index.registered.update(registered)
+        contain_outside(self.outside, elsewhere.fetched, self.findings)
+        self.index.registered.update(elsewhere.registered)
+        self.attachments.hosted = elsewhere.hosted
         return BundleReading(
             index=self.index,
             attachments=self.attachments,
             context=self.context,
             level=self.level,
             digest=self.digest,
-            folders=folders,
+            folders=elsewhere.folders,
             findings=self.findings,
         ).read()
 
@@ -136,6 +134,7 @@ def open_entries(
         outside=outside,
         updates=updated_folders(index) if policy.takes("folders") else (),
         lookups=referred_unique_ids(index),
+        hosted=hosted_urls(index),
         size=size,
     )
 
@@ -152,7 +151,7 @@ def read_provide_bundle(
     """
     opened = open_provide_bundle(raw, context, wire_format)
     nothing = Unreachable("this server asks no other")
-    return opened.read(dict.fromkeys(urls_to_fetch(opened.outside), nothing), folders)
+    return opened.read(Elsewhere(dict.fromkeys(urls_to_fetch(opened.outside), nothing), folders))
 
 
 def _validate(bundle: Json, findings: Findings) -> None:

@@ -2,11 +2,13 @@
 attachments that name them.
 
 IHE MHD 4.2.4 3.65.4.1.2: attachment.url is the fullUrl of an entry; hash and size are of the decoded bytes
-of a Binary, and absent for a document Bundle, whose bytes the recipient makes.
+of a Binary, and absent for a document Bundle, whose bytes the recipient makes. A document that another
+server holds is fetched from there and stored like one of the Bundle.
 """
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from msgspec import Struct
@@ -30,6 +32,43 @@ class ProvidedDocument(Struct, frozen=True):
     content: bytes
     sha1: str
     size: int
+
+
+@dataclass(frozen=True, slots=True)
+class HostedDocument:
+    """A document that another server holds, as that serves it; the media type has no parameters."""
+
+    mime_type: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Unreachable:
+    """Why there is nothing for a URL; the text is for the client."""
+
+    reason: str
+
+
+Hosted = Mapping[str, HostedDocument | Unreachable]
+"""What a URL of an attachment led to."""
+
+NOTHING_HOSTED: Final[Hosted] = {}
+
+
+def hosted_urls(index: BundleIndex) -> tuple[str, ...]:
+    """URLs of attachments whose document another server holds; On-Demand documents are none yet."""
+    attachments = (
+        content["attachment"]
+        for entry in index.of(EntryKind.DOCUMENT)
+        for content in entry.resource.get("content") or ()
+    )
+    urls = (a.get("url") for a in attachments if a.get("size") and a.get("hash"))
+    return tuple(dict.fromkeys(u for u in urls if u and _is_elsewhere(u, index)))
+
+
+def _is_elsewhere(url: str, index: BundleIndex) -> bool:
+    is_http = url.lower().startswith(("https://", "http://"))
+    return is_http and index.entry_of(url) is None and not url.startswith(f"{index.base_url}/")
 
 
 def decode_binaries(index: BundleIndex, findings: Findings) -> dict[int, bytes]:
@@ -59,6 +98,8 @@ class AttachmentReader:
         self._contents = contents
         self._wire_format = wire_format
         self._findings = findings
+        self.hosted: Hosted = NOTHING_HOSTED
+        """Documents of other servers, fetched before `read`."""
         self.binaries: dict[int, str] = {}
         """entryUUID by position of the entry with the bytes."""
 
@@ -73,6 +114,9 @@ class AttachmentReader:
             object_type=codes.STABLE_DOCUMENT,
             status=AvailabilityStatus.APPROVED,
         )
+        hosted = self.hosted.get(attachment.get("url") or "")
+        if hosted is not None:
+            return self._read_hosted(hosted, submitted, attachment, path)
         binary = self._binary(attachment, path)
         if binary is None:
             return submitted, None
@@ -86,12 +130,33 @@ class AttachmentReader:
                 "value",
                 f"The contentType is not that of {path}.contentType, which refers to this Binary.",
             )
+        return self._with_content(submitted, content, path)
+
+    def _with_content(
+        self, entry: DocumentEntry, content: bytes, path: str
+    ) -> tuple[DocumentEntry, ProvidedDocument]:
         sha1 = hashlib.sha1(content, usedforsecurity=False).hexdigest()
-        self._compare(submitted, sha1, len(content), path)
-        submitted = replace(submitted, hash=sha1, size=len(content))
-        return submitted, ProvidedDocument(
-            submitted.entry_uuid, submitted.mime_type, content, sha1, len(content)
-        )
+        self._compare(entry, sha1, len(content), path)
+        described = replace(entry, hash=sha1, size=len(content))
+        return described, ProvidedDocument(entry.entry_uuid, entry.mime_type, content, sha1, len(content))
+
+    def _read_hosted(
+        self, hosted: HostedDocument | Unreachable, entry: DocumentEntry, attachment: Json, path: str
+    ) -> tuple[DocumentEntry, ProvidedDocument | None]:
+        if isinstance(hosted, Unreachable):
+            self._findings.error(
+                f"{path}.url",
+                "not-found",
+                f"The document is not in the Bundle and cannot be fetched: {hosted.reason}. Put it into the "
+                "Bundle as Binary.",
+                "XDSMissingDocument",
+            )
+            return entry, None
+        if not _same_mime_type(hosted.mime_type, attachment.get("contentType")):
+            self._findings.error(
+                f"{path}.contentType", "value", "The server that holds the document serves another type."
+            )
+        return self._with_content(entry, hosted.content, path)
 
     def _binary(self, attachment: Json, path: str) -> RequestEntry | None:
         url = attachment.get("url")
@@ -134,14 +199,14 @@ class AttachmentReader:
             self._findings.error(
                 f"{path}.hash",
                 "value",
-                "The hash is not the SHA-1 of the document in the Binary.",
+                "The hash is not the SHA-1 of the document that the url leads to.",
                 "XDSRepositoryMetadataError",
             )
         if entry.size is not None and entry.size != size:
             self._findings.error(
                 f"{path}.size",
                 "value",
-                f"The size is not that of the document in the Binary, which has {size} bytes.",
+                f"The size is not that of the document that the url leads to, which has {size} bytes.",
                 "XDSRepositoryMetadataError",
             )
 

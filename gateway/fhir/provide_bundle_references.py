@@ -14,6 +14,7 @@ from urllib.parse import urljoin
 from gateway.fhir.datatypes import Json, PatientOf, write_cx
 from gateway.fhir.findings import Findings
 from gateway.fhir.lists import extensions
+from gateway.fhir.provide_bundle_documents import Unreachable
 from gateway.fhir.provide_bundle_entries import BundleIndex, EntryKind, RequestEntry, literal_id
 from gateway.fhir.terminology import Terminology
 from gateway.fhir.validation import validate_resource
@@ -41,13 +42,6 @@ class OutsideReference:
     reference: Json
     resource: Json
     path: str
-
-
-@dataclass(frozen=True, slots=True)
-class Unreachable:
-    """Why there is no resource for a URL; the text is for the client."""
-
-    reason: str
 
 
 Fetched = Mapping[str, Json | Unreachable]

@@ -1,7 +1,7 @@
 """What a publish needs beyond its request, and what it becomes (ITI-65, ITI-105, ITI-106)."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import tzinfo
 from typing import Final
 
@@ -9,8 +9,10 @@ from msgspec import Struct
 
 from gateway.fhir.datatypes import Json, PatientOf
 from gateway.fhir.issues import Issue
-from gateway.fhir.provide_bundle_documents import ProvidedDocument
+from gateway.fhir.provide_bundle_documents import Hosted, ProvidedDocument
 from gateway.fhir.provide_bundle_entries import EntryKind
+from gateway.fhir.provide_bundle_folders import Folders
+from gateway.fhir.provide_bundle_references import Fetched
 from gateway.fhir.provide_policy import PublishPolicy
 from gateway.fhir.terminology import Terminology
 from gateway.model.metadata import Cx, DocumentEntry, Submission
@@ -19,7 +21,6 @@ from gateway.model.publishing import MetadataTables, PublishingSource
 Registered = Mapping[str, str]
 """entryUUIDs of documents of this server by uniqueId."""
 
-NO_DOCUMENTS: Final[Registered] = {}
 _ANY_SOURCE: Final = PublishingSource()
 _TAKES_ALL: Final = PublishPolicy()
 _NO_TABLES: Final = MetadataTables()
@@ -49,6 +50,21 @@ class ProvideContext:
     policy: PublishPolicy = _TAKES_ALL
     directory: str | None = None
     max_bytes: int = 256 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """What a request refers to and does not bring: resources and documents of other servers by URL, Folders
+    and documents of this one.
+    """
+
+    fetched: Fetched = field(default_factory=dict)
+    folders: Folders = field(default_factory=dict)
+    registered: Registered = field(default_factory=dict)
+    hosted: Hosted = field(default_factory=dict)
+
+
+NOTHING_ELSEWHERE: Final = Elsewhere()
 
 
 class PlannedEntry(Struct, frozen=True):

@@ -24,9 +24,7 @@ from gateway.fhir.provide_bundle import OpenedBundle, open_entries
 from gateway.fhir.provide_bundle_digest import content_digest
 from gateway.fhir.provide_bundle_documents import decode_binaries
 from gateway.fhir.provide_bundle_entries import BundleIndex, read_entries
-from gateway.fhir.provide_bundle_folders import Folders
-from gateway.fhir.provide_bundle_references import Fetched
-from gateway.fhir.provide_context import NO_DOCUMENTS, ProvideBundle, ProvideContext, Registered
+from gateway.fhir.provide_context import NOTHING_ELSEWHERE, Elsewhere, ProvideBundle, ProvideContext
 from gateway.fhir.provide_profiles import MetadataLevel
 from gateway.fhir.validation import validate_resource
 from gateway.model import Code, codes
@@ -45,12 +43,10 @@ _OF_SET: Final = {"subject": "subject", "extension": "type", "source": "author"}
 class OpenedDocument(OpenedBundle):
     """A DocumentReference that is FHIR, as the Bundle that it stands for."""
 
-    def read(
-        self, fetched: Fetched, folders: Folders, registered: Registered = NO_DOCUMENTS
-    ) -> ProvideBundle:
+    def read(self, elsewhere: Elsewhere = NOTHING_ELSEWHERE) -> ProvideBundle:
         """The submission; once only. Raises OutcomeError 422 with every rule that is broken."""
         try:
-            bundle = OpenedBundle.read(self, fetched, folders, registered)
+            bundle = OpenedBundle.read(self, elsewhere)
         except OutcomeError as error:
             raise _of_document(error) from None
         (entry,) = bundle.submission.entries

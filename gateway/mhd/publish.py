@@ -29,15 +29,10 @@ from gateway.fhir.generate_metadata import write_generate_metadata
 from gateway.fhir.issues import Issue, OutcomeError
 from gateway.fhir.outcome import issues_of_warnings, outcome_of_failure
 from gateway.fhir.provide_bundle import open_provide_bundle
-from gateway.fhir.provide_bundle_folders import Folders, state_of
-from gateway.fhir.provide_bundle_references import (
-    Fetched,
-    OutsideReference,
-    Unreachable,
-    linked_urls,
-    urls_to_fetch,
-)
-from gateway.fhir.provide_context import ProvideBundle, ProvideContext, Registered
+from gateway.fhir.provide_bundle_documents import Unreachable
+from gateway.fhir.provide_bundle_folders import state_of
+from gateway.fhir.provide_bundle_references import OutsideReference, linked_urls, urls_to_fetch
+from gateway.fhir.provide_context import Elsewhere, ProvideBundle, ProvideContext
 from gateway.fhir.provide_response import write_provide_response
 from gateway.fhir.simplified_publish import open_simplified_publish
 from gateway.mhd.generate_metadata import open_generate_metadata
@@ -71,7 +66,9 @@ class Opened(Protocol):
     def lookups(self) -> tuple[str, ...]: ...
     @property
     def asks_others(self) -> bool: ...
-    def read(self, fetched: Fetched, folders: Folders, registered: Registered) -> ProvideBundle: ...
+    @property
+    def hosted(self) -> tuple[str, ...]: ...
+    def read(self, elsewhere: Elsewhere) -> ProvideBundle: ...
 
 
 Opener = Callable[[bytes, ProvideContext, FhirFormat], Opened]
@@ -203,10 +200,12 @@ class Publisher:
             if state is not None:
                 folders[entry_uuid] = state
         registered = await self._registered(opened.lookups)
-        if opened.size <= _READ_IN_THREAD:
-            return opened.read(fetched, folders, registered)
+        hosted = await self._outside.fetch_documents(opened.hosted)
+        elsewhere = Elsewhere(fetched, folders, registered, hosted)
+        if opened.size <= _READ_IN_THREAD and not hosted:
+            return opened.read(elsewhere)
         async with self._reading:
-            return await asyncio.to_thread(opened.read, fetched, folders, registered)
+            return await asyncio.to_thread(opened.read, elsewhere)
 
     async def _registered(self, unique_ids: tuple[str, ...]) -> dict[str, str]:
         """entryUUIDs of documents by uniqueId: of several with one the current version."""

@@ -13,7 +13,7 @@ from gateway.clients.outside_resources import (
     PrivateAddress,
     PublicResolver,
 )
-from gateway.fhir.provide_bundle_references import Unreachable
+from gateway.fhir.provide_bundle_documents import HostedDocument, Unreachable
 
 PRACTITIONER = {"resourceType": "Practitioner", "name": [{"family": "Kildare"}]}
 FHIR_JSON = "application/fhir+json"
@@ -42,6 +42,8 @@ async def directory():
                 return web.Response(text=text, content_type="application/fhir+xml")
             case "404":
                 raise web.HTTPNotFound
+            case "document":
+                return web.Response(body=b"x" * 100, headers={"Content-Type": "text/plain; charset=utf-8"})
         assert request.headers["Accept"] == FHIR_JSON
         assert "Authorization" not in request.headers
         return web.json_response(PRACTITIONER, content_type=FHIR_JSON)
@@ -189,3 +191,28 @@ async def test_names_of_private_addresses_do_not_resolve(address):
 async def test_names_of_public_addresses_do():
     (found,) = await PublicResolver(Fixed("93.184.216.34")).resolve("a.example")
     assert found["host"] == "93.184.216.34"
+
+
+async def test_documents_come_as_they_are_and_share_one_limit(directory):
+    host, asked = directory
+    urls = [f"http://{host}/Practitioner/{name}" for name in ("document", "document?2", "404", "document?3")]
+    policy = OutsidePolicy(hosts=frozenset({host}), max_document_bytes=200)
+    async with OutsideResources(policy) as outside:
+        found = await outside.fetch_documents(urls)
+    one = HostedDocument("text/plain", b"x" * 100)
+    assert [found[url] for url in urls] == [
+        one,
+        one,
+        Unreachable("its server answers 404"),
+        Unreachable("it has more than 0 bytes"),
+    ]
+    assert len(asked) == 4
+
+
+async def test_no_more_documents_are_asked_for_than_the_policy_says(directory):
+    host, asked = directory
+    urls = [f"http://{host}/Practitioner/document?{number}" for number in range(3)]
+    async with OutsideResources(OutsidePolicy(hosts=frozenset({host}), most=2)) as outside:
+        found = await outside.fetch_documents(urls)
+    assert isinstance(found[urls[2]], Unreachable)
+    assert len(asked) == 2

@@ -8,7 +8,9 @@ import pytest
 from gateway.fhir.formats import FhirFormat
 from gateway.fhir.issues import OutcomeError
 from gateway.fhir.provide_bundle import open_provide_bundle
-from gateway.fhir.provide_bundle_references import Unreachable, linked_urls, urls_to_fetch
+from gateway.fhir.provide_bundle_documents import Unreachable
+from gateway.fhir.provide_bundle_references import linked_urls, urls_to_fetch
+from gateway.fhir.provide_context import Elsewhere
 from gateway.model import Cx, Organization, Person, codes
 from tests.fhir import provide_samples as samples
 
@@ -64,7 +66,7 @@ def read(made, served=SERVED):
         fetched[url] = copy.deepcopy(served.get(url, Unreachable("nothing is there")))
         if isinstance(fetched[url], dict):
             urls += linked_urls(url, fetched[url])
-    return opened.read(fetched, {})
+    return opened.read(Elsewhere(fetched))
 
 
 def errors(made, served=SERVED):

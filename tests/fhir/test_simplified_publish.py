@@ -29,7 +29,7 @@ def read(made, **changes):
     raw = made if isinstance(made, bytes) else orjson.dumps(made)
     context = samples.context(**{"source": PublishingSource(source_id="2.999.40"), **changes})
     opened = open_simplified_publish(raw, context, FhirFormat.JSON)
-    return opened.read({}, {})
+    return opened.read()
 
 
 def errors(made, **changes):

@@ -1,5 +1,5 @@
-"""What becomes of a Provide Document Bundle (ITI-65) that the recipient behind does not take whole, and of
-references that lead beyond the Bundle (IHE MHD 4.2.4 2:3.65.4.1.3).
+"""What becomes of a Provide Document Bundle (ITI-65) that the recipient behind does not take whole
+(IHE MHD 4.2.4 2:3.65.4.1.3).
 """
 
 import re
@@ -15,6 +15,7 @@ from gateway.ebxml.submissions import read_provide_and_register
 from gateway.model import ResponseStatus, codes
 from tests.system import wire_failures as wire
 from tests.system.documents import a_document, a_patient
+from tests.system.publishing import a_registered_document, codes_of, published
 from tests.system.stack import running_stack
 from tests.system.tables import fingerprint
 from tests.system.test_simplified_publish import simplified
@@ -27,29 +28,6 @@ JSON = "application/fhir+json"
 def with_folder(patient, *documents):
     folder = SampleFolder(IdSource(uuid.uuid4().hex).oid(4), "Episode", EPISODE)
     return provide_bundle(documents or [a_document()], patient=patient, folder=folder)
-
-
-def codes_of(outcome):
-    return {
-        issue["details"]["coding"][0]["code"]: issue.get("expression", [""])[0]
-        for issue in outcome["issue"]
-        if "details" in issue
-    }
-
-
-async def published(stack, bundle):
-    """The warnings of a Bundle that is accepted, by code; and the answer."""
-    status, answer = await stack.publish(bundle)
-    assert status == 200, answer
-    outcome = answer["entry"][0]["response"].get("outcome", {"issue": []})
-    assert all(issue["severity"] != "error" for issue in outcome["issue"])
-    return codes_of(outcome), answer
-
-
-async def a_registered_document(stack, patient):
-    _, answer = await published(stack, provide_bundle([a_document()], patient=patient))
-    _, found = await stack.get(answer["entry"][1]["response"]["location"])
-    return found
 
 
 # --- what the recipient does not take ----------------------------------------------------------------------
@@ -258,92 +236,6 @@ async def test_profiles_of_older_releases(stack, profile):
     bundle = provide_bundle([a_document()], patient=a_patient())
     bundle["meta"]["profile"] = [profile]
     await published(stack, bundle)
-
-
-# --- references beyond the Bundle --------------------------------------------------------------------------
-@pytest.mark.parametrize("by", ["literal", "absolute", "entryUUID", "uniqueId"])
-async def test_documents_of_this_server_are_referred_to_in_each_form(stack, by):
-    patient = a_patient()
-    old = await a_registered_document(stack, patient)
-    reference = {
-        "literal": {"reference": f"DocumentReference/{old['id']}"},
-        "absolute": {"reference": f"{stack.base_url}/DocumentReference/{old['id']}"},
-        "entryUUID": {"identifier": old["identifier"][1]},
-        "uniqueId": {"identifier": old["masterIdentifier"]},
-    }[by]
-    bundle = provide_bundle([a_document()], patient=patient)
-    bundle["entry"][0]["resource"]["entry"].append({"item": reference})
-    bundle["entry"][1]["resource"]["relatesTo"] = [
-        {"code": "replaces", "target": reference}, {"code": "transforms", "target": reference},
-    ]  # fmt: skip
-    _, answer = await published(stack, bundle)
-    _, new = await stack.get(answer["entry"][1]["response"]["location"])
-    # one association, XFRM_RPLC, which FHIR shows as both
-    assert [(r["code"], r["target"]["reference"]) for r in new["relatesTo"]] == [
-        ("replaces", f"DocumentReference/{old['id']}"),
-        ("transforms", f"DocumentReference/{old['id']}"),
-    ]
-    (superseded,) = await stack.find(patient__identifier=patient.token, status="superseded")
-    assert superseded["id"] == old["id"]
-    _, members = await stack.get(answer["entry"][0]["response"]["location"])
-    assert {e["item"]["reference"] for e in members["entry"]} == {
-        f"DocumentReference/{old['id']}", f"DocumentReference/{new['id']}",
-    }  # fmt: skip
-    assert await stack.publish(bundle) == (200, answer)
-
-
-async def test_a_unique_id_that_is_not_registered_is_named(stack):
-    bundle = provide_bundle([a_document()], patient=a_patient())
-    identifier = {"system": codes.URI_SYSTEM, "value": "urn:oid:2.999.404"}
-    bundle["entry"][1]["resource"]["relatesTo"] = [{"code": "appends", "target": {"identifier": identifier}}]
-    status, outcome = await stack.publish(bundle)
-    assert (status, codes_of(outcome)) == (
-        422,
-        {"UnresolvedReferenceException": "Bundle.entry[1].resource.relatesTo[0].target.reference"},
-    )
-
-
-async def test_uncontained_bundles_need_no_source_patient(stack):
-    patient = a_patient()
-    bundle = provide_bundle([a_document()], patient=patient)
-    bundle["meta"]["profile"] = [codes.PROFILE_UNCONTAINED_BUNDLE]
-    reference = bundle["entry"][1]["resource"]
-    del reference["context"]["sourcePatientInfo"]
-    reference["contained"] = [c for c in reference["contained"] if c["resourceType"] != "Patient"]
-    if not reference["contained"]:
-        del reference["contained"]
-    status, answer = await stack.publish(bundle)
-    assert status == 200, answer
-    issues = answer["entry"][0]["response"]["outcome"]["issue"]
-    assert "Bundle.entry[1].resource.context.sourcePatientInfo" in {
-        e for i in issues for e in i["expression"]
-    }
-    (found,) = await stack.find(patient__identifier=patient.token, status="current")
-    (source,) = [c for c in found["contained"] if c["id"] == "sourcePatient"]
-    assert source["identifier"] == [patient.identifier]
-
-
-# --- Patient entries ---------------------------------------------------------------------------------------
-@pytest.mark.parametrize("method", ["POST", "PUT", "GET", "GET without resource"])
-async def test_a_patient_entry_is_matched_and_never_created(stack, method):
-    patient = a_patient()
-    (own,) = {(await a_registered_document(stack, patient))["subject"]["reference"]}
-    bundle = provide_bundle([a_document()], patient=patient)
-    full_url = uuid.uuid4().urn if method == "POST" else f"{stack.base_url}/{own}"
-    entry = {
-        "fullUrl": full_url,
-        "resource": patient.resource("p"),
-        "request": {"method": method[:4].strip(), "url": "Patient" if method == "POST" else own},
-    }
-    if method.endswith("resource"):
-        del entry["resource"]
-    bundle["entry"].append(entry)
-    for position in (0, 1):
-        bundle["entry"][position]["resource"]["subject"] = {"reference": full_url}
-    _, answer = await published(stack, bundle)
-    assert answer["entry"][3]["response"]["status"] == "200 OK"
-    assert answer["entry"][3]["response"]["location"] == own
-    assert len(await stack.find(patient__identifier=patient.token, status="current")) == 2
 
 
 # --- ITI-105 -----------------------------------------------------------------------------------------------
