@@ -220,8 +220,8 @@ def write_capability_statement(
     """The CapabilityStatement of this server as JSON.
 
     `base_url` is the FHIR base that clients use, `date` the FHIR dateTime of the statement, by default that
-    of the first call. `instantiates` claims the Comprehensive Recipient, not the others, whose Minimal and
-    UnContained Bundles XDS takes in part only, and the Responder without Target Communities.
+    of the first call. `instantiates` claims the Comprehensive and the UnContained Recipient, not the others,
+    since XDS does not take every Minimal Bundle, and the Responder without Target Communities.
     """
     statement = CapabilityStatement.model_validate(
         {
@@ -235,6 +235,7 @@ def write_capability_statement(
             "option, in front of an XDS.b affinity domain.",
             "instantiates": [
                 codes.MHD_CAPABILITY_STATEMENT + "IHE.MHD.DocumentRecipient.Comprehensive",
+                codes.MHD_CAPABILITY_STATEMENT + "IHE.MHD.DocumentRecipient.UnContained",
                 codes.MHD_CAPABILITY_STATEMENT + "IHE.MHD.DocumentResponder",
             ],
             "software": {"name": "mhd-xds-gateway", "version": software_version},

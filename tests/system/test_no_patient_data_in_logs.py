@@ -94,6 +94,21 @@ def marked_document(**changes):
     return a_document(**values)
 
 
+def bad_cda_documents():
+    """CDA that says too little, says it wrongly, or is no XML; all that it says is marked."""
+    patient = (
+        f'<recordTarget><patientRole><id root="2.999.1.1" extension="{MARK}ID"/></patientRole></recordTarget>'
+    )
+    for inside in (
+        f"<title>{MARK}</title>{patient}",
+        f'<id root="{MARK}" extension="{MARK}"/><effectiveTime value="{MARK}"/>{patient}',
+        f'<code code="{MARK}" codeSystem="{MARK}"/><languageCode code="{MARK}"/>{patient}',
+        f"<title>{MARK}</{MARK}>",
+        f"<!ENTITY {MARK}>",
+    ):
+        yield f'<ClinicalDocument xmlns="urn:hl7-org:v3">{inside}</ClinicalDocument>'.encode()
+
+
 def bad_bundles():
     """Bundles that break a rule each, the broken element marked."""
     good = provide_bundle([marked_document()], patient=PATIENT)
@@ -238,6 +253,18 @@ async def use_everything(stack, affinity, urls):
     for bad in bad_bundles():
         status, outcome = await stack.publish(bad)
         assert 400 <= status < 500, outcome
+    for document in bad_cda_documents():
+        data = b64encode(document).decode()
+        binary = {"resourceType": "Binary", "contentType": "text/xml", "data": data}
+        parameters_in = {
+            "resourceType": "Parameters",
+            "parameter": [{"name": "document", "resource": binary}],
+        }
+        async with stack.session.post(
+            f"{stack.base_url}/DocumentReference/$generate-metadata", json=parameters_in
+        ) as response:
+            assert response.status == 422
+            assert MARK not in await response.text()
     for search in BAD_SEARCHES:
         await stack.get("DocumentReference", **search)
     for path in ("DocumentReference", "Patient", "content", MARK, f"List/x?{MARK}="):
