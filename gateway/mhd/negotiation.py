@@ -62,7 +62,7 @@ def negotiate(request: web.Request, form: Sequence[tuple[str, str]] = ()) -> Non
 
     `form` are parameters of a body, which prevail over those of the URL. Raises OutcomeError 406.
     """
-    parameters = dict([*parse_qsl(request.query_string), *form])
+    parameters = dict([*parse_qsl(request.rel_url.raw_query_string), *form])
     default = _MEDIA_TYPES.get(request.content_type, FhirFormat.JSON)
     wanted = parameters.get("_format")
     if wanted:

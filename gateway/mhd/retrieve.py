@@ -116,9 +116,8 @@ class Retriever:
         """
         return self._retrieve(self._key(token), conditions)
 
-    @asynccontextmanager
-    async def retrieve_binary(self, logical_id: str, conditions: Conditions) -> AsyncIterator[Retrieval]:
-        """The same for the document whose DocumentReference has this id."""
+    async def find_binary(self, logical_id: str) -> DocumentKey:
+        """Where the document lies whose DocumentReference has this id. Raises OutcomeError 404 and 410."""
         entry_uuid = entry_uuid_of(logical_id)
         if entry_uuid is None:
             raise fail(404, "not-found", "No Binary with this id; it is that of a DocumentReference.")
@@ -126,8 +125,13 @@ class Retriever:
         if key is None:
             key = DocumentKey.of(await self._check_registered(entry_uuid, known=False))
             await self._lookup.remember(key)
-        async with self._retrieve(key, conditions) as found:
-            yield found
+        return key
+
+    def retrieve_binary(
+        self, key: DocumentKey, conditions: Conditions
+    ) -> AbstractAsyncContextManager[Retrieval]:
+        """The same as `retrieve` for what `find_binary` found."""
+        return self._retrieve(key, conditions)
 
     @asynccontextmanager
     async def _retrieve(self, key: DocumentKey, conditions: Conditions) -> AsyncIterator[Retrieval]:

@@ -180,12 +180,12 @@ class MhdRoutes:
     async def read_binary(self, request: web.Request) -> web.StreamResponse:
         """Read of one Binary: the resource where a FHIR format is asked for, else the document itself."""
         logical_id = request.match_info["id"]
-        if not wants_resource(request):
-            opened = self._use.retriever.retrieve_binary(logical_id, _conditions(request))
-            async with opened as found:
+        key = await self._use.retriever.find_binary(logical_id)
+        if not wants_resource(request, key.mime_type or ""):
+            async with self._use.retriever.retrieve_binary(key, _conditions(request)) as found:
                 return await _stream(request, found)
         negotiate(request)
-        async with self._use.retriever.retrieve_binary(logical_id, Conditions()) as found:
+        async with self._use.retriever.retrieve_binary(key, Conditions()) as found:
             return await respond(request, await binary_resource(logical_id, found))
 
 
@@ -210,7 +210,7 @@ async def _stream(request: web.Request, found: Retrieval) -> web.StreamResponse:
 
 async def _parameters(request: web.Request) -> list[tuple[str, str]]:
     """Parameters of URL and form together, by which the answer is negotiated."""
-    parameters = parse_qsl(request.query_string, keep_blank_values=True)
+    parameters = parse_qsl(request.rel_url.raw_query_string, keep_blank_values=True)
     if request.method == "POST":
         parameters += await _form(request)
     negotiate(request, parameters)
@@ -233,7 +233,7 @@ def _is_strict(request: web.Request) -> bool:
 def _view(request: web.Request, resource_type: str) -> View:
     """How much of the resource a read by id asks for."""
     try:
-        return read_view(parse_qsl(request.query_string), resource_type)
+        return read_view(parse_qsl(request.rel_url.raw_query_string), resource_type)
     except SearchProblem as problem:
         raise OutcomeError(400, (problem.issue,)) from None
 
