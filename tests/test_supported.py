@@ -3,7 +3,12 @@
 import json
 from pathlib import Path
 
-from gateway.fhir.capability import SUPPORTED, supported_table_markdown, write_capability_statement
+from gateway.fhir.capability import (
+    SUPPORTED,
+    search_table_markdown,
+    supported_table_markdown,
+    write_capability_statement,
+)
 from gateway.mhd.routes import MhdRoutes
 from gateway.soap.contract import load_contract
 
@@ -36,6 +41,12 @@ def test_the_table_of_the_readme_is_that_of_the_code():
     text = README.read_text()
     table = text.split("<!-- supported:begin -->\n")[1].split("<!-- supported:end -->")[0]
     assert table == supported_table_markdown()
+
+
+def test_the_searches_of_the_readme_are_those_of_the_code():
+    text = README.read_text()
+    table = text.split("<!-- searches:begin -->\n")[1].split("<!-- searches:end -->")[0]
+    assert table == search_table_markdown()
 
 
 def test_the_capability_statement_lists_what_is_routed_and_nothing_else():

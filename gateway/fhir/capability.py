@@ -213,6 +213,19 @@ def supported_table_markdown() -> str:
     return "\n".join(lines) + "\n"
 
 
+def search_table_markdown() -> str:
+    """The search parameters as a Markdown table, with a line break at its end."""
+    lines = ["| search of | parameters |", "|---|---|"]
+    for name, table in (
+        ("DocumentReference", DOCUMENT_PARAMETERS),
+        ("List", LIST_PARAMETERS),
+        ("the base", COMMON_PARAMETERS),
+    ):
+        listed = (p.name + "".join(f" :{m}" for m in sorted(p.modifiers)) for p in _supported(table))
+        lines.append(f"| {name} | {', '.join(listed)} |")
+    return "\n".join(lines) + "\n"
+
+
 @lru_cache(maxsize=8)
 def write_capability_statement(
     base_url: str, software_version: str = __version__, date: str | None = None
@@ -297,7 +310,9 @@ def _list() -> dict[str, Any]:
     return {
         "type": "List",
         "supportedProfile": [
+            codes.PROFILE_LIST,
             codes.PROFILE_MINIMAL_SUBMISSION_SET,
+            codes.PROFILE_UNCONTAINED_SUBMISSION_SET,
             codes.PROFILE_COMPREHENSIVE_SUBMISSION_SET,
             codes.PROFILE_MINIMAL_FOLDER,
             codes.PROFILE_COMPREHENSIVE_FOLDER,
@@ -338,8 +353,12 @@ def _definitions(resource_type: str) -> dict[str, Any]:
     }
 
 
+def _supported(table: ParameterTable) -> list[SearchParameter]:
+    return [p for p in table.rows if p.support is Support.FULL]
+
+
 def _search_parameters(table: ParameterTable) -> list[dict[str, Any]]:
-    return [_search_parameter(p) for p in table.rows if p.support is Support.FULL]
+    return [_search_parameter(p) for p in _supported(table)]
 
 
 def _search_parameter(parameter: SearchParameter) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from gateway.mhd.page_writers import RELATIONS, Writer, document_writer, is_rela
 from gateway.mhd.search_pages import SearchPages
 from gateway.mhd.submissions import submission_times
 from gateway.model import Association, DocumentEntry, QueryResult
-from gateway.model.query import GetDocuments, GetDocumentsAndAssociations, StoredQuery
+from gateway.model.query import GetDocumentsAndAssociations
 
 
 class Finder(SearchPages[DocumentEntry]):
@@ -42,12 +42,6 @@ class Finder(SearchPages[DocumentEntry]):
 
     def _parse(self, parameters: Sequence[tuple[str, str]], *, strict: bool = False) -> DocumentSearch:
         return parse_document_search(parameters, self._search_context, strict=strict)
-
-    async def _ask(self, query: StoredQuery) -> QueryResult | None:
-        result = await super()._ask(query)
-        if result is not None and isinstance(query, GetDocuments) and query.entry_uuids:
-            return await with_current_versions(self._registry, query, result)
-        return result
 
     def _found(self, result: QueryResult) -> Iterable[DocumentEntry]:
         return result.entries

@@ -23,11 +23,12 @@ from gateway.fhir.outcome import issues_of_warnings, means_no_match, means_sever
 from gateway.fhir.search_dates import dtm_interval
 from gateway.fhir.search_request import Search, SearchContext
 from gateway.fhir.searchset import write_searchset
+from gateway.mhd.current_version import with_current_versions
 from gateway.mhd.includes import Includer
 from gateway.mhd.page_writers import Writer, missing
 from gateway.model import Association, DocumentEntry, QueryResult, RegistryFailure
 from gateway.model.errors import PeerError
-from gateway.model.query import GetAssociations, StoredQuery
+from gateway.model.query import GetAssociations, GetDocuments, StoredQuery
 from gateway.security.document_urls import NotOurs, PageKey, PageTokens
 
 T = TypeVar("T", bound=Registered)
@@ -189,13 +190,16 @@ class SearchPages(ABC, Generic[T]):
         return [answer for answer in answers if answer is not None]
 
     async def _ask(self, query: StoredQuery) -> QueryResult | None:
-        """The answer; None where the registry says by an error that nothing matches."""
+        """The answer, of documents the current versions; None where an error says that nothing matches."""
         try:
-            return await self._registry.query(query)
+            result = await self._registry.query(query)
         except RegistryFailure as failure:
             if means_no_match(failure):
                 return None
             raise
+        if isinstance(query, GetDocuments) and query.entry_uuids:
+            return await with_current_versions(self._registry, query, result)
+        return result
 
     async def _page_without_snapshot(
         self, search: Search[T], key: PageKey, shape: tuple[tuple[str, str], ...]

@@ -7,6 +7,7 @@ from fhir.resources.R4B.capabilitystatement import CapabilityStatement
 
 from gateway.fhir.capability import SUPPORTED, Level, supported_table_markdown, write_capability_statement
 from gateway.fhir.document_search import SearchContext, parse_document_search
+from gateway.fhir.issues import OutcomeError
 from gateway.fhir.list_parameters import LIST_PARAMETERS
 from gateway.fhir.list_search import parse_list_search
 from gateway.fhir.search_parameters import DOCUMENT_PARAMETERS
@@ -78,6 +79,70 @@ def test_it_lists_the_parameters_of_lists(statement):
         parameter = (name, LIST_EXAMPLES.get(name, "x"))
         search = parse_list_search([("patient", "p"), parameter], CONTEXT, strict=True)
         assert parameter in search.self_parameters
+
+
+OF_FHIR = {
+    "DocumentReference": "authenticator author category contenttype custodian date description encounter event "
+    "facility format identifier language location patient period related relatesto relation relationship "
+    "security-label setting status subject type _content _id _lastUpdated _profile _security _source _tag _text",
+    "List": "code date empty-reason encounter identifier item notes patient source status subject title _content "
+    "_id _lastUpdated _profile _security _source _tag _text",
+}
+"""Names of FHIR R4, supported or not."""
+PARSERS = {"DocumentReference": parse_document_search, "List": parse_list_search}
+
+
+@pytest.mark.parametrize("resource", ["DocumentReference", "List"])
+def test_a_parameter_is_listed_if_and_only_if_it_is_honoured(statement, resource):
+    listed = {parameter["name"] for parameter in of_type(statement, resource)["searchParam"]}
+    of_mhd = {"creation", "designationType", "sourceId", "source.given", "source.family", "author.family"}
+    others = {"author.given", "patient.identifier", "subject.identifier", "targetCommunityIdList"}
+    for name in set(OF_FHIR[resource].split()) | of_mhd | others:
+        value = {**LIST_EXAMPLES, "related": None}.get(name, "x")
+        # a reference is searched by identifier
+        sent = (name, value) if value else ("related:identifier", "urn:dicom:uid|urn:oid:1.2.3")
+        try:
+            search = PARSERS[resource]([("patient", "p"), sent], CONTEXT, strict=True)
+        except OutcomeError:
+            assert name not in listed
+        else:
+            assert name in listed
+            assert sent in search.self_parameters
+
+
+@pytest.mark.parametrize("resource", ["DocumentReference", "List"])
+def test_what_comes_along_is_listed_if_and_only_if_it_is_done(statement, resource):
+    stated = of_type(statement, resource)
+    for control, listed in (
+        ("_include", stated["searchInclude"]),
+        ("_revinclude", stated["searchRevInclude"]),
+    ):
+        paths = {f"{r}:{p}" for r in OF_FHIR for p in ("patient", "subject", "relatesto", "item", "author")}
+        for path in paths:
+            try:
+                PARSERS[resource]([("patient", "p"), (control, path)], CONTEXT, strict=True)
+            except OutcomeError:
+                assert path not in listed
+            else:
+                assert path in listed
+
+
+def test_the_responder_is_claimed_with_all_that_its_statement_lists(statement):
+    """The requirements of IHE.MHD.DocumentResponder in 4.2.4."""
+    assert statement["instantiates"][-1].endswith("CapabilityStatement/IHE.MHD.DocumentResponder")
+    (rest,) = statement["rest"]
+    assert "search-system" in {interaction["code"] for interaction in rest["interaction"]}
+    for resource, kinds in (
+        ("DocumentReference", {"read", "search-type"}),
+        ("List", {"read", "search-type"}),
+        ("Binary", {"read"}),
+    ):
+        assert kinds <= {interaction["code"] for interaction in of_type(statement, resource)["interaction"]}
+    lists = {"List", "Minimal.SubmissionSet", "UnContained.Comprehensive.SubmissionSet"}
+    lists |= {"Comprehensive.SubmissionSet", "Minimal.Folder", "Comprehensive.Folder"}
+    profiles = {url.rpartition("/IHE.MHD.")[2] for url in of_type(statement, "List")["supportedProfile"]}
+    assert lists <= profiles
+    assert {"application/fhir+json", "application/fhir+xml"} <= set(statement["format"])
 
 
 @pytest.mark.parametrize("table", [DOCUMENT_PARAMETERS, LIST_PARAMETERS], ids=lambda table: table.resource)
