@@ -60,7 +60,8 @@ def write_imaging_study(
         resource["referrer"] = {"reference": f"#{_REFERRER}"}
     put(resource, "extension", list(_regions(study, terminology, european=links.european)))
     resource["identifier"] = [study_identifier(study.study_instance_uid)]
-    if study.study_id:
+    if study.study_id and not links.european:
+        # the profile of HL7 Europe takes each identifier for the Study Instance UID
         resource["identifier"].append({"use": "usual", "value": study.study_id})
     resource["status"] = "available"
     put(resource, "modality", [coding(c, terminology) for c in study.modalities or study.all_modalities])

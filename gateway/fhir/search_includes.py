@@ -1,4 +1,4 @@
-"""`_include` and `_revinclude` of ITI-66 and ITI-67 (FHIR R4 search 3.1.1.5.5).
+"""`_include` and `_revinclude` of ITI-66, ITI-67 and of imaging studies (FHIR R4 search 3.1.1.5.5).
 
 What can come along with a page is what XDS relates to it: the patient, documents by association, members of
 SubmissionSets and Folders, and the SubmissionSets and Folders that hold a document.
@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Final
 
 _PATIENT, _DOCUMENT, _LIST = "Patient", "DocumentReference", "List"
+_STUDY, _ORDER = "ImagingStudy", "ServiceRequest"
 
 
 class Inclusion(StrEnum):
@@ -21,6 +22,9 @@ class Inclusion(StrEnum):
     MEMBER_DOCUMENTS = "documents in matching Lists"
     MEMBER_LISTS = "Folders in matching SubmissionSets"
     HOLDING_LISTS = "SubmissionSets and Folders that hold matches"
+    ENDPOINTS = "where the images of matching studies can be retrieved"
+    ORDERS = "orders that matching studies are based on"
+    PROVENANCES = "what matching studies were made of"
 
 
 _Paths = Mapping[str, Mapping[str, Inclusion]]
@@ -42,6 +46,28 @@ _REVERSE: Final[_Paths] = MappingProxyType(
         f"{_LIST}:item": {_DOCUMENT: Inclusion.HOLDING_LISTS, _LIST: Inclusion.HOLDING_LISTS},
     }
 )
+_IMAGING_FORWARD: Final[_Paths] = MappingProxyType(
+    {
+        f"{_STUDY}:patient": {_PATIENT: Inclusion.PATIENTS},
+        f"{_STUDY}:subject": {_PATIENT: Inclusion.PATIENTS},
+        f"{_STUDY}:endpoint": {"Endpoint": Inclusion.ENDPOINTS},
+        f"{_STUDY}:basedon": {_ORDER: Inclusion.ORDERS},
+        f"{_STUDY}:based-on": {_ORDER: Inclusion.ORDERS},
+        f"{_ORDER}:patient": {_PATIENT: Inclusion.PATIENTS},
+        f"{_ORDER}:subject": {_PATIENT: Inclusion.PATIENTS},
+    }
+)
+_IMAGING_REVERSE: Final[_Paths] = MappingProxyType(
+    {"Provenance:target": {_STUDY: Inclusion.PROVENANCES, _ORDER: Inclusion.PROVENANCES}}
+)
+_IMAGING: Final = frozenset({_STUDY, _ORDER})
+
+
+def _tables(resource_type: str) -> tuple[_Paths, _Paths]:
+    """What `_include` and `_revinclude` know in a search of the type."""
+    if resource_type in _IMAGING:
+        return _IMAGING_FORWARD, _IMAGING_REVERSE
+    return _FORWARD, _REVERSE
 
 
 def paths(control: str, resource_type: str) -> tuple[str, ...]:
@@ -49,15 +75,16 @@ def paths(control: str, resource_type: str) -> tuple[str, ...]:
 
     An empty type is the search over all of them.
     """
+    forward, reverse = _tables(resource_type)
     if control == "_include":
-        return tuple(path for path in _FORWARD if path.startswith(resource_type))
-    return tuple(path for path, targets in _REVERSE.items() if not resource_type or resource_type in targets)
+        return tuple(path for path in forward if path.startswith(resource_type))
+    return tuple(path for path, targets in reverse.items() if not resource_type or resource_type in targets)
 
 
 def read_include(control: str, value: str, resource_type: str) -> frozenset[Inclusion]:
     """What `Type:parameter[:TargetType]` brings along, or `*` for all; empty where it is not supported."""
     known = paths(control, resource_type)
-    table = _FORWARD if control == "_include" else _REVERSE
+    table = _tables(resource_type)[0 if control == "_include" else 1]
     if value == "*":
         return frozenset(inclusion for path in known for inclusion in table[path].values())
     source, _, rest = value.partition(":")

@@ -125,6 +125,10 @@ class SearchParser(ABC, Generic[T]):
         """Why a parameter selects nothing in this search; None where it does."""
         return None
 
+    def _without_patient(self) -> str:
+        """What may stand in place of the patient, as it ends the sentence that asks for one."""
+        return f", unless identifier (with its system) or _id names the {self._resource.table.resource}"
+
     def _shaped(self) -> frozenset[Inclusion]:
         try:
             return self._controls.includes()
@@ -312,8 +316,7 @@ class SearchParser(ABC, Generic[T]):
                 Issue(
                     "error",
                     "required",
-                    "patient or patient.identifier is required, unless identifier (with its system) or _id "
-                    f"names the {self._resource.table.resource}.",
+                    f"patient or patient.identifier is required{self._without_patient()}.",
                 )
             )
         self._impossible = frozenset() in self._patients

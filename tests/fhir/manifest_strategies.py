@@ -5,7 +5,6 @@ that JSON, XML and HL7 v2 escape.
 """
 
 from datetime import datetime
-from zoneinfo import ZoneInfo
 
 from hypothesis import strategies as st
 
@@ -24,9 +23,14 @@ from gateway.model.imaging import (
     Series,
     Study,
 )
-from tests.ebxml.strategies import maybe, several, texts
+from tests.ebxml import strategies as common
+from tests.ebxml.strategies import maybe, several
 
-BERLIN = ZoneInfo("Europe/Berlin")
+
+def texts(max_size=5):
+    """Text without the mark U+FEFF, which some take for a blank."""
+    return common.texts(max_size).filter(lambda text: "\ufeff" not in text)
+
 
 # of arcs that every validator takes for an OID
 oids = st.from_regex(r"2\.[1-9][0-9]{1,3}(\.[1-9][0-9]{0,3}){1,2}", fullmatch=True)
