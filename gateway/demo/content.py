@@ -4,9 +4,9 @@ from dataclasses import dataclass, replace
 
 from gateway.demo import samples
 from gateway.demo.cda import write_cda
+from gateway.demo.ct_manifest import manifest_of
 from gateway.demo.ct_study import KOS_CLASS, SampleStudy, sample_study
 from gateway.demo.fhir_document import write_fhir_document
-from gateway.demo.kos import write_kos
 from gateway.demo.samples import (
     IdSource,
     SampleAuthor,
@@ -16,6 +16,7 @@ from gateway.demo.samples import (
     SamplePatient,
     SampleReferenceId,
 )
+from gateway.dicom.kos_writer import write_kos
 from gateway.model import codes
 
 RADIOLOGIST = SampleCode(samples.SNOMED, "66862007", "Radiologist")
@@ -178,7 +179,7 @@ def _manifest(
     ids: IdSource, images: SampleStudy, accession: SampleReferenceId, study: SampleReferenceId
 ) -> SampleDocument:
     sop_instance_uid = ids.oid(2)
-    content = write_kos(ids, sop_instance_uid, images)
+    content = write_kos(manifest_of(ids, sop_instance_uid, images))
     return SampleDocument(
         unique_id=sop_instance_uid,
         content=content,

@@ -23,7 +23,7 @@ FIRST_LOCATION: Final = RetrieveLocationUid("2.999.1.9")
 SECOND_LOCATION: Final = RetrieveLocationUid("2.999.1.11")
 CT_IMAGE_CLASS: Final = "1.2.840.10008.5.1.4.1.1.2"
 KOS_CLASS: Final = "1.2.840.10008.5.1.4.1.1.88.59"
-IMPLEMENTATION: Final = "2.999.1.8"
+_IMPLEMENTATION: Final = "2.999.1.8"
 SIDE: Final = 64
 """Rows and columns of a slice."""
 _AIR = -1000
@@ -144,7 +144,7 @@ def _file(study: SampleStudy, series: SampleSeries, image: SampleImage) -> bytes
     meta.MediaStorageSOPClassUID = UID(image.sop_class_uid)
     meta.MediaStorageSOPInstanceUID = UID(image.sop_instance_uid)
     meta.TransferSyntaxUID = UID(EXPLICIT_LITTLE_ENDIAN)
-    meta.ImplementationClassUID = UID(IMPLEMENTATION)
+    meta.ImplementationClassUID = UID(_IMPLEMENTATION)
     meta.ImplementationVersionName = "SAMPLE_1"
     dataset = FileDataset(BytesIO(), {}, file_meta=meta, preamble=b"\0" * 128)
     _add_context(dataset, study, series, image)

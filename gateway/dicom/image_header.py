@@ -4,9 +4,12 @@ Reading stops at the Instance Number (0020,0013), long before any pixel data; py
 used.
 """
 
+import logging
 import struct
+import warnings
 import zlib
 from dataclasses import dataclass
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
@@ -68,8 +71,18 @@ def read_image_header(path: Path) -> ImageHeader:
     )
 
 
+@cache
+def _silent() -> None:
+    """pydicom complains of damaged files on standard error, where only log lines belong; once is enough, and
+    safe whatever threads there are."""
+    warnings.filterwarnings("ignore", module=r"pydicom(\..*)?")
+    logging.getLogger("pydicom").setLevel(logging.CRITICAL)
+
+
 def _read(file: BinaryIO) -> "FileDataset":
     from pydicom.filereader import read_partial
+
+    _silent()
 
     def beyond(tag: int, _vr: str | None, _length: int) -> bool:
         return tag > _NUMBER

@@ -11,8 +11,9 @@ from fhir.resources.R4B.bundle import Bundle
 from lxml import etree
 
 from gateway.demo.content import SampleContent, SampleDocument, sample_content
-from gateway.demo.kos import KOS_CLASS
+from gateway.demo.ct_study import KOS_CLASS
 from gateway.demo.pdf import write_pdf
+from gateway.dicom.kos_reader import read_kos
 from gateway.model import codes
 
 CDA = {"c": "urn:hl7-org:v3"}
@@ -125,10 +126,27 @@ def test_the_manifest_is_a_kos_of_the_reports_study_with_all_series(content: Sam
     for series in study.ReferencedSeriesSequence:
         assert series.SeriesInstanceUID.is_valid
         listed += [image.ReferencedSOPInstanceUID for image in series.ReferencedSOPSequence]
-    shown = [item.ReferencedSOPSequence[0].ReferencedSOPInstanceUID for item in kos.ContentSequence]
+    shown = [
+        item.ReferencedSOPSequence[0].ReferencedSOPInstanceUID
+        for item in kos.ContentSequence
+        if "ReferencedSOPSequence" in item
+    ]
     assert shown == listed
     assert listed == [image.sop_instance_uid for series in made for image in series.images]
     assert len(set(listed)) == len(listed)
+
+
+def test_the_manifest_is_read_without_a_finding_and_says_what_the_study_is(content: SampleContent) -> None:
+    read = read_kos(content.manifest.content)
+    study = read.manifest.study
+    assert read.findings == ()
+    assert [code.code for code in study.all_modalities] == ["CT", "KO"]
+    assert [code.code for code in study.regions] == ["51185008"]
+    assert [request.accession.value for request in study.requests if request.accession] == [
+        content.accession.value
+    ]
+    assert [s.description for s in study.series] == [s.description for s in content.images.series]
+    assert study.series[-1].instances[0].title is not None
 
 
 def test_report_and_manifest_carry_accession_with_authority_and_the_study_uid(content: SampleContent) -> None:
