@@ -8,14 +8,19 @@ import pytest
 import pytest_asyncio
 from msgspec.structs import replace
 
+from gateway.clients.imaging_source import ImagingDocumentSource
 from gateway.demo.bundles import provide_bundle
 from gateway.demo.content import SampleContent, sample_content
 from gateway.demo.ct_study import FIRST_LOCATION, SECOND_LOCATION
 from gateway.dicom.part10 import read_file_meta
 from gateway.model import Cx
+from gateway.model.images import ImagePart, SeriesWanted
+from gateway.model.imaging import RetrieveLocation
 from gateway.model.transfer_syntaxes import EXPLICIT_LITTLE_ENDIAN, RLE_LOSSLESS
 from gateway.security.sealing import KeyRing
 from gateway.security.study_urls import StudyKey, StudyTokens
+from gateway.soap.client import Peer, SoapClient
+from gateway.soap.contract import load_contract
 
 from .documents import a_patient
 from .stack import REPOSITORY, Stack, running_stack
@@ -231,3 +236,24 @@ async def test_a_source_that_fails_leaves_the_rest_and_says_so(published):
         assert b"imaging source" in body
     finally:
         published.stack.interfere = None
+
+
+async def test_a_consumer_that_speaks_rad_69_alone_gets_the_same_from_both_sources(published):
+    await published.images(published.url())
+    wanted = [
+        SeriesWanted(
+            published.study.study_instance_uid,
+            series.series_instance_uid,
+            tuple(i.sop_instance_uid for i in series.images),
+            RetrieveLocation(uid=series.location_uid),
+        )
+        for series in published.study.series
+    ]
+    found: dict[str, bytes] = {}
+    async with SoapClient(load_contract()) as soap:
+        url = published.stack.base_url.removesuffix("/fhir") + "/xds/imaging"
+        async with ImagingDocumentSource(soap, Peer("gateway", url)).retrieve(wanted) as items:
+            async for item in items:
+                assert isinstance(item, ImagePart)
+                found[item.sop_instance_uid] = b"".join([chunk async for chunk in item.chunks])
+    assert found == published.files
