@@ -21,10 +21,13 @@ from gateway.model.query import (
     FindDocuments,
     FindFolders,
     FindSubmissionSets,
+    GetAll,
     GetAssociations,
     GetDocuments,
     GetDocumentsAndAssociations,
+    GetFolderAndContents,
     GetFolders,
+    GetRelatedDocuments,
     GetSubmissionSetAndContents,
     GetSubmissionSets,
     StoredQuery,
@@ -45,6 +48,7 @@ _IDS: Final[Mapping[type[StoredQuery], Sequence[str]]] = {
     GetAssociations: ("uuids",),
     GetSubmissionSets: ("uuids",),
 }
+_COMPOSED: Final = (GetAll, GetSubmissionSetAndContents, GetFolderAndContents, GetRelatedDocuments)
 
 Ask = Callable[[StoredQuery, ReturnType], Awaitable[QueryResult]]
 """Sends one query. Raises RegistryFailure where the registry answers Failure."""
@@ -68,6 +72,8 @@ class LargeResults:
             return await self._find(query)
         if type(query) in _IDS:
             return await self._get(query, self._quirks.ids_per_query)
+        if isinstance(query, _COMPOSED):
+            return await self._composed(query)
         return await self._ask(query, "LeafClass")
 
     async def _find(self, query: StoredQuery) -> QueryResult:
@@ -103,29 +109,56 @@ class LargeResults:
     async def _objects(
         self, query: StoredQuery, refs: Sequence[ObjectRef], errors: Sequence[RegistryError]
     ) -> QueryResult:
+        size = min(self._quirks.objects_per_query, self._quirks.ids_per_query)
+        calls = [
+            call for home, ids in self._by_home(query, refs) for call in self._calls(query, ids, home, size)
+        ]
+        result = _merged(await all_of(calls, self._quirks.at_once(self._peer.max_in_flight)), errors)
+        return _in_order(result, [ref.id for ref in refs])
+
+    async def _composed(self, query: StoredQuery) -> QueryResult:
+        """A query for objects of every kind, whose ids do not tell which is of which."""
+        first = await self._outcome(query, "LeafClass")
+        if not has_too_many(first) or self._quirks.object_refs == "never":
+            return _given(first)
+        found = await self._outcome(query, "ObjectRef")
+        if has_too_many(found) or isinstance(found, RegistryFailure):
+            return _given(first)
+        refs = list(dict.fromkeys(found.object_refs))
+        size = min(self._quirks.objects_per_query, self._quirks.ids_per_query)
+        calls = [
+            partial(self._get, _get_query(kind, piece, query, home), size)
+            for home, ids in self._by_home(query, refs)
+            for kind in (GetDocuments, GetFolders, GetAssociations, GetSubmissionSets)
+            for piece in pieces_of(ids, size)
+        ]
+        parts = await all_of(calls, self._quirks.at_once(self._peer.max_in_flight))
+        return _in_order(_merged(parts, found.errors), [ref.id for ref in refs])
+
+    def _by_home(
+        self, query: StoredQuery, refs: Sequence[ObjectRef]
+    ) -> Iterable[tuple[str | None, Sequence[str]]]:
+        """Ids by the community to ask for them. Raises RegistryFailure where they are too many to fetch."""
         if len(refs) > self._quirks.max_objects:
             text = f"{len(refs)} objects match; at most {self._quirks.max_objects} are fetched"
             raise RegistryFailure(self._peer.name, "ITI-18", (RegistryError(TOO_MANY, text),))
         homes: dict[str | None, list[str]] = {}
         for ref in refs:
             homes.setdefault(ref.home_community_id or query.home, []).append(ref.id)
-        size = min(self._quirks.objects_per_query, self._quirks.ids_per_query)
-        calls = [call for home, ids in homes.items() for call in self._calls(query, ids, home, size)]
-        result = _merged(await all_of(calls, self._quirks.at_once(self._peer.max_in_flight)), errors)
-        return _in_order(result, [ref.id for ref in refs], query)
+        return homes.items()
 
     def _calls(
         self, query: StoredQuery, ids: Sequence[str], home: str | None, size: int
     ) -> Iterable[Callable[[], Awaitable[QueryResult]]]:
-        common: dict[str, Any] = {"home": home, "target_communities": query.target_communities}
         if isinstance(query, FindSubmissionSets):
             # no query gives several SubmissionSets by their own ids
             for uuid in ids:
-                yield partial(self._ask, GetSubmissionSetAndContents(entry_uuid=uuid, **common), "LeafClass")
+                whole = GetSubmissionSetAndContents(entry_uuid=uuid, **_shared(query, home))
+                yield partial(self._composed, whole)
             return
         kind = GetFolders if isinstance(query, FindFolders) else GetDocuments
         for piece in pieces_of(ids, size):
-            yield partial(self._get, kind(entry_uuids=piece, **common), size)
+            yield partial(self._get, _get_query(kind, piece, query, home), size)
 
     async def _get(self, query: StoredQuery, size: int) -> QueryResult:
         """A Get query in pieces of `size` ids; a piece that has too many results is halved."""
@@ -175,6 +208,19 @@ def halved(query: StoredQuery) -> tuple[StoredQuery, StoredQuery] | None:
     return None
 
 
+def _shared(query: StoredQuery, home: str | None) -> dict[str, Any]:
+    """What queries for the objects of `query` have in common with it."""
+    fields = {name: getattr(query, name) for name in StoredQuery.__struct_fields__}
+    return {**fields, "home": home}
+
+
+def _get_query(
+    kind: type[StoredQuery], ids: tuple[str, ...], query: StoredQuery, home: str | None
+) -> StoredQuery:
+    fields: dict[str, Any] = {_IDS[kind][0]: ids, **_shared(query, home)}
+    return kind(**fields)
+
+
 def _ids_of(query: StoredQuery) -> tuple[str, tuple[str, ...]]:
     for field in _IDS[type(query)]:
         if ids := getattr(query, field):
@@ -207,19 +253,21 @@ def _merged(results: Iterable[QueryResult], errors: Iterable[RegistryError] = ()
     )
 
 
-def _in_order(result: QueryResult, ids: Sequence[str], query: StoredQuery) -> QueryResult:
-    """The objects that were asked for, in the order of their ids, with a warning where some are missing."""
-    name = (
-        "submission_sets"
-        if isinstance(query, FindSubmissionSets)
-        else "folders"
-        if isinstance(query, FindFolders)
-        else "entries"
-    )
-    held = {item.entry_uuid: item for item in getattr(result, name)}
-    found = tuple(held[uuid] for uuid in ids if uuid in held)
+def _in_order(result: QueryResult, ids: Sequence[str]) -> QueryResult:
+    """The objects that have one of the ids, in their order, with a warning where some are missing."""
+    places = {uuid: place for place, uuid in enumerate(ids)}
+    kept = {
+        name: tuple(
+            sorted(
+                (item for item in getattr(result, name) if item.entry_uuid in places),
+                key=lambda item: places[item.entry_uuid],
+            )
+        )
+        for name in ("entries", "submission_sets", "folders", "associations")
+    }
+    missing = len(places) - sum(map(len, kept.values()))
     errors = result.errors
-    if len(found) < len(ids):
-        text = f"{len(ids) - len(found)} of {len(ids)} objects that match could not be had"
+    if missing:
+        text = f"{missing} of {len(places)} objects that match could not be had"
         errors = (*errors, RegistryError("XDSRegistryError", text, Severity.WARNING))
-    return QueryResult(status=result.status, errors=errors, **{name: found})
+    return QueryResult(status=result.status, errors=errors, **kept)

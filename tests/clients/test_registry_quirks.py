@@ -38,7 +38,9 @@ from gateway.model.query import (
     FindSubmissionSets,
     GetAssociations,
     GetDocuments,
+    GetFolders,
     GetSubmissionSetAndContents,
+    GetSubmissionSets,
 )
 from gateway.safe_xml import parse_xml
 from gateway.soap.client import Peer, SoapClient
@@ -224,6 +226,12 @@ async def test_what_the_registry_says_beside_the_ids_is_kept():
     assert (await ask(registry, FIND)).errors == (warning,)
 
 
+async def test_objects_are_asked_for_at_the_level_of_the_query():
+    registry = Registry(most=10)
+    await ask(registry, structs.replace(FIND, metadata_level=2))
+    assert {q.metadata_level for q, _ in registry.asked} == {2}
+
+
 async def test_the_community_of_an_id_is_asked_for_its_object():
     registry = Registry(most=10, home="urn:oid:2.999.3")
     await ask(registry, FIND)
@@ -322,6 +330,55 @@ async def test_folders_are_fetched_in_pieces():
     result = await ask(registry, FindFolders(patient_id=PATIENT), objects_per_query=3)
     assert result.folders == folders
     assert registry.kinds[2:] == ["GetFolders LeafClass"] * 2
+
+
+def composed() -> tuple:
+    """A SubmissionSet with what it brought."""
+    brought = SubmissionSet(
+        entry_uuid=uuid(500), unique_id="2.999.4.1", source_id="2.999.5", submission_time="2024"
+    )
+    folder = Folder(entry_uuid=uuid(501), unique_id="2.999.6.1")
+    members = (folder.entry_uuid, *(e.entry_uuid for e in ENTRIES[:5]))
+    links = tuple(
+        Association(entry_uuid=uuid(600 + n), type=codes.HAS_MEMBER, source=brought.entry_uuid, target=member)
+        for n, member in enumerate(members)
+    )
+    return brought, folder, links
+
+
+async def test_a_set_with_too_many_contents_is_put_together_from_its_parts():
+    brought, folder, links = composed()
+    other = Association(entry_uuid=uuid(700), type=codes.RPLC, source=uuid(0), target=uuid(900))
+    held = {o.entry_uuid: o for o in (brought, folder, *ENTRIES[:5], *links)}
+
+    def answer(query):
+        if isinstance(query, GetSubmissionSetAndContents):
+            if len(registry.asked) == 1:
+                return QueryResult(status=ResponseStatus.FAILURE, errors=TOO_MANY)
+            return QueryResult(status=ResponseStatus.SUCCESS, object_refs=tuple(map(ObjectRef, held)))
+        found = {}
+        if isinstance(query, GetDocuments):
+            found = {"entries": tuple(e for e in ENTRIES if e.entry_uuid in query.entry_uuids)}
+        elif isinstance(query, GetFolders):
+            found = {"folders": (folder,) if folder.entry_uuid in query.entry_uuids else ()}
+        elif isinstance(query, GetAssociations):
+            touched = {a for a in (*links, other) if {a.source, a.target} & set(query.uuids)}
+            found = {"associations": tuple(touched)}
+        elif isinstance(query, GetSubmissionSets):
+            found = {"submission_sets": (brought,) if uuid(0) in query.uuids else ()}
+        return QueryResult(status=ResponseStatus.SUCCESS, **found)
+
+    registry = Registry(answers=answer)
+    result = await ask(
+        registry, GetSubmissionSetAndContents(entry_uuid=brought.entry_uuid), objects_per_query=4
+    )
+    assert result == QueryResult(
+        status=ResponseStatus.SUCCESS,
+        submission_sets=(brought,),
+        folders=(folder,),
+        entries=ENTRIES[:5],
+        associations=links,
+    )
 
 
 # --- many ids ---------------------------------------------------------------------------------------------

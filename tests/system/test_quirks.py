@@ -33,6 +33,21 @@ async def test_a_registry_that_gives_few_objects_at_once_is_asked_until_all_are_
         assert found == {f"urn:oid:{d.unique_id}" for d in documents}
         status, bundle = await stack.get("List", **asked, code="submissionset")
         assert (status, bundle["total"]) == (200, 4)
+        for entry in bundle["entry"]:
+            status, one = await stack.get(f"List/{entry['resource']['id']}")
+            assert (status, len(one["entry"])) == (200, 3), one
+
+
+async def test_more_submission_sets_than_a_registry_gives_at_once_are_found_with_their_members(tmp_path):
+    async with running_stack(tmp_path, registry_limit=2) as stack:
+        patient = a_patient()
+        for _ in range(3):
+            status, _ = await stack.publish(provide_bundle([a_document()], patient=patient))
+            assert status == 200
+        lists = await stack.find_lists(
+            patient__identifier=patient.token, status="current", code="submissionset"
+        )
+        assert [len(found["entry"]) for found in lists] == [1, 1, 1]
 
 
 async def test_too_many_results_of_a_registry_without_fallback_are_too_costly(tmp_path):
