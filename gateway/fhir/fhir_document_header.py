@@ -2,8 +2,9 @@
 Composition and its mapping to DocumentReference).
 
 The uniqueId is Bundle.identifier, which is that of one version of the document (FHIR R4 3.3.1);
-Composition.identifier, which all versions share, becomes a referenceIdList value. References are followed
-inside the Bundle only.
+Composition.identifier, which all versions share, becomes a referenceIdList value; so do accession and order
+numbers and Study Instance UIDs that the document's reports name. References are followed inside the Bundle
+only.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,6 +30,7 @@ from gateway.model.metadata import Code, Cx, DocumentEntry, Person, ReferenceId,
 from gateway.model.publishing import SelfDescription
 
 _LINKS: Final = ("practitioner", "organization", "serviceProvider")
+_KEYS: Final = frozenset({codes.REFERENCE_ACCESSION, codes.REFERENCE_ORDER, codes.REFERENCE_STUDY})
 _NOT_MAPPED: Final = ("meta", "text", "contained")
 
 
@@ -60,10 +62,13 @@ class _References:
             if resource.get("id"):
                 self._by_name.setdefault(f"{resource['resourceType']}/{resource['id']}", number)
 
+    def entry_of(self, literal: str) -> int | None:
+        """Position of the entry that a literal reference leads to."""
+        return self._by_name.get(literal.partition("/_history/")[0])
+
     def local(self, reference: Json) -> Json:
         """The Reference, to a local id where its target is in the document."""
-        literal = reference.get("reference") or ""
-        number = self._by_name.get(literal.partition("/_history/")[0])
+        number = self.entry_of(reference.get("reference") or "")
         if number is None:
             return reference
         name = f"document-entry-{number}"
@@ -91,6 +96,25 @@ class _References:
         """What a Reference leads to."""
         literal = (self.local(reference) if reference else {}).get("reference") or ""
         return self.resources.get(literal[1:]) if literal.startswith("#") else None
+
+
+def _items(resource: Json, element: str) -> list[Json]:
+    """Objects of a repeating element of a resource that was not validated."""
+    value = resource.get(element)
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def _plain_identifier(identifier: object) -> Json | None:
+    """System, value and type of an Identifier that was not validated; None where it has no such."""
+    if not isinstance(identifier, dict):
+        return None
+    kind = identifier.get("type")
+    codings = _items(kind, "coding") if isinstance(kind, dict) else []
+    plain = {name: identifier.get(name) for name in ("system", "value")}
+    if not all(isinstance(value, str) for value in plain.values()):
+        return None
+    texts = [{name: str(coding.get(name)) for name in ("system", "code")} for coding in codings]
+    return {**plain, "type": {"coding": texts}}
 
 
 def read_document_header(
@@ -244,6 +268,22 @@ class _Header:
         for number, item in enumerate(found):
             place = self._place(encounter, f"identifier[{number}]")
             yield from self._reference(item, place, encounter=True)
+        for entry in self._bundle["entry"]:
+            if entry["resource"]["resourceType"] == "DiagnosticReport":
+                yield from self._keys_of(entry["resource"])
+
+    def _keys_of(self, report: Json) -> Iterator[ReferenceId]:
+        """Orders and studies of a report; what cannot be mapped there is no matter of its metadata."""
+        for reference in (*_items(report, "basedOn"), *_items(report, "imagingStudy")):
+            identifiers = [reference.get("identifier")]
+            literal = reference.get("reference")
+            number = self._references.entry_of(literal) if isinstance(literal, str) else None
+            if number is not None:
+                identifiers += _items(self._bundle["entry"][number]["resource"], "identifier")
+            for identifier in map(_plain_identifier, identifiers):
+                read = identifier and read_reference_id(identifier, self._terminology, Findings(), "")
+                if read and read.type in _KEYS:
+                    yield read
 
     def _reference(self, identifier: Json, path: str, *, encounter: bool = False) -> Iterator[ReferenceId]:
         if not identifier.get("value") or not identifier.get("system"):

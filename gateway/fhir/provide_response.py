@@ -2,6 +2,7 @@
 (IHE MHD 4.2.4 3.65.4.2).
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -15,6 +16,7 @@ from gateway.fhir.provide_bundle_entries import EntryKind
 from gateway.fhir.provide_context import PlannedEntry, ProvideBundle, ProvideContext
 from gateway.model.metadata import DocumentEntry
 
+_ENTRY = re.compile(r"Bundle\.entry\[(\d+)\]")
 _CREATED: Final = "201 Created"
 _DONE: Final = "200 OK"
 
@@ -24,15 +26,28 @@ def write_provide_response(
 ) -> Json:
     """The transaction-response as JSON values.
 
-    `warnings` of the registry and those of reading the Bundle are in the outcome of the SubmissionSet entry.
+    A warning is in the outcome of the entry that it is about; those of the registry and of the Bundle as a
+    whole are in that of the SubmissionSet.
     """
     entries = {entry.entry_uuid: entry for entry in bundle.submission.entries}
-    issues = (*bundle.warnings, *warnings)
+    issues = _by_entry(bundle, (*bundle.warnings, *warnings))
     return {
         "resourceType": "Bundle",
         "type": "transaction-response",
-        "entry": [_write_entry(planned, entries, context, issues) for planned in bundle.plan],
+        "entry": [
+            _write_entry(planned, entries, context, issues.get(position, ()))
+            for position, planned in enumerate(bundle.plan)
+        ],
     }
+
+
+def _by_entry(bundle: ProvideBundle, issues: Sequence[Issue]) -> dict[int, list[Issue]]:
+    whole = next((n for n, p in enumerate(bundle.plan) if p.kind is EntryKind.SUBMISSION_SET), 0)
+    found: dict[int, list[Issue]] = {}
+    for issue in issues:
+        named = _ENTRY.match(issue.expression or "")
+        found.setdefault(int(named[1]) if named else whole, []).append(issue)
+    return found
 
 
 def _write_entry(
@@ -47,7 +62,7 @@ def _write_entry(
     location = None if is_left_out else _location(planned, entries, context)
     if location:
         response["location"] = location
-    if planned.kind is EntryKind.SUBMISSION_SET and issues:
+    if issues:
         response["outcome"] = write_outcome(issues)
     return {"response": response}
 

@@ -106,6 +106,56 @@ def test_every_element_that_is_mapped():
     assert header.templates == ("https://profiles.example/Composition",)
 
 
+ACCESSION = {
+    "type": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": "ACSN"}]},
+    "system": "urn:oid:2.999.6",
+    "value": "ACC-1",
+}
+STUDY = {"system": "urn:dicom:uid", "value": "urn:oid:2.999.7.1"}
+KEYS = (
+    ReferenceId("ACC-1", "2.999.6", codes.REFERENCE_ACCESSION),
+    ReferenceId("2.999.7.1", None, codes.REFERENCE_STUDY),
+)
+
+
+def with_report(based_on, study, *resources):
+    made = document()
+    report = {
+        "resourceType": "DiagnosticReport",
+        "status": "final",
+        "basedOn": based_on,
+        "imagingStudy": study,
+    }
+    for number, resource in enumerate((report, *resources)):
+        made["entry"].append(
+            {"fullUrl": f"{BASE}/{resource['resourceType']}/x{number}", "resource": resource}
+        )
+    return made
+
+
+def test_orders_and_studies_of_a_report_by_identifier():
+    made = with_report([{"identifier": ACCESSION}], [{"identifier": STUDY}])
+    assert read(made)[0].entry.reference_ids[2:] == KEYS
+
+
+def test_orders_and_studies_of_a_report_by_reference():
+    made = with_report(
+        [{"reference": f"{BASE}/ServiceRequest/x1"}],
+        [{"reference": f"{BASE}/ImagingStudy/x2"}],
+        {"resourceType": "ServiceRequest", "identifier": [ACCESSION, {"value": "internal"}]},
+        {"resourceType": "ImagingStudy", "identifier": [STUDY]},
+        # a study to compare with is not what the document is about
+        {"resourceType": "ImagingStudy", "identifier": [{**STUDY, "value": "urn:oid:2.999.7.2"}]},
+    )
+    assert read(made)[0].entry.reference_ids[2:] == KEYS
+
+
+@pytest.mark.parametrize("odd", ["x", 5, [], [5], [{"identifier": 5}], [{"identifier": {"value": 5}}], [{"reference": []}]])  # fmt: skip
+def test_reports_are_the_matter_of_their_author(odd):
+    header, findings = read(with_report(odd, odd))
+    assert (len(header.entry.reference_ids), findings.errors) == (2, [])
+
+
 def test_references_to_contained_resources_are_followed():
     made = document()
     composition = made["entry"][0]["resource"]

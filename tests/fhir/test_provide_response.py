@@ -57,14 +57,14 @@ def test_what_is_not_created_is_ok_with_its_location():
     ]
 
 
-def test_warnings_are_in_the_outcome_of_the_submission_set():
+def test_a_warning_is_in_the_outcome_of_its_entry_and_those_of_the_registry_with_the_submission_set():
     made = samples.bundle()
     made["entry"][1]["resource"]["custodian"] = {"display": "Archive"}
     made["entry"].reverse()
     warning = Issue("warning", "incomplete", "not kept", details_code="XDSExtraMetadataNotSaved")
     _, responses = answer(made, [warning])
-    assert ["outcome" in r for r in responses] == [False, False, True]
-    first, second = responses[2]["outcome"]["issue"]
+    assert ["outcome" in r for r in responses] == [False, True, True]
+    ((first,), (second,)) = (r["outcome"]["issue"] for r in responses[1:])
     assert (first["severity"], first["expression"]) == (
         "information",
         ["Bundle.entry[1].resource.custodian"],

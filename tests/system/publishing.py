@@ -13,13 +13,24 @@ def codes_of(outcome):
     }
 
 
+def warnings_of(answer):
+    """Issues of a transaction-response; each is in the outcome of the entry that it is about."""
+    found = []
+    for number, entry in enumerate(answer["entry"]):
+        for issue in entry["response"].get("outcome", {"issue": []})["issue"]:
+            place = issue.get("expression", ["Bundle.entry[0]"])[0]
+            assert place.startswith(f"Bundle.entry[{number}]")
+            found.append(issue)
+    return found
+
+
 async def published(stack, bundle):
     """The warnings of a Bundle that is accepted, by code; and the answer."""
     status, answer = await stack.publish(bundle)
     assert status == 200, answer
-    outcome = answer["entry"][0]["response"].get("outcome", {"issue": []})
-    assert all(issue["severity"] != "error" for issue in outcome["issue"])
-    return codes_of(outcome), answer
+    issues = warnings_of(answer)
+    assert all(issue["severity"] != "error" for issue in issues)
+    return codes_of({"issue": issues}), answer
 
 
 async def a_registered_document(stack, patient):

@@ -168,6 +168,10 @@ async def test_a_fhir_document_as_bundle_and_in_a_binary(stack, media_type, pack
     contained = {f"#{c['id']}": c for c in found["contained"]}
     names = [contained[a["reference"]]["name"] for a in found["author"]]
     assert names[0][0]["family"] == "Sample" and names[1] == "Example Hospital"
+    (by_accession,) = await stack.find(
+        patient__identifier=patient.token, status="current", **{"related:identifier": "urn:oid:2.999.1.3|A1"}
+    )
+    assert by_accession == found
     _, headers, stored = await stack.download(found, Accept=media_type)
     assert headers["Content-Type"] == media_type
     attachment = found["content"][0]["attachment"]

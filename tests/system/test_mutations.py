@@ -331,5 +331,5 @@ async def test_a_mistake_is_named_and_leaves_no_trace(stack, name):
     assert fingerprint(stack) == before
 
 
-def test_there_are_enough_of_them():
+async def test_there_are_enough_of_them():
     assert len(MUTATIONS) >= 60

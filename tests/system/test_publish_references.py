@@ -11,7 +11,7 @@ from aiohttp import web
 from gateway.demo.bundles import provide_bundle
 from gateway.model import codes
 from tests.system.documents import a_document, a_patient
-from tests.system.publishing import a_registered_document, codes_of, published
+from tests.system.publishing import a_registered_document, codes_of, published, warnings_of
 from tests.system.stack import running_stack, site
 from tests.system.tables import fingerprint
 
@@ -157,7 +157,7 @@ async def test_uncontained_bundles_need_no_source_patient(stack):
         del reference["contained"]
     status, answer = await stack.publish(bundle)
     assert status == 200, answer
-    issues = answer["entry"][0]["response"]["outcome"]["issue"]
+    issues = warnings_of(answer)
     assert "Bundle.entry[1].resource.context.sourcePatientInfo" in {
         e for i in issues for e in i["expression"]
     }
