@@ -19,6 +19,7 @@ from gateway.demo.walk_formats import FormatWalk
 from gateway.demo.walk_generate import GenerateWalk
 from gateway.demo.walk_lists import LIST_PARAMETERS, ListWalk
 from gateway.demo.walk_publish import REPLACED, PublishWalk, make_samples
+from gateway.demo.walk_results import ResultWalk
 from gateway.demo.walk_retrieve import RetrieveWalk
 from gateway.demo.walk_simplified import SimplifiedWalk
 
@@ -72,6 +73,7 @@ async def _check(base_url: str, out: Callable[[str], object]) -> int:
         await retrieve.run(walk)
         await FindWalk(client, samples, publish.locations).run(walk)
         await ListWalk(client, samples).run(walk)
+        await ResultWalk(client, samples).run(walk)
         await FormatWalk(client, samples).run(walk)
         await SimplifiedWalk(client, samples).run(walk)
         await GenerateWalk(client, samples).run(walk)

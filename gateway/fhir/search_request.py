@@ -124,7 +124,8 @@ class Search(Generic[T]):
     @property
     def self_link(self) -> str:
         """URL of Bundle.link `self`."""
-        return f"{self.url}?{urlencode(self.self_parameters, quote_via=quote)}"
+        # lists stay readable, and readers of links that split at commas before they decode understand them
+        return f"{self.url}?{urlencode(self.self_parameters, quote_via=quote, safe=',')}"
 
     def queries(self) -> tuple[StoredQuery, ...]:
         """What to ask the registry: mostly one query, more where ITI-18 cannot say it in one.

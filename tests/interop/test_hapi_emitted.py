@@ -144,6 +144,35 @@ async def test_capability_statement(served, hapi):
     assert hapi.errors(text) == []
 
 
+@pytest.mark.parametrize("path", ["DocumentReference", "List", ""])
+@pytest.mark.parametrize("part", ["true", "text", "elements"])
+async def test_parts_and_neighbours(served, hapi, path, part):
+    who = {"patient.identifier": served.token, "status": "current,superseded"}
+    shape = {"_summary": part} if part != "elements" else {"_elements": "subject,author,source,identifier"}
+    if part != "text":
+        shape |= {"_include": "*", "_revinclude": "*"}
+    status, text = await served.text(path, **who, **shape)
+    assert status == 200
+    modes = {entry["search"]["mode"] for entry in json.loads(text)["entry"]}
+    assert modes - {"outcome"} == ({"match"} if part == "text" else {"match", "include"})
+    assert hapi.errors(text) == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "SearchParameter/DocumentReference-Creation",
+        "SearchParameter/List-DesignationType",
+        "SearchParameter/List-SourceId",
+        "OperationDefinition/generate-metadata",
+    ],
+)
+async def test_definitions(served, hapi, path):
+    status, text = await served.text(path)
+    assert status == 200
+    assert hapi.errors(text) == []
+
+
 async def test_outcomes(served, hapi):
     broken = provide_samples.bundle()
     broken["type"] = "batch"

@@ -67,6 +67,11 @@ async def answers(
         yield await ask(path, **who, _count="2")
         yield await ask(path, **who, colour="red")
         yield await ask(path, **who, identifier="urn:ietf:rfc:3986|urn:oid:2.999.0.1")
+        for summary in ("true", "text", "data", "count"):
+            yield await ask(path, **who, _summary=summary)
+        yield await ask(
+            path, **who, _elements="identifier,subject,author,source", _include="*", _revinclude="*"
+        )
         yield await ask(path, **(who | {"status": "wrong"}))
         yield await ask(path)
     for location in dict.fromkeys(locations):
@@ -78,6 +83,13 @@ async def answers(
     (found, *_) = await stack.find(patient__identifier=TOKEN, status="current")
     yield await ask(found["subject"]["reference"])
     yield await ask("metadata")
+    yield await ask("", **who, _include="*", _revinclude="*")
+    for path in ("SearchParameter", "OperationDefinition"):
+        yield await ask(path)
+        yield await ask(path, flavour="sweet")
+    yield await ask("SearchParameter/List-SourceId")
+    yield await ask("OperationDefinition/generate-metadata")
+    yield await ask(f"DocumentReference/{found['id']}", _summary="true")
     for path in (
         f"DocumentReference/{uuid.uuid4()}",
         "List/x",

@@ -19,9 +19,11 @@ KINDS = {
     "CapabilityStatement",
     "DocumentReference",
     "List",
+    "OperationDefinition",
     "OperationOutcome",
     "Parameters",
     "Patient",
+    "SearchParameter",
 }
 
 

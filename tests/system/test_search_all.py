@@ -53,7 +53,7 @@ async def test_documents_and_lists_come_together_as_they_come_apart(stack, types
     assert outcomes(bundle) == []
     # documents, SubmissionSets, Folders; associations of the page
     assert dict(stack.soap_calls) == {"/xds/registry": 4}
-    assert bundle["link"][0]["url"].startswith(f"{stack.base_url}?_type=DocumentReference%2CList&")
+    assert bundle["link"][0]["url"].startswith(f"{stack.base_url}?_type=DocumentReference,List&")
     _, again = await stack.get(bundle["link"][0]["url"])
     assert again == bundle
 

@@ -171,7 +171,7 @@ async def test_elements_leave_what_is_asked_for_and_what_fhir_requires(stack):
     (document,) = found["match"]
     assert set(document) == {"resourceType", "id", "meta", "type", "masterIdentifier", "status", "content"}
     assert document["meta"] == {"tag": [SUBSETTED]}
-    assert "_elements=type%2CmasterIdentifier" in bundle["link"][0]["url"]
+    assert "_elements=type,masterIdentifier" in bundle["link"][0]["url"]
     _, found = await search(stack, "List", patient, _elements="List.title", code="folder")
     assert set(found["match"][0]) == {"resourceType", "id", "meta", "title", "status", "mode"}
     _, found = await search(stack, "DocumentReference", patient, _elements="flavour")
