@@ -42,11 +42,16 @@ def adapted(query: StoredQuery, quirks: RegistryQuirks, peer: str) -> StoredQuer
     if quirks.unique_id_urns and (unique_ids := getattr(query, "unique_ids", None)):
         urns = (f"urn:oid:{unique_id}" for unique_id in unique_ids if is_oid(unique_id))
         changes["unique_ids"] = (*unique_ids, *urns)
-    if query.home and not quirks.home_urns:
-        changes["home"] = bare_oid(query.home)
     if quirks.code_schemes:
         changes |= _spelled(query, quirks.code_schemes)
     return structs.replace(query, **changes) if changes else query
+
+
+def addressed(query: StoredQuery, quirks: RegistryQuirks) -> StoredQuery:
+    """The query with its community named as the registry reads it."""
+    if query.home and not quirks.home_urns:
+        return structs.replace(query, home=bare_oid(query.home))
+    return query
 
 
 def _without_reference_ids(query: FindDocumentsByReferenceId) -> FindDocuments:

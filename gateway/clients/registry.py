@@ -3,7 +3,7 @@
 import asyncio
 
 from gateway.clients.large_results import LargeResults
-from gateway.clients.query_quirks import adapted, as_meant
+from gateway.clients.query_quirks import adapted, addressed, as_meant
 from gateway.clients.quirks import RegistryQuirks
 from gateway.ebxml.errors import MetadataError
 from gateway.ebxml.query_response import QueryResponseReader
@@ -45,7 +45,7 @@ class DocumentRegistry:
         return await self._ask_once(query, return_type)
 
     async def _ask_once(self, query: StoredQuery, return_type: ReturnType) -> QueryResult:
-        request = write_query(query, return_type, self._quirks.style)
+        request = write_query(addressed(query, self._quirks), return_type, self._quirks.style)
         answer = await self._soap.call(self.peer, "ITI-18", request, retry=True)
         try:
             reader = QueryResponseReader(answer, consume=True)

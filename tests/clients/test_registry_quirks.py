@@ -595,6 +595,9 @@ async def test_a_community_is_named_as_the_registry_reads_it(urns, home):
     registry = Registry()
     await ask(registry, GetDocuments(entry_uuids=(uuid(1),), home="urn:oid:2.999.3"), home_urns=urns)
     assert f'home="{home}"' in registry.sent[0]
+    registry = Registry(most=10, home="urn:oid:2.999.3")
+    await ask(registry, FIND, home_urns=urns)
+    assert f'home="{home}"' in registry.sent[2], "what an id brought is named in the same way"
 
 
 async def test_an_empty_answer_is_asked_for_again_as_often_as_the_settings_say():
