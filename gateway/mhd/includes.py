@@ -7,13 +7,14 @@ and a warning says so.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 from gateway.clients.registry import DocumentRegistry
 from gateway.fhir.document_reference import WriteContext, resource_id
 from gateway.fhir.issues import Issue
 from gateway.fhir.list_elements import RegistryList
 from gateway.fhir.matching import Registered
-from gateway.fhir.outcome import issues_of_warnings
+from gateway.fhir.outcome import issues_of_warnings, means_several_patients
 from gateway.fhir.search_includes import Inclusion
 from gateway.mhd.members import memberships
 from gateway.mhd.page_writers import document_writer, list_writer
@@ -22,6 +23,7 @@ from gateway.mhd.submissions import submissions_of
 from gateway.model import (
     Association,
     AvailabilityStatus,
+    Cx,
     DocumentEntry,
     Folder,
     QueryResult,
@@ -30,7 +32,15 @@ from gateway.model import (
 )
 from gateway.model.codes import DOCUMENT_RELATIONS
 from gateway.model.errors import PeerError
-from gateway.model.query import GetAssociations, GetDocuments, GetFolders, StoredQuery
+from gateway.model.query import (
+    ANY_DOCUMENT,
+    ANY_STATUS,
+    FindDocuments,
+    GetAssociations,
+    GetDocuments,
+    GetFolders,
+    StoredQuery,
+)
 
 
 class Includer:
@@ -55,7 +65,7 @@ class Includer:
             return [], ()
         page = _Page(items, associations)
         asked = _Asked(self._registry)
-        documents = await asked.documents(page.documents_for(wanted) - page.own)
+        documents = await asked.documents(page.documents_for(wanted) - page.own, page.patients)
         lists: list[RegistryList] = []
         if Inclusion.HOLDING_LISTS in wanted:
             lists += await asked.submission_sets([i for i in items if not isinstance(i, SubmissionSet)])
@@ -88,6 +98,7 @@ class _Page:
 
     def __init__(self, items: Sequence[Registered], associations: Sequence[Association]) -> None:
         self.own = frozenset(item.entry_uuid for item in items)
+        self.patients = frozenset(i.patient_id for i in items if i.patient_id is not None)
         self._folders = {i.entry_uuid for i in items if isinstance(i, Folder)}
         self._no_resources = {a.entry_uuid for a in associations}
         self._members = list(memberships(associations))
@@ -134,10 +145,28 @@ class _Asked:
         self._registry = registry
         self.issues: list[Issue] = []
 
-    async def documents(self, uuids: set[str]) -> list[DocumentEntry]:
-        """DocumentEntries of any status."""
-        found = await self._ask(uuids, lambda: GetDocuments(entry_uuids=tuple(sorted(uuids))))
-        return list(found.entries) if found else []
+    async def documents(self, uuids: set[str], patients: frozenset[Cx]) -> list[DocumentEntry]:
+        """DocumentEntries of the patients, of any status.
+
+        A SubmissionSet may refer to documents of others, which a search for a patient does not show.
+        """
+        if not uuids:
+            return []
+        try:
+            found = (await self._registry.query(GetDocuments(entry_uuids=tuple(sorted(uuids))))).entries
+        except (PeerError, RegistryFailure) as error:
+            if not (isinstance(error, RegistryFailure) and means_several_patients(error)):
+                self._report(error)
+                return []
+            found = await self._documents_of(patients)
+        return [e for e in found if e.entry_uuid in uuids and e.patient_id in patients]
+
+    async def _documents_of(self, patients: frozenset[Cx]) -> tuple[DocumentEntry, ...]:
+        entries: tuple[DocumentEntry, ...] = ()
+        for patient in patients:
+            found = await self._ask([patient.id], partial(_all_documents, patient))
+            entries += found.entries if found else ()
+        return entries
 
     async def folders(self, uuids: set[str]) -> list[Folder]:
         """Folders by entryUUID."""
@@ -179,3 +208,7 @@ class _Asked:
                 "here. Search for it, or try again.",
             )
         )
+
+
+def _all_documents(patient: Cx) -> FindDocuments:
+    return FindDocuments(patient_id=patient, status=ANY_STATUS, document_type=ANY_DOCUMENT)

@@ -392,7 +392,7 @@ async def test_count_sort_and_include_are_done_and_not_only_taken(stack):
     assert years == ["2021", "2022"]
 
 
-async def test_a_document_that_another_patients_submission_refers_to_keeps_its_time(stack):
+async def test_a_reference_from_another_patients_submission_changes_no_time_and_shows_no_other_patient(stack):
     patient, other = a_patient(), a_patient()
     (own_set, document, *_) = await publish(stack, patient, submitted="2025-03-04T05:06:07Z")
     bundle = provide_bundle([a_document()], patient=other, seed=uuid.uuid4().hex)
@@ -407,3 +407,12 @@ async def test_a_document_that_another_patients_submission_refers_to_keeps_its_t
     )
     included = [e["resource"]["id"] for e in page["entry"] if e["search"]["mode"] == "include"]
     assert included == [own_set]
+    _, page = await stack.get(
+        "List",
+        **{"patient.identifier": other.token, "status": "current", "code": "submissionset", "_include": "*"},
+    )
+    modes = [e["search"]["mode"] for e in page["entry"]]
+    included = [e["resource"] for e in page["entry"] if e["search"]["mode"] == "include"]
+    documents = [r["id"] for r in included if r["resourceType"] == "DocumentReference"]
+    assert documents == [answer["entry"][1]["response"]["location"].rpartition("/")[2]]
+    assert "outcome" not in modes
