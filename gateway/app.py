@@ -14,7 +14,6 @@ from aiohttp import web
 
 from gateway.clients.dicomweb import DicomWebClient
 from gateway.clients.outside_resources import OutsidePolicy, OutsideResources
-from gateway.clients.registry import DocumentRegistry
 from gateway.correlation.connection import RedisClient, RedisOptions, connect
 from gateway.correlation.embedded import EmbeddedRedis, EmbeddedRedisError, EmbeddedRedisInUse
 from gateway.correlation.idempotency import IdempotencyStore
@@ -25,8 +24,6 @@ from gateway.fhir.capability import write_capability_statement
 from gateway.fhir.document_reference import WriteContext
 from gateway.fhir.list_elements import RegistryList
 from gateway.fhir.provide_context import ProvideContext
-from gateway.fhir.search_request import SearchContext
-from gateway.fhir.terminology import Terminology
 from gateway.health import Health
 from gateway.mhd.admission import Admission
 from gateway.mhd.definitions import Definitions
@@ -37,27 +34,26 @@ from gateway.mhd.includes import Includer
 from gateway.mhd.middleware import access_log, outcomes
 from gateway.mhd.publish import Publisher, PublishLifetimes, PublishPeers
 from gateway.mhd.read import Reader
-from gateway.mhd.references import PatientReferences, document_urls
+from gateway.mhd.references import document_urls
 from gateway.mhd.retrieve import RetrievePolicy, Retriever
 from gateway.mhd.routes import MhdRoutes, UseCases
 from gateway.mhd.search_pages import FindLimits
 from gateway.mhd.sources import client_in_header, nobody
 from gateway.model import DocumentEntry
 from gateway.security.document_urls import DocumentTokens, PageTokens
-from gateway.security.patient_ids import PatientIds
 from gateway.security.sealing import KeyRing, KeyRingError
 from gateway.settings import Settings
 from gateway.soap.client import SoapClient
 from gateway.soap.contract import load_contract
 from gateway.soap.server import SoapService
 from gateway.telemetry.logs import configure
-from gateway.wiring.imaging import ImagingParts, image_routes, rad69_service
-from gateway.wiring.peers import document_repositories, peer_of
+from gateway.wiring.fhir import patient_references, search_context, terminology
+from gateway.wiring.imaging import ImagingParts, image_routes, imaging_resources, rad69_service
+from gateway.wiring.peers import document_registry, document_repositories
 from gateway.wiring.publishing import metadata_tables, publish_policy, publishing_sources
 
 BASE_PATH = "/fhir"
 RAD69_PATH = "/xds/imaging"
-_DTM_DIGITS = {"year": 4, "month": 6, "day": 8, "hour": 10, "minute": 12, "second": 14}
 _WILDCARDS = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - compared, not bound
 
 log = structlog.get_logger()
@@ -121,17 +117,12 @@ class Parts:
     dicomweb: DicomWebClient
 
 
-def terminology(settings: Settings) -> Terminology:
-    """Code systems and assigning authorities of the settings, over the built-in table."""
-    return Terminology(settings.terminology.code_systems, settings.terminology.assigning_authorities)
-
-
 def use_cases(settings: Settings, parts: Parts, base_url: str) -> UseCases:
     """Build the use cases over their clients."""
     terms = terminology(settings)
-    tokens, patient_ids = DocumentTokens(parts.ring), PatientIds(parts.ring)
-    references = PatientReferences(patient_ids, terms, base_url)
-    registry = DocumentRegistry(parts.soap, peer_of("registry", settings.registry), settings.registry.quirks)
+    tokens = DocumentTokens(parts.ring)
+    references = patient_references(parts.ring, terms, base_url)
+    registry = document_registry(settings, parts.soap)
     repositories = document_repositories(settings, parts.soap)
     document_url = document_urls(tokens, base_url)
     write_context = WriteContext(
@@ -140,15 +131,7 @@ def use_cases(settings: Settings, parts: Parts, base_url: str) -> UseCases:
         document_url=document_url,
         patient_reference=references.of,
     )
-    search_context = SearchContext(
-        terminology=terms,
-        base_url=base_url,
-        patient_of=references.resolve,
-        default_count=settings.search.default_count,
-        max_count=settings.search.max_count,
-        status_required=settings.search.status_required,
-        coarsest_time=_DTM_DIGITS[settings.search.coarsest_time],
-    )
+    searching = search_context(settings, terms, references, base_url)
     includer = Includer(registry, references)
     find_limits = FindLimits(settings.search.max_results, settings.lifetimes.snapshot)
     publish_to = repositories[settings.publish_repository.unique_id]
@@ -181,7 +164,7 @@ def use_cases(settings: Settings, parts: Parts, base_url: str) -> UseCases:
             registry,
             snapshots=SnapshotStore[DocumentEntry](parts.store, DocumentEntry),
             pages=PageTokens(parts.ring, "DocumentReference"),
-            search_context=search_context,
+            search_context=searching,
             write_context=write_context,
             limits=find_limits,
             includer=includer,
@@ -190,7 +173,7 @@ def use_cases(settings: Settings, parts: Parts, base_url: str) -> UseCases:
             registry,
             snapshots=SnapshotStore[RegistryList](parts.store, RegistryList),
             pages=PageTokens(parts.ring, "List"),
-            search_context=search_context,
+            search_context=searching,
             write_context=write_context,
             limits=find_limits,
             includer=includer,
@@ -199,7 +182,7 @@ def use_cases(settings: Settings, parts: Parts, base_url: str) -> UseCases:
             registry,
             snapshots=MixedSnapshots(parts.store),
             pages=PageTokens(parts.ring, "all"),
-            search_context=search_context,
+            search_context=searching,
             write_context=write_context,
             limits=find_limits,
             includer=includer,
@@ -296,6 +279,7 @@ def create_app(settings: Settings, parts: Parts, base_url: str) -> tuple[web.App
     app.add_routes(MhdRoutes(cases, admission).table(BASE_PATH))
     imaging = ImagingParts(parts.soap, parts.dicomweb, parts.store, parts.ring)
     app.add_routes(image_routes(settings, imaging, base_url).table(BASE_PATH))
+    app.add_routes(imaging_resources(settings, imaging, base_url).table(BASE_PATH))
     if settings.imaging.rad69_server:
         _serve_rad69(app, rad69_service(settings, imaging))
     app.add_routes(health.table())

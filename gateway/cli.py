@@ -1,4 +1,4 @@
-"""The command line: `gateway serve | demo | doctor | affinity | manifest`."""
+"""The command line: `gateway serve | demo | doctor | affinity`."""
 
 import asyncio
 import sys
@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from gateway import manifest_cli
 from gateway.settings import Settings, SettingsError, load_settings
 
 app = typer.Typer(
@@ -16,7 +15,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.add_typer(manifest_cli.app, name="manifest")
 
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", "-c", help="YAML settings file; GATEWAY_CONFIG names it too.")

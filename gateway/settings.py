@@ -24,7 +24,16 @@ from pydantic_settings import SettingsError as SourceError
 
 from gateway.clients.quirks import ImagingSourceQuirks, RegistryQuirks, RepositoryQuirks
 from gateway.publish_settings import PublishSettings
-from gateway.setting_types import Count, HomeCommunityId, HostAndPort, HttpUrl, Oid, Seconds, Section
+from gateway.setting_types import (
+    Count,
+    HomeCommunityId,
+    HostAndPort,
+    HttpUrl,
+    Oid,
+    Seconds,
+    Section,
+    ZoneName,
+)
 
 CONFIG_VARIABLE = "GATEWAY_CONFIG"
 SECRETS_VARIABLE = "GATEWAY_SECRETS_DIR"
@@ -109,6 +118,8 @@ class ImagingSettings(Section):
     rad69_spool_bytes: Count = 8 * 1024 * 1024 * 1024
     """Bytes in the state directory that answers to RAD-69 may take up together; an answer begins when the
     last source has answered. Images for which there is no room are an XDSRepositoryOutOfResources."""
+    time_zone: ZoneName | None = None
+    """Zone of times in manifests that have none, and of days in searches (there UTC by default)."""
     max_manifest_bytes: Count = 32 * 1024 * 1024
     max_metadata_bytes: Count = 64 * 1024 * 1024
     """Largest metadata (DICOM JSON) of one series that an archive may give."""

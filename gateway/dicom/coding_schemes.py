@@ -8,17 +8,19 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from gateway.model.imaging_codes import DCM, DCMUID, LOINC, SNOMED
 from gateway.model.oids import is_oid
+
+DCM: Final = "1.2.840.10008.2.16.4"
+SNOMED_CT: Final = "2.16.840.1.113883.6.96"
 
 _DESIGNATORS: Final[dict[str, str]] = {
     "DCM": DCM,
-    "SCT": SNOMED,
-    "SRT": SNOMED,
+    "SCT": SNOMED_CT,
+    "SRT": SNOMED_CT,
     "SNM3": "2.16.840.1.113883.6.51",
     "99SDM": "2.16.840.1.113883.6.53",
-    "DCMUID": DCMUID,
-    "LN": LOINC,
+    "DCMUID": "1.2.840.10008.2.6.1",
+    "LN": "2.16.840.1.113883.6.1",
     "UCUM": "2.16.840.1.113883.6.8",
     "ACR": "2.16.840.1.113883.6.76",
     "RADLEX": "2.16.840.1.113883.6.256",
@@ -51,7 +53,7 @@ def designator_of(code: str, scheme: str) -> str | None:
 
     Codes of SNOMED RT (`T-D3000`) live under the OID of SNOMED CT and have a designator of their own.
     """
-    if scheme == SNOMED:
+    if scheme == SNOMED_CT:
         return "SCT" if code.isdigit() else "SRT"
     if known := _OIDS.get(scheme):
         return known

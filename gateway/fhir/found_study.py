@@ -1,6 +1,6 @@
 """A study as searches see it: what its manifests say, whose it is, and the ids of its resources."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, tzinfo
 
 from msgspec import Struct
@@ -19,7 +19,8 @@ class FoundStudy(Struct, frozen=True, kw_only=True):
 
     `patient_id` is the affinity domain's identifier, which need not be among those of the study. `entry_uuid`
     and `unique_id` name the DocumentEntry of its latest manifest, `updated` is a DTM. `utc_offset` holds for
-    times of the study that have none of their own.
+    times of the study that have none of their own. `part_id` gives the ids of resources that are made of
+    parts of the study, by kind and name.
     """
 
     id: str
@@ -31,6 +32,10 @@ class FoundStudy(Struct, frozen=True, kw_only=True):
     updated: str | None = None
     utc_offset: str | None = None
     status: AvailabilityStatus = AvailabilityStatus.APPROVED
+    part_id: Callable[..., str] | None = None
+
+    def _part_id(self, *name: str) -> str:
+        return made_id(self.id, *name) if self.part_id is None else self.part_id(*name)
 
     @property
     def places(self) -> tuple[RetrieveLocation | None, ...]:
@@ -44,22 +49,22 @@ class FoundStudy(Struct, frozen=True, kw_only=True):
         """Id of the ServiceRequest of a request, which its numbers make: their order may change."""
         request = self.study.requests[number]
         named = [_named(issued) for issued in (request.accession, request.placer)]
-        return made_id(self.id, "ServiceRequest", *(named if any(named) else [str(number)]))
+        return self._part_id("ServiceRequest", *(named if any(named) else [str(number)]))
 
     def endpoint_id(self, place: RetrieveLocation | None) -> str:
         """Id of the Endpoint of a location."""
         named = (place.uid or "", place.url or "") if place is not None else ("",)
-        return made_id(self.id, "Endpoint", *named)
+        return self._part_id("Endpoint", *named)
 
     @property
     def viewer_id(self) -> str:
         """Id of the Endpoint of the viewer."""
-        return made_id(self.id, "Viewer")
+        return self._part_id("Viewer")
 
     @property
     def provenance_id(self) -> str:
         """Id of the Provenance of the study's resources."""
-        return made_id(self.id, "Provenance", self.entry_uuid)
+        return self._part_id("Provenance", self.entry_uuid)
 
 
 def _named(issued: IssuedId | None) -> str:

@@ -37,13 +37,15 @@ class StudySource(Struct, frozen=True):
 class KnownStudy(Struct, frozen=True):
     """A study of one community. `sources` are its manifests, the latest first.
 
-    `granted` names by Series Instance UID the source that lists the series.
+    `granted` names by Series Instance UID the source that lists the series. `utc_offset` holds for the times
+    of the study that have none of their own.
     """
 
     study: Study
     home_community_id: str | None
     sources: tuple[StudySource, ...]
     granted: dict[str, int]
+    utc_offset: str | None = None
 
     @property
     def entry_uuid(self) -> str:
@@ -74,13 +76,18 @@ class StudyFinder:
         self._formats = tuple(manifest_formats)
 
     async def of_patient(self, patient: Cx) -> PatientStudies:
-        """Every study of a patient. Raises PeerError and RegistryFailure of the registry.
+        """Every study of a patient. Raises the same as `found_by`."""
+        return await self.found_by(
+            FindDocuments(
+                patient_id=patient, status=APPROVED, format_code=self._formats, document_type=ANY_DOCUMENT
+            )
+        )
+
+    async def found_by(self, query: FindDocuments) -> PatientStudies:
+        """The studies whose manifests a query finds. Raises PeerError and RegistryFailure of the registry.
 
         A manifest that cannot be had is a warning, since the others are still right.
         """
-        query = FindDocuments(
-            patient_id=patient, status=APPROVED, format_code=self._formats, document_type=ANY_DOCUMENT
-        )
         try:
             found = await self._registry.query(query)
         except RegistryFailure as failure:
@@ -140,7 +147,8 @@ def _put_together(home: str | None, group: Sequence[tuple[StudySource, ReadManif
             else:
                 series[uid], granted[uid] = each, number
     merged_study = changed(study, series=tuple(series.values())) if len(group) > 1 else study
-    return KnownStudy(merged_study, home, tuple(source for source, _ in group), granted)
+    offset = group[0][1].manifest.utc_offset
+    return KnownStudy(merged_study, home, tuple(source for source, _ in group), granted, offset)
 
 
 def _differs(one: Study, other: Study) -> bool:

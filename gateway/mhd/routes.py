@@ -1,6 +1,5 @@
 """The FHIR endpoints of IHE MHD: each handler parses, calls one use case and writes the answer."""
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
@@ -9,7 +8,7 @@ import orjson
 import structlog
 from aiohttp import web
 
-from gateway.fhir.issues import OutcomeError, fail
+from gateway.fhir.issues import OutcomeError
 from gateway.fhir.resource_view import View, read_view
 from gateway.fhir.search_values import SearchProblem
 from gateway.mhd.admission import Admission
@@ -22,13 +21,12 @@ from gateway.mhd.negotiation import body_chunks, body_format, negotiate, respond
 from gateway.mhd.publish import Publisher
 from gateway.mhd.read import Reader
 from gateway.mhd.retrieve import Conditions, Retrieval, Retriever
+from gateway.mhd.search_requests import is_strict, search_parameters
 from gateway.mhd.sources import ClientOf, nobody
 from gateway.model.errors import PeerError
 from gateway.telemetry.logs import where
 
 _DEFINED = "SearchParameter|OperationDefinition"
-_FORM = "application/x-www-form-urlencoded"
-_MAX_FORM_BYTES = 256 * 1024
 
 log = structlog.get_logger()
 
@@ -114,15 +112,15 @@ class MhdRoutes:
 
     async def search(self, request: web.Request) -> web.Response:
         """ITI-67, with GET and with POST `_search`."""
-        return await _search(request, self._use.finder, await _parameters(request))
+        return await _search(request, self._use.finder, await search_parameters(request))
 
     async def search_lists(self, request: web.Request) -> web.Response:
         """ITI-66, with GET and with POST `_search`."""
-        return await _search(request, self._use.list_finder, await _parameters(request))
+        return await _search(request, self._use.list_finder, await search_parameters(request))
 
     async def search_all(self, request: web.Request) -> web.Response:
         """Search at the base; over one type it is that of the type."""
-        parameters = await _parameters(request)
+        parameters = await search_parameters(request)
         types = self._use.all_finder.types(parameters)
         if len(types) > 1:
             return await _search(request, self._use.all_finder, parameters)
@@ -132,9 +130,9 @@ class MhdRoutes:
 
     async def search_definitions(self, request: web.Request) -> web.Response:
         """Search of SearchParameter or OperationDefinition."""
-        parameters = await _parameters(request)
+        parameters = await search_parameters(request)
         found = self._use.definitions.search(
-            request.match_info["type"], parameters, strict=_is_strict(request)
+            request.match_info["type"], parameters, strict=is_strict(request)
         )
         return await respond(request, found)
 
@@ -208,26 +206,13 @@ async def _stream(request: web.Request, found: Retrieval) -> web.StreamResponse:
     return response
 
 
-async def _parameters(request: web.Request) -> list[tuple[str, str]]:
-    """Parameters of URL and form together, by which the answer is negotiated."""
-    parameters = parse_qsl(request.rel_url.raw_query_string, keep_blank_values=True)
-    if request.method == "POST":
-        parameters += await _form(request)
-    negotiate(request, parameters)
-    return parameters
-
-
 async def _search(
     request: web.Request, finder: Finder | ListFinder | AllFinder, parameters: list[tuple[str, str]]
 ) -> web.Response:
     page = next((value for name, value in parameters if name == "_page"), None)
     if page is not None:
         return await respond(request, await finder.page(page, parameters))
-    return await respond(request, await finder.search(parameters, strict=_is_strict(request)))
-
-
-def _is_strict(request: web.Request) -> bool:
-    return "handling=strict" in re.sub(r'[\s"]', "", request.headers.get("Prefer", "")).lower()
+    return await respond(request, await finder.search(parameters, strict=is_strict(request)))
 
 
 def _view(request: web.Request, resource_type: str) -> View:
@@ -271,19 +256,3 @@ def _document_headers(found: Retrieval) -> dict[str, str]:
     if found.range is not None:
         headers["Content-Range"] = f"bytes {found.range.first}-{found.range.last}/{found.size}"
     return headers
-
-
-async def _form(request: web.Request) -> list[tuple[str, str]]:
-    if request.content_type != _FORM:
-        if not request.can_read_body:
-            return []
-        raise fail(415, "not-supported", f"A POST _search takes {_FORM}.")
-    body = bytearray()
-    async for chunk in body_chunks(request):
-        body += chunk
-        if len(body) > _MAX_FORM_BYTES:
-            raise fail(413, "too-long", f"The form has more than {_MAX_FORM_BYTES} bytes.")
-    try:
-        return parse_qsl(body.decode(), keep_blank_values=True)
-    except UnicodeDecodeError:
-        raise fail(400, "structure", "The form is not UTF-8.") from None

@@ -1,13 +1,15 @@
 """FHIR id of an ImagingStudy from its community, its Study Instance UID and its patient, and back, without a
-table.
+table where they fit.
 
 The id must stay the same for a study whatever manifest lists it, and still lead to it after everything that
 was remembered is gone: the registry can only be asked by patient. So the three are packed and sealed, as in
 `gateway.security.patient_ids`. What does not fit 64 characters gets a digest instead, which leads nowhere
-by itself: such an id is looked up among the studies that were seen.
+by itself: what it stands for has to be remembered. Resources that are made of parts of a study, such as its
+Endpoints, have ids that lead to the study in the same way.
 """
 
 import hmac
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -25,8 +27,10 @@ from gateway.security.packing import (
 )
 from gateway.security.sealing import KeyRing, NotOurs, Sealer
 
+_PART_BYTES: Final = 3
 _DIGEST_MARK: Final = "s-"
-_DIGEST_BYTES: Final = 24
+_DIGEST_BYTES: Final = 12
+_DIGEST = re.compile(r"(s-[0-9a-f]{24})(?:-[0-9a-f]{24})?")
 
 
 class StudyIdentity(Struct, frozen=True, gc=False):
@@ -43,6 +47,7 @@ class StudyIds:
     def __init__(self, ring: KeyRing, communities: Sequence[str] = ()) -> None:
         """`communities` are the homeCommunityIds of the settings, whose order must not change."""
         self._sealer = Sealer(ring, "study id")
+        self._part_sealer = Sealer(ring, "study part id")
         self._digest_key = ring.derive("study id digest")[0]
         self._communities = tuple(communities)
 
@@ -50,17 +55,29 @@ class StudyIds:
         """The FHIR id, the same each time."""
         packed = self._pack(study)
         sealed = None if packed is None else seal_id(self._sealer, packed)
-        if sealed is not None:
-            return sealed
-        content = "\0".join((study.home_community_id or "", study.study_instance_uid)).encode()
-        digest = hmac.digest(self._digest_key, content, "sha256")[:_DIGEST_BYTES]
-        return _DIGEST_MARK + digest.hex()
+        return sealed or self.digest(study)
 
-    def read(self, fhir_id: str) -> StudyIdentity | None:
-        """The study that an id stands for; None for a digest. Raises NotOurs."""
-        if fhir_id.startswith(_DIGEST_MARK) and len(fhir_id) == len(_DIGEST_MARK) + 2 * _DIGEST_BYTES:
-            return None
-        return self._unpack(open_id(self._sealer, fhir_id))
+    def write_part(self, study: StudyIdentity, *name: str) -> str:
+        """The FHIR id of a resource that is made of a part of the study, such as an Endpoint."""
+        packed = self._pack(study)
+        mark = self._hash(*name)
+        sealed = None if packed is None else seal_id(self._part_sealer, mark[:_PART_BYTES] + packed)
+        return sealed or f"{self.digest(study)}-{mark.hex()}"
+
+    def read(self, fhir_id: str) -> StudyIdentity | str:
+        """The study that an id stands for, or the digest to look up. Raises NotOurs."""
+        return _digest_in(fhir_id) or self._unpack(open_id(self._sealer, fhir_id))
+
+    def read_part(self, fhir_id: str) -> StudyIdentity | str:
+        """The study of which a part has this id; which part, who knows the study can tell. Raises NotOurs."""
+        return _digest_in(fhir_id) or self._unpack(open_id(self._part_sealer, fhir_id)[_PART_BYTES:])
+
+    def digest(self, study: StudyIdentity) -> str:
+        """What a study is remembered under where its id cannot carry it."""
+        return _DIGEST_MARK + self._hash(study.home_community_id or "", study.study_instance_uid).hex()
+
+    def _hash(self, *texts: str) -> bytes:
+        return hmac.digest(self._digest_key, "\0".join(texts).encode(), "sha256")[:_DIGEST_BYTES]
 
     def _pack(self, study: StudyIdentity) -> bytes | None:
         uid, authority = pack_oid(study.study_instance_uid), pack_oid(study.patient_id.authority)
@@ -79,12 +96,18 @@ class StudyIds:
         authority_end = uid_end + content[1]
         community = content[2]
         if community > len(self._communities):
+            # a community that the settings do not have any more
             raise NotOurs
         return StudyIdentity(
             unpack_oid(content[3:uid_end]),
             Cx(unpack_id(form, content[authority_end:]), unpack_oid(content[uid_end:authority_end])),
             self._communities[community - 1] if community else None,
         )
+
+
+def _digest_in(fhir_id: str) -> str | None:
+    found = _DIGEST.fullmatch(fhir_id)
+    return found[1] if found else None
 
 
 __all__ = ["FHIR_ID_LENGTH", "NotOurs", "StudyIdentity", "StudyIds"]

@@ -1,8 +1,10 @@
 """Sources of images, manifests and the routes over them."""
 
 from dataclasses import dataclass
+from datetime import UTC
 from functools import lru_cache
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 from gateway.clients.dicomweb import DicomWebClient, DicomWebSource
 from gateway.clients.image_leg import ImageLeg
@@ -10,23 +12,32 @@ from gateway.clients.imaging_source import ImagingDocumentSource
 from gateway.clients.outside_resources import OutsidePolicy
 from gateway.correlation.manifests import ManifestStore
 from gateway.correlation.store import CorrelationStore
+from gateway.correlation.studies import StudyIndex
 from gateway.dicom.errors import DicomError
 from gateway.dicom.kos_reader import read_kos
+from gateway.fhir.study_search import MANIFEST_FORMATS
 from gateway.imaging.archive_views import ArchiveViews
+from gateway.imaging.found import StudyNames
 from gateway.imaging.grants import Grants
 from gateway.imaging.manifests import ManifestError, Manifests
 from gateway.imaging.plan import Locations
 from gateway.imaging.rad69_server import ImagingFacade
+from gateway.imaging.resource_routes import ImagingRoutes
+from gateway.imaging.resource_search import ImagingServices, ResourceSearch, kinds
 from gateway.imaging.retrieve import ImageRetriever, RetrievePolicy
+from gateway.imaging.studies import StudyFinder
 from gateway.imaging.wado_routes import WadoRoutes
 from gateway.model.imaging import ReadManifest
+from gateway.security.document_urls import PageTokens
 from gateway.security.sealing import KeyRing
+from gateway.security.study_ids import StudyIds
 from gateway.security.study_urls import StudyTokens
 from gateway.settings import ImagingLocationSettings, Settings
 from gateway.soap.client import Peer, SoapClient
 from gateway.soap.contract import load_contract
 from gateway.soap.server import ServiceLimits, SoapService
-from gateway.wiring.peers import document_repositories, peer_of
+from gateway.wiring.fhir import patient_references, search_context, terminology
+from gateway.wiring.peers import document_registry, document_repositories, peer_of
 
 _ARCHIVES_BY_URL = 256
 _LARGEST_REQUEST = 16 * 1024 * 1024
@@ -115,3 +126,31 @@ def rad69_service(settings: Settings, parts: ImagingParts) -> SoapService:
         request=_LARGEST_REQUEST, envelope=_LARGEST_REQUEST, spooled=settings.imaging.rad69_spool_bytes
     )
     return SoapService(load_contract(), facade.handlers, settings.state_dir / "spool", limits)
+
+
+def imaging_resources(settings: Settings, parts: ImagingParts, base_url: str) -> ImagingRoutes:
+    """Searches and reads of ImagingStudy, ServiceRequest, Endpoint and Provenance."""
+    terms = terminology(settings)
+    references = patient_references(parts.ring, terms, base_url)
+    found, _ = manifests(settings, parts)
+    zone = ZoneInfo(settings.imaging.time_zone) if settings.imaging.time_zone else None
+    services = ImagingServices(
+        finder=StudyFinder(document_registry(settings, parts.soap), found, MANIFEST_FORMATS),
+        names=StudyNames(
+            StudyIds(parts.ring),
+            StudyIndex(parts.store, settings.lifetimes.manifest),
+            StudyTokens(parts.ring),
+            locations(settings, parts.soap, parts.dicomweb),
+            base_url,
+        ),
+        patients=references,
+        search_context=search_context(settings, terms, references, base_url),
+        zone=zone,
+        max_results=settings.search.max_results,
+    )
+    return ImagingRoutes(
+        {
+            name: ResourceSearch(kind, services, PageTokens(parts.ring, name))
+            for name, kind in kinds(zone or UTC).items()
+        }
+    )

@@ -1,5 +1,6 @@
 """The XDS peers of the settings."""
 
+from gateway.clients.registry import DocumentRegistry
 from gateway.clients.repository import DocumentRepository
 from gateway.settings import PeerSettings, Settings
 from gateway.soap.client import Peer, SoapClient
@@ -21,6 +22,11 @@ def peer_of(name: str, settings: PeerSettings) -> Peer:
         circuit_threshold=settings.circuit_threshold,
         circuit_reset=settings.circuit_reset,
     )
+
+
+def document_registry(settings: Settings, soap: SoapClient) -> DocumentRegistry:
+    """The registry."""
+    return DocumentRegistry(soap, peer_of("registry", settings.registry), settings.registry.quirks)
 
 
 def document_repositories(settings: Settings, soap: SoapClient) -> dict[str, DocumentRepository]:

@@ -28,7 +28,15 @@ def test_an_id_is_one_of_fhir_and_the_same_each_time(study):
     fhir_id = IDS.write(study)
     assert re.fullmatch(r"[A-Za-z0-9.-]{1,64}", fhir_id)
     assert StudyIds(RING, HOMES).write(study) == fhir_id
-    assert IDS.read(fhir_id) in (study, None)
+    assert IDS.read(fhir_id) in (study, IDS.digest(study))
+
+
+@given(identities, st.text(max_size=30))
+def test_ids_of_parts_lead_to_the_study_and_differ(study, name):
+    part = IDS.write_part(study, "Endpoint", name)
+    assert re.fullmatch(r"[A-Za-z0-9.-]{1,64}", part)
+    assert IDS.read_part(part) in (study, IDS.digest(study))
+    assert part not in (IDS.write(study), IDS.write_part(study, "Order", name))
 
 
 def test_a_usual_study_and_patient_fit():
@@ -55,8 +63,8 @@ def test_the_same_study_of_two_communities_has_two_ids():
 )
 def test_what_does_not_fit_gets_a_digest_that_leads_nowhere_by_itself(study):
     fhir_id = IDS.write(study)
-    assert IDS.read(fhir_id) is None
-    assert fhir_id == IDS.write(study)
+    assert IDS.read(fhir_id) == fhir_id == IDS.digest(study) == IDS.write(study)
+    assert IDS.read_part(IDS.write_part(study, "Endpoint")) == fhir_id
 
 
 def test_what_was_not_written_here_opens_nothing():

@@ -9,60 +9,26 @@ import pytest_asyncio
 from msgspec.structs import replace
 
 from gateway.clients.imaging_source import ImagingDocumentSource
-from gateway.demo.bundles import provide_bundle
-from gateway.demo.content import SampleContent, sample_content
-from gateway.demo.ct_study import FIRST_LOCATION, SECOND_LOCATION
 from gateway.dicom.part10 import read_file_meta
-from gateway.model import Cx
 from gateway.model.images import ImagePart, SeriesWanted
 from gateway.model.imaging import RetrieveLocation
 from gateway.model.transfer_syntaxes import EXPLICIT_LITTLE_ENDIAN, RLE_LOSSLESS
-from gateway.security.sealing import KeyRing
-from gateway.security.study_urls import StudyKey, StudyTokens
 from gateway.soap.client import Peer, SoapClient
 from gateway.soap.contract import load_contract
 
-from .documents import a_patient
-from .stack import REPOSITORY, Stack, running_stack
+from .imaging import Published, published_study
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 RELATED = 'multipart/related; type="application/dicom"'
+ANY = f"{RELATED}; transfer-syntax=*"
 
 
-class Published:
-    """A study whose manifest is in the registry."""
-
-    def __init__(self, stack: Stack, content: SampleContent, entry_uuid: str) -> None:
-        self.stack = stack
-        self.content = content
-        self.study = content.images
-        self.files = {image.sop_instance_uid: data for _, image, data in content.images.files()}
-        self.key = StudyKey(
-            study_instance_uid=self.study.study_instance_uid,
-            repository_unique_id=REPOSITORY,
-            document_unique_id=content.manifest.unique_id,
-            entry_uuid=entry_uuid,
-            patient_id=Cx(content.patient.id, content.patient.authority),
-            mime_type="application/dicom",
-        )
-        self.path = f"studies/{self.study.study_instance_uid}"
-
-    def url(self, path: str | None = None, key: StudyKey | None = None) -> str:
-        """Below the base that a token opens."""
-        ring = KeyRing.load_or_create(self.stack.settings.state_dir / "keys")
-        return f"{self.stack.base_url}/wado/{StudyTokens(ring).write(key or self.key)}/{path or self.path}"
-
-    async def get(self, url: str, accept: str = f"{RELATED}; transfer-syntax=*") -> tuple[int, Any, bytes]:
-        """Status, headers and body."""
-        async with self.stack.session.get(url, headers={"Accept": accept}) as answer:
-            return answer.status, answer.headers, await answer.read()
-
-    async def images(self, url: str, accept: str = f"{RELATED}; transfer-syntax=*") -> dict[str, bytes]:
-        """Files by SOP Instance UID; each part has to say in which transfer syntax it is."""
-        status, headers, body = await self.get(url, accept)
-        assert status == 200, body
-        return parts_of(headers, body)
+async def images(published: Published, url: str, accept: str = ANY) -> dict[str, bytes]:
+    """Files by SOP Instance UID; each part has to say in which transfer syntax it is."""
+    status, headers, body = await published.get(url, accept)
+    assert status == 200, body
+    return parts_of(headers, body)
 
 
 def parts_of(headers: Any, body: bytes) -> dict[str, bytes]:
@@ -81,32 +47,23 @@ def parts_of(headers: Any, body: bytes) -> dict[str, bytes]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def published(tmp_path_factory):
-    patient = a_patient()
-    content = sample_content("images over the whole stack", patient.id)
-    folders = content.images.write(tmp_path_factory.mktemp("images"))
-    images = {
-        FIRST_LOCATION: (folders[FIRST_LOCATION], "rad-69"),
-        SECOND_LOCATION: (folders[SECOND_LOCATION], "wado-rs"),
-    }
-    async with running_stack(tmp_path_factory.mktemp("stack"), images=images) as stack:
-        stack.interfere = None
-        status, answer = await stack.publish(provide_bundle([content.manifest], patient=content.patient))
-        assert status == 200, answer
-        (found,) = await stack.find(patient__identifier=content.patient.token, status="current")
-        yield Published(stack, content, f"urn:uuid:{found['id']}")
+    async with published_study(tmp_path_factory.mktemp("images"), "images over the whole stack") as running:
+        yield running
 
 
 async def test_a_study_comes_whole_from_both_sources_byte_for_byte(published):
-    assert await published.images(published.url()) == published.files
+    assert await images(published, published.url()) == published.files
 
 
 async def test_series_and_instances_come_by_their_uids(published):
     for series in published.study.series:
         path = f"{published.path}/series/{series.series_instance_uid}"
         expected = {i.sop_instance_uid: published.files[i.sop_instance_uid] for i in series.images}
-        assert await published.images(published.url(path)) == expected
+        assert await images(published, published.url(path)) == expected
         one = series.images[0].sop_instance_uid
-        assert await published.images(published.url(f"{path}/instances/{one}")) == {one: published.files[one]}
+        assert await images(published, published.url(f"{path}/instances/{one}")) == {
+            one: published.files[one]
+        }
 
 
 async def test_one_instance_may_be_the_body_itself(published):
@@ -130,10 +87,10 @@ async def test_wado_uri_gives_the_same_instance(published):
 
 
 async def test_a_client_that_knows_only_the_study_gets_what_has_been_seen(published):
-    await published.images(published.url())
+    await images(published, published.url())
     url = f"{published.stack.base_url}/dicomweb/{published.path}"
-    assert await published.images(url) == published.files
-    status, _, body = await published.get(f"{published.stack.base_url}/dicomweb/studies/2.999.404")
+    assert await images(published, url) == published.files
+    status, _, body = await published.get(f"{published.stack.base_url}/dicomweb/studies/2.999.404", ANY)
     assert status == 404
     assert b"Search for it first" in body
 
@@ -143,7 +100,7 @@ async def test_only_what_is_stored_in_an_accepted_transfer_syntax_is_sent(publis
     assert coronal.transfer_syntax == RLE_LOSSLESS
     accept = f"{RELATED}; transfer-syntax={RLE_LOSSLESS}"
     path = f"{published.path}/series/{coronal.series_instance_uid}"
-    assert len(await published.images(published.url(path), accept)) == len(coronal.images)
+    assert len(await images(published, published.url(path), accept)) == len(coronal.images)
     status, _, body = await published.get(
         published.url(path), f"{RELATED}; transfer-syntax={EXPLICIT_LITTLE_ENDIAN}"
     )
@@ -155,10 +112,10 @@ async def test_only_what_is_stored_in_an_accepted_transfer_syntax_is_sent(publis
 
 
 async def test_the_manifest_is_fetched_once_for_all_requests(published):
-    await published.images(published.url())
+    await images(published, published.url())
     before = published.stack.soap_calls["/xds/repository"]
     for _ in range(3):
-        await published.images(published.url())
+        await images(published, published.url())
     assert published.stack.soap_calls["/xds/repository"] == before
 
 
@@ -199,7 +156,7 @@ async def test_what_the_manifest_does_not_list_is_not_found(published, path):
         other=second.series_instance_uid,
         sop=first.images[0].sop_instance_uid,
     )
-    status, _, body = await published.get(published.url(named))
+    status, _, body = await published.get(published.url(named), ANY)
     assert status == 404
     assert b"OperationOutcome" in body
 
@@ -208,14 +165,14 @@ async def test_an_altered_address_opens_nothing(published):
     url = published.url()
     token = url.split("/wado/")[1].split("/")[0]
     other = token[:-4] + ("AAAA" if token[-4:] != "AAAA" else "BBBB")
-    status, _, body = await published.get(url.replace(token, other))
+    status, _, body = await published.get(url.replace(token, other), ANY)
     assert status == 404
     assert b"Search again" in body
 
 
 async def test_a_manifest_that_is_gone_from_its_repository_opens_nothing(published):
     gone = replace(published.key, document_unique_id="2.999.404")
-    status, _, body = await published.get(published.url(key=gone))
+    status, _, body = await published.get(published.url(key=gone), ANY)
     assert status == 404, body
 
 
@@ -227,11 +184,11 @@ async def test_a_source_that_fails_leaves_the_rest_and_says_so(published):
 
     published.stack.interfere = refuse
     try:
-        status, headers, body = await published.get(published.url())
+        status, headers, body = await published.get(published.url(), ANY)
         assert status == 206
         assert set(parts_of(headers, body)) == {i.sop_instance_uid for i in published.study.series[2].images}
         series = published.study.series[0].series_instance_uid
-        status, _, body = await published.get(published.url(f"{published.path}/series/{series}"))
+        status, _, body = await published.get(published.url(f"{published.path}/series/{series}"), ANY)
         assert status == 502, body
         assert b"imaging source" in body
     finally:
@@ -239,7 +196,7 @@ async def test_a_source_that_fails_leaves_the_rest_and_says_so(published):
 
 
 async def test_a_consumer_that_speaks_rad_69_alone_gets_the_same_from_both_sources(published):
-    await published.images(published.url())
+    await images(published, published.url())
     wanted = [
         SeriesWanted(
             published.study.study_instance_uid,

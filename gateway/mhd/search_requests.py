@@ -1,0 +1,44 @@
+"""What a search request says: parameters of URL and form, and how strict the client wants it (FHIR R4 search
+3.1.1.1; ITI TF-2 Appendix Z.6).
+"""
+
+import re
+from urllib.parse import parse_qsl
+
+from aiohttp import web
+
+from gateway.fhir.issues import fail
+from gateway.mhd.negotiation import body_chunks, negotiate
+
+_FORM = "application/x-www-form-urlencoded"
+_MAX_FORM_BYTES = 256 * 1024
+
+
+async def search_parameters(request: web.Request) -> list[tuple[str, str]]:
+    """Parameters of URL and form together, by which the answer is negotiated."""
+    parameters = parse_qsl(request.rel_url.raw_query_string, keep_blank_values=True)
+    if request.method == "POST":
+        parameters += await _form(request)
+    negotiate(request, parameters)
+    return parameters
+
+
+def is_strict(request: web.Request) -> bool:
+    """True where the client prefers an error to a parameter that is left out."""
+    return "handling=strict" in re.sub(r'[\s"]', "", request.headers.get("Prefer", "")).lower()
+
+
+async def _form(request: web.Request) -> list[tuple[str, str]]:
+    if request.content_type != _FORM:
+        if not request.can_read_body:
+            return []
+        raise fail(415, "not-supported", f"A POST _search takes {_FORM}.")
+    body = bytearray()
+    async for chunk in body_chunks(request):
+        body += chunk
+        if len(body) > _MAX_FORM_BYTES:
+            raise fail(413, "too-long", f"The form has more than {_MAX_FORM_BYTES} bytes.")
+    try:
+        return parse_qsl(body.decode(), keep_blank_values=True)
+    except UnicodeDecodeError:
+        raise fail(400, "structure", "The form is not UTF-8.") from None
