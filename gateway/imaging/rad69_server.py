@@ -104,7 +104,6 @@ class ImagingFacade:
         selection = changed(granted, study=asked.narrowed(granted.study), only_listed=True)
         try:
             async with self._retriever.retrieve(selection, asked.transfer_syntaxes) as images:
-                asked.refuse(images.errors)
                 parts = aiter(images.parts)
                 while (part := await anext(parts, None)) is not None:
                     if part.sop_instance_uid is None:
@@ -113,6 +112,7 @@ class ImagingFacade:
                         await asked.keep(part.sop_instance_uid, part.chunks)
                     except PeerError as error:
                         asked.refuse([ImageError(error.peer, _failure_code(error), part.sop_instance_uid)])
+                asked.refuse(images.errors_now())
         except IncompleteImages as error:
             asked.refuse(error.errors)
         except NoImages as error:

@@ -8,7 +8,7 @@ missing before the first byte makes the answer partial; what fails later ends th
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final, Literal
@@ -64,12 +64,14 @@ class RetrievePolicy:
 class Images:
     """An answer that has begun. `errors` are the instances known to be missing from it.
 
-    `parts` raises IncompleteImages at its end where more are missing than that.
+    `parts` raises IncompleteImages at its end where some are missing and none was known to be. `errors_now`
+    has every error so far: at the end of `parts`, all of them.
     """
 
     parts: AsyncIterator[ImagePart]
     errors: tuple[ImageError, ...]
     wanted: int
+    errors_now: Callable[[], tuple[ImageError, ...]]
 
     @property
     def partial(self) -> bool:
@@ -108,9 +110,9 @@ class ImageRetriever:
             if ordered:
                 uids = [uid for way in ways for uid in way.wanted.sop_instance_uids]
                 async with OrderBuffer(uids, self._policy.spool_bytes) as buffer:
-                    yield Images(buffer.in_order(parts), errors, wanted)
+                    yield Images(buffer.in_order(parts), errors, wanted, merge.errors_so_far)
             else:
-                yield Images(parts, errors, wanted)
+                yield Images(parts, errors, wanted, merge.errors_so_far)
         finally:
             await merge.stop()
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC
 from functools import lru_cache
+from typing import Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -100,12 +101,14 @@ def _read_kos(content: bytes) -> ReadManifest:
         raise ManifestError(str(error)) from None
 
 
-def _front(settings: Settings, parts: ImagingParts) -> tuple[Grants, ImageRetriever, Locations]:
+def _front(
+    settings: Settings, parts: ImagingParts, order: Literal["arrival", "manifest"]
+) -> tuple[Grants, ImageRetriever, Locations]:
     places = locations(settings, parts.soap, parts.dicomweb)
     found, store = manifests(settings, parts)
     policy = RetrievePolicy(
         status_wait=settings.imaging.status_wait,
-        order=settings.imaging.order,
+        order=order,
         spool_bytes=settings.imaging.spool_bytes,
     )
     return Grants(StudyTokens(parts.ring), found, store), ImageRetriever(places, policy), places
@@ -113,14 +116,15 @@ def _front(settings: Settings, parts: ImagingParts) -> tuple[Grants, ImageRetrie
 
 def image_routes(settings: Settings, parts: ImagingParts, base_url: str) -> WadoRoutes:
     """WADO-RS and WADO-URI."""
-    grants, retriever, places = _front(settings, parts)
+    grants, retriever, places = _front(settings, parts, settings.imaging.order)
     views = ArchiveViews(places, max_bytes=settings.imaging.max_metadata_bytes)
     return WadoRoutes(grants, retriever, views, base_url=base_url)
 
 
 def rad69_service(settings: Settings, parts: ImagingParts) -> SoapService:
     """RAD-69 for consumers; to be closed in the end."""
-    grants, retriever, _ = _front(settings, parts)
+    # its answers are put in the order of the request from files anyway
+    grants, retriever, _ = _front(settings, parts, "arrival")
     facade = ImagingFacade(grants, retriever, home_community_id=settings.home_community_id)
     limits = ServiceLimits(
         request=_LARGEST_REQUEST, envelope=_LARGEST_REQUEST, spooled=settings.imaging.rad69_spool_bytes

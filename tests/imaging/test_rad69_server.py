@@ -31,7 +31,10 @@ from gateway.soap.contract import load_contract
 from gateway.soap.server import ServiceLimits, SoapService
 from tests.affinity.client import running
 from tests.affinity.samples import HOME, REPOSITORY
+from tests.clients.test_imaging_source import attached
+from tests.clients.test_repository import error, retrieved
 from tests.correlation.conftest import RING
+from tests.soap.wire import RELATED, document_part, raw_peer, related, root_part
 
 CONTENT = sample_content("rad69")
 STUDY = CONTENT.images
@@ -65,7 +68,13 @@ class Facade:
 
 @asynccontextmanager
 async def facade(
-    open_store, tmp_path, *, remembered=True, reachable=(FIRST_LOCATION, SECOND_LOCATION), spooled=None
+    open_store,
+    tmp_path,
+    *,
+    remembered=True,
+    reachable=(FIRST_LOCATION, SECOND_LOCATION),
+    spooled=None,
+    first_source=None,
 ):
     folders = STUDY.write(tmp_path)
     locations = (
@@ -82,7 +91,9 @@ async def facade(
         if remembered:
             await store.remember(KEY, read_kos(CONTENT.manifest.content))
         legs = {
-            FIRST_LOCATION: ImagingDocumentSource(domain.soap, Peer("pacs", f"{domain.base}/xds/imaging")),
+            FIRST_LOCATION: ImagingDocumentSource(
+                domain.soap, Peer("pacs", first_source or f"{domain.base}/xds/imaging", max_attempts=1)
+            ),
             SECOND_LOCATION: DicomWebSource(
                 dicomweb, Peer("archive", f"{domain.base}/dicomweb/{SECOND_LOCATION}")
             ),
@@ -217,9 +228,9 @@ async def test_another_transfer_syntax_is_refused_for_each_image_and_source(open
     assert mixed.status is ResponseStatus.PARTIAL
     assert {e.location for e in mixed.errors} == {i.sop_instance_uid for i in CORONAL.images}
     assert archive.status is ResponseStatus.FAILURE
-    for error in (*mixed.errors, *archive.errors):
-        assert error.code == "XDSRepositoryError"
-        assert "urn:dicom:wado:0007" in error.context
+    for told in (*mixed.errors, *archive.errors):
+        assert told.code == "XDSRepositoryError"
+        assert "urn:dicom:wado:0007" in told.context
 
 
 async def test_a_location_that_no_setting_leads_to_is_unknown(open_store, tmp_path):
@@ -246,6 +257,42 @@ async def test_images_that_are_gone_at_their_source_are_errors_beside_the_others
         ("XDSDocumentUniqueIdError", uid) for uid in gone
     }
     assert contents == {uid: content for uid, content in FILES.items() if uid not in gone}
+
+
+async def test_a_source_that_breaks_off_leaves_what_came_before_and_the_other_source(open_store, tmp_path):
+    """Of the three images that are asked of it, one is reported missing, one comes and one breaks off."""
+    missing, whole, cut = (image.sop_instance_uid for image in of(AXIAL, 1, 2, 3))
+    xml = retrieved(
+        "PartialSuccess", *attached(whole, cut), errors=[error("XDSDocumentUniqueIdError", missing)]
+    )
+    parts = [document_part(FILES[uid], f"{uid}@peer") for uid in (whole, cut)]
+    body = related(root_part(xml), *parts)
+
+    async def respond(request, writer):
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: {RELATED}\r\nContent-Length: {len(body)}\r\n\r\n"
+        writer.write(head.encode() + body[:-1000])
+        await writer.drain()
+        writer.close()
+
+    async with raw_peer(respond) as pacs, facade(open_store, tmp_path, first_source=pacs.url) as gateway:
+        answer, contents = await gateway.ask(*of(AXIAL, 1, 2, 3), *of(LUNG, 1))
+    lung = LUNG.images[0].sop_instance_uid
+    assert contents == {uid: FILES[uid] for uid in (whole, lung)}
+    assert {(e.code, e.location) for e in answer.errors} == {
+        ("XDSDocumentUniqueIdError", missing),
+        ("XDSRepositoryError", cut),
+    }
+    assert answer.status is ResponseStatus.PARTIAL
+
+
+async def test_a_source_that_is_down_is_told_for_each_of_its_images(open_store, tmp_path):
+    async with facade(open_store, tmp_path, first_source="http://127.0.0.1:1/") as gateway:
+        answer, contents = await gateway.ask(ONE, *of(LUNG, 1))
+        nothing, _ = await gateway.ask(ONE)
+    assert list(contents) == [LUNG.images[0].sop_instance_uid]
+    for told in (answer, nothing):
+        assert [(e.code, e.location) for e in told.errors] == [("XDSRepositoryError", ONE.sop_instance_uid)]
+    assert nothing.status is ResponseStatus.FAILURE
 
 
 async def test_images_for_which_there_is_no_room_are_told(open_store, tmp_path):
