@@ -1,5 +1,6 @@
 """Every kind of resource that a gateway sends, gathered from one that holds the sample content."""
 
+import json
 import uuid
 from collections.abc import AsyncIterator
 
@@ -87,8 +88,8 @@ async def answers(
     for path in ("SearchParameter", "OperationDefinition"):
         yield await ask(path)
         yield await ask(path, flavour="sweet")
-    yield await ask("SearchParameter/List-SourceId")
-    yield await ask("OperationDefinition/generate-metadata")
+        for entry in json.loads((await get(stack, path))[1])["entry"]:
+            yield await ask(f"{path}/{entry['resource']['id']}")
     yield await ask(f"DocumentReference/{found['id']}", _summary="true")
     for path in (
         f"DocumentReference/{uuid.uuid4()}",

@@ -111,7 +111,7 @@ async def test_an_error_is_not_always_400(stack, code, status):
     assert ("Retry-After" in headers) == (status == 503)
 
 
-def test_one_table_gives_each_code_its_status_and_not_one_for_all():
+async def test_one_table_gives_each_code_its_status_and_not_one_for_all():
     assert len({row.status for row in TABLE}) > 5
     assert len({row.issue for row in TABLE}) > 8
     assert len({row.code for row in TABLE}) > 40

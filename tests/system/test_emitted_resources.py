@@ -21,6 +21,7 @@ KINDS = {
     "List",
     "OperationDefinition",
     "OperationOutcome",
+    "OperationDefinition",
     "Parameters",
     "Patient",
     "SearchParameter",
