@@ -21,7 +21,6 @@ KINDS = {
     "List",
     "OperationDefinition",
     "OperationOutcome",
-    "OperationDefinition",
     "Parameters",
     "Patient",
     "SearchParameter",
