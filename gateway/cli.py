@@ -1,4 +1,4 @@
-"""The command line: `gateway serve | demo | doctor | affinity`."""
+"""The command line: `gateway serve | demo | doctor | admin | affinity`."""
 
 import asyncio
 import sys
@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from gateway.admin.commands import app as admin_app
 from gateway.settings import Settings, SettingsError, load_settings
 
 app = typer.Typer(
@@ -15,6 +16,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+app.add_typer(admin_app, name="admin")
 
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", "-c", help="YAML settings file; GATEWAY_CONFIG names it too.")

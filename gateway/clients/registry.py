@@ -1,14 +1,19 @@
-"""Document Registry as a peer: Registry Stored Query (ITI-18)."""
+"""Document Registry as a peer: Registry Stored Query (ITI-18), changes of its metadata (ITI-57, 61, 62)."""
 
 import asyncio
+from collections.abc import Iterable
 
+from gateway.clients.changes import change
 from gateway.clients.large_results import LargeResults
 from gateway.clients.query_quirks import adapted, addressed, as_meant
 from gateway.clients.quirks import RegistryQuirks
 from gateway.ebxml.errors import MetadataError
+from gateway.ebxml.metadata_update import MetadataUpdate, submission_of
 from gateway.ebxml.query_response import QueryResponseReader
+from gateway.ebxml.removal import write_remove_objects
 from gateway.ebxml.stored_queries import ReturnType, write_query
-from gateway.model import QueryResult, RegistryFailure, ResponseStatus
+from gateway.ebxml.submissions import write_submit_objects
+from gateway.model import QueryResult, RegistryFailure, RegistryResponse, ResponseStatus, Submission
 from gateway.model.errors import PeerProtocolError
 from gateway.model.query import StoredQuery
 from gateway.soap.client import Peer, SoapClient
@@ -19,7 +24,7 @@ _EMPTY_PAUSE = 0.5
 
 
 class DocumentRegistry:
-    """One registry. Queries change nothing, so they are repeated when the connection fails."""
+    """One registry. Queries change nothing, so they are repeated when the connection fails; changes never."""
 
     def __init__(self, soap: SoapClient, peer: Peer, quirks: RegistryQuirks | None = None) -> None:
         self._soap = soap
@@ -35,6 +40,18 @@ class DocumentRegistry:
         """
         asked = adapted(query, self._quirks, self.peer.name)
         return as_meant(await self._large.run(asked), query, self._quirks)
+
+    async def update(self, wanted: MetadataUpdate) -> RegistryResponse:
+        """Update Document Set (ITI-57); see `change`."""
+        return await change(self._soap, self.peer, "ITI-57", write_submit_objects(submission_of(wanted)))
+
+    async def register_on_demand(self, submission: Submission) -> RegistryResponse:
+        """Register On-Demand Document Entry (ITI-61); see `change`."""
+        return await change(self._soap, self.peer, "ITI-61", write_submit_objects(submission))
+
+    async def delete(self, entry_uuids: Iterable[str]) -> RegistryResponse:
+        """Delete Document Set (ITI-62) of the objects with these ids; see `change`."""
+        return await change(self._soap, self.peer, "ITI-62", write_remove_objects(entry_uuids))
 
     async def _ask(self, query: StoredQuery, return_type: ReturnType) -> QueryResult:
         for _ in range(self._quirks.empty_retries):

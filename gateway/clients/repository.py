@@ -1,4 +1,6 @@
-"""Document Repository as a peer: Provide and Register (ITI-41) and Retrieve Document Set (ITI-43)."""
+"""Document Repository as a peer: Provide and Register (ITI-41), Retrieve Document Set (ITI-43) and Remove
+Documents (ITI-86).
+"""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -7,11 +9,12 @@ from functools import partial
 
 from lxml.etree import _Element
 
+from gateway.clients.changes import change
 from gateway.clients.document_sets import assign, errors_of, refusal, refusals
 from gateway.clients.pieces import in_order, pieces_of
 from gateway.clients.quirks import RepositoryQuirks
 from gateway.ebxml.errors import MetadataError
-from gateway.ebxml.responses import read_registry_response
+from gateway.ebxml.removal import write_remove_documents
 from gateway.ebxml.retrieve import RetrieveAnswer, XopHref, read_retrieve_response
 from gateway.ebxml.submissions import write_provide_and_register
 from gateway.model import (
@@ -20,7 +23,6 @@ from gateway.model import (
     RegistryError,
     RegistryFailure,
     RegistryResponse,
-    ResponseStatus,
     Submission,
 )
 from gateway.model.errors import PeerError, PeerProtocolError
@@ -28,6 +30,8 @@ from gateway.model.oids import bare_oid
 from gateway.soap.client import Attachment, Part, Peer, SoapClient, StreamedReply
 from gateway.soap.contract import Contract
 from gateway.soap.mtom import cid_of_href
+
+_NO_SUCH_DOCUMENT = frozenset({"XDSDocumentUniqueIdError", "XDSMissingDocument"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,19 +102,25 @@ class DocumentRepository:
             )
             for document in documents
         ]
-        answer = await self._soap.call(
-            self.peer,
-            "ITI-41",
-            write_provide_and_register(submission, content_ids),
-            attachments=attachments,
-        )
+        body = write_provide_and_register(submission, content_ids)
+        return await change(self._soap, self.peer, "ITI-41", body, attachments)
+
+    async def remove(self, requests: Iterable[DocumentRequest]) -> RegistryResponse:
+        """Remove Documents (ITI-86), all or none; see `change`."""
+        return await change(self._soap, self.peer, "ITI-86", write_remove_documents(requests))
+
+    async def holds(self, request: DocumentRequest) -> bool:
+        """True where the repository answers with the document, which is not read to its end.
+
+        Raises PeerError, and RegistryFailure for refusals that do not say that it has no such document.
+        """
         try:
-            response = read_registry_response(answer)
-        except MetadataError as error:
-            raise PeerProtocolError(self.peer.name, "ITI-41", error.context) from None
-        if response.status is not ResponseStatus.SUCCESS:
-            raise RegistryFailure(self.peer.name, "ITI-41", response.errors)
-        return response
+            async with self.retrieve(request):
+                return True
+        except RegistryFailure as failure:
+            if any(error.code in _NO_SUCH_DOCUMENT for error in failure.errors):
+                return False
+            raise
 
     @asynccontextmanager
     async def retrieve(self, request: DocumentRequest) -> AsyncIterator[RetrievedDocument]:

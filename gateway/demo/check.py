@@ -14,6 +14,7 @@ import aiohttp
 from gateway.demo.content import sample_content
 from gateway.demo.outside_client import OutsideClient, expect, require
 from gateway.demo.walk import Walk
+from gateway.demo.walk_admin import AdminCommand, AdminWalk
 from gateway.demo.walk_find import FindWalk
 from gateway.demo.walk_formats import FormatWalk
 from gateway.demo.walk_generate import GenerateWalk
@@ -48,15 +49,15 @@ SEARCHED = (
 )
 
 
-def run_check(base_url: str, out: Callable[[str], object] = print) -> int:
+def run_check(base_url: str, out: Callable[[str], object] = print, admin: AdminCommand | None = None) -> int:
     """Walk through the gateway at `base_url` (`http://host:port/fhir`), one line per step to `out`.
 
-    Returns 0 where every step passed, else 1.
+    With `admin` an operator's changes are walked through too. Returns 0 where every step passed, else 1.
     """
-    return asyncio.run(_check(base_url, out))
+    return asyncio.run(_check(base_url, out, admin))
 
 
-async def _check(base_url: str, out: Callable[[str], object]) -> int:
+async def _check(base_url: str, out: Callable[[str], object], admin: AdminCommand | None) -> int:
     seed = secrets.token_hex(8)
     samples = make_samples(sample_content(seed, f"CHECK-{seed}-1", f"CHECK-{seed}-2"), seed)
     timeout = aiohttp.ClientTimeout(total=_SECONDS_PER_REQUEST)
@@ -79,6 +80,8 @@ async def _check(base_url: str, out: Callable[[str], object]) -> int:
         await GenerateWalk(client, samples).run(walk)
         await publish.run_replacement(walk)
         await retrieve.run_after_replacement(walk, (REPLACED,))
+        if admin is not None:
+            await AdminWalk(client, samples, admin).run(walk)
     out(walk.summary())
     return 1 if walk.failed else 0
 

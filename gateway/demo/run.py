@@ -24,6 +24,7 @@ from gateway.demo.content import SampleContent, sample_content
 from gateway.demo.ct_study import FIRST_LOCATION, SECOND_LOCATION
 from gateway.demo.outside_client import MismatchError, OutsideClient
 from gateway.demo.samples import CLASS_CODES_BY_TYPE, DOCUMENT_DEFAULTS, IdSource, SampleDocument
+from gateway.demo.walk_admin import AdminCommand
 from gateway.demo.walk_publish import response_entries
 
 DEFAULT_PORT = 8080
@@ -88,8 +89,8 @@ def _free_port() -> int:
 
 
 @contextmanager
-def _running(state_dir: Path, port: int, log_level: str) -> Iterator[tuple[str, list[Child]]]:
-    """FHIR base URL and the processes. Raises ChildError."""
+def _running(state_dir: Path, port: int, log_level: str) -> Iterator[tuple[str, list[Child], dict[str, str]]]:
+    """FHIR base URL, the processes, and the environment of the gateway. Raises ChildError."""
     state_dir = state_dir.resolve()
     state_dir.mkdir(parents=True, exist_ok=True)
     # settings of whoever starts the demonstration are for another gateway
@@ -114,7 +115,7 @@ def _running(state_dir: Path, port: int, log_level: str) -> Iterator[tuple[str, 
             **_gateway_settings(state_dir, port, domain_url),
             "GATEWAY_LOG__LEVEL": log_level,
         }
-        yield start("the gateway", "gateway.log", ["serve"], settings), children
+        yield start("the gateway", "gateway.log", ["serve"], settings), children, {**environment, **settings}
 
 
 def images_dir(state_dir: Path) -> Path:
@@ -140,8 +141,8 @@ def _gateway_settings(state_dir: Path, port: int, domain_url: str) -> dict[str, 
 
 
 def _check(state_dir: Path) -> int:
-    with _running(state_dir, 0, "warning") as (base_url, children):
-        code = run_check(base_url)
+    with _running(state_dir, 0, "warning") as (base_url, children, environment):
+        code = run_check(base_url, admin=AdminCommand(environment))
         for child in children:
             child.require_running()
         if code:
@@ -151,7 +152,7 @@ def _check(state_dir: Path) -> int:
 
 
 def _stay_up(state_dir: Path, port: int) -> NoReturn:
-    with _running(state_dir, port, "info") as (base_url, children):
+    with _running(state_dir, port, "info") as (base_url, children, _):
         content = sample_content(_SEED)
         content.images.write(images_dir(state_dir))
         try:

@@ -197,7 +197,16 @@ SUPPORTED: tuple[SupportedRow, ...] = (
         "versions of DocumentEntries, status, new associations, deletion, removal; On-Demand documents are "
         "lists of a patient's documents; no versions of Folders",
     ),
-    SupportedRow("ITI-57, ITI-61, ITI-62, ITI-86", "client", Level.NO, ""),
+    SupportedRow(
+        "ITI-57, ITI-62, ITI-86",
+        "client",
+        Level.YES,
+        "by gateway admin: status, metadata, deletion, removal; sent once, and the registry is asked where "
+        "the outcome is unknown",
+    ),
+    SupportedRow(
+        "ITI-61 Register On-Demand Document Entry", "client", Level.PART, "a client method, no route uses it"
+    ),
     SupportedRow("ITI-38, ITI-39 Cross Gateway", "-", Level.NO, "one community only"),
     SupportedRow("SOAP", "MTOM/XOP", Level.YES, "streamed both ways; plain SOAP answers are read too"),
     SupportedRow("SOAP", "WS-Addressing", Level.YES, "synchronous; request and response headers, faults"),
