@@ -162,7 +162,7 @@ LOSSES: Final[tuple[Loss, ...]] = (
     ),
     Loss(
         "search",
-        "logicalID and version, documentAvailability, URI, and slots of the domain's own",
+        "that an id is a logicalID, version, documentAvailability, URI, slots of the domain's own",
         False,
         (
             *_of("DocumentEntry", "logical_id version document_availability uri extra"),

@@ -17,10 +17,24 @@ from gateway.model.metadata import Folder, QueryResult
 
 
 class FolderState(Struct, frozen=True):
-    """What the registry holds of a Folder: entryUUIDs of its documents, and its version where it has one."""
+    """What the registry holds of a Folder: entryUUIDs of its documents, and its version where it has one.
+
+    `lasting` are the members by logicalID, which is what a List shows of a document that was updated.
+    """
 
     members: frozenset[str]
     version: str | None = None
+    lasting: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def names(self) -> frozenset[str]:
+        """All that a member may be named by."""
+        return self.members.union(name for name, _ in self.lasting)
+
+    def left_out(self, listed: Iterable[str]) -> int:
+        """Number of members that none of `listed` names."""
+        lasting = dict(self.lasting)
+        return len(self.members.difference(lasting.get(name, name) for name in listed))
 
 
 Folders = Mapping[str, FolderState]
@@ -41,7 +55,12 @@ def state_of(entry_uuid: str, found: QueryResult) -> FolderState | None:
             members = frozenset(
                 a.target for a in found.associations if a.type == codes.HAS_MEMBER and a.source == entry_uuid
             )
-            return FolderState(members, folder_version(folder))
+            lasting = tuple(
+                (e.logical_id, e.entry_uuid)
+                for e in found.entries
+                if e.logical_id is not None and e.logical_id != e.entry_uuid and e.entry_uuid in members
+            )
+            return FolderState(members, folder_version(folder), lasting)
     return None
 
 
@@ -68,7 +87,7 @@ def check_version(entry: RequestEntry, state: FolderState) -> None:
 
 def check_nothing_is_removed(entry: RequestEntry, state: FolderState, listed: Iterable[str]) -> None:
     """Raises OutcomeError 409 where the List leaves out a document of the Folder."""
-    left_out = len(state.members.difference(listed))
+    left_out = state.left_out(listed)
     if left_out:
         text = (
             f"The List leaves out {left_out} of the {len(state.members)} documents of the Folder. Documents "

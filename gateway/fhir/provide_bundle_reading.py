@@ -147,7 +147,7 @@ class BundleReading:
             return frozenset()
         state = self._folders.get(folder.entry_uuid)
         if state is not None:
-            return state.members
+            return state.names
         if literal_uuid(entry.url, "List", self._base_url) is not None:
             self._findings.error(
                 f"{entry.path}.request.url", "not-found", "No Folder has this id; create one with POST."

@@ -11,7 +11,7 @@ from typing import Final
 from msgspec import structs
 
 from gateway.clients.registry import DocumentRegistry
-from gateway.model import AvailabilityStatus, DocumentEntry, QueryResult, RegistryFailure
+from gateway.model import AvailabilityStatus, DocumentEntry, QueryResult, RegistryFailure, Submission
 from gateway.model.query import GetDocuments, GetDocumentsAndAssociations
 
 _NO_VERSION: Final = 0
@@ -35,6 +35,38 @@ async def with_current_versions(
     entries = newest_versions((*result.entries, *later.entries))
     associations = {a.entry_uuid: a for a in (*result.associations, *later.associations)}
     return structs.replace(result, entries=entries, associations=tuple(associations.values()))
+
+
+OLD_TARGET: Final = frozenset({"XDSRegistryDeprecatedDocumentError", "UnresolvedReferenceException"})
+"""What a registry says of an association to a version that is not the current one."""
+
+
+async def with_current_targets(registry: DocumentRegistry, submission: Submission) -> Submission:
+    """The submission with its associations to registered documents led to their current versions.
+
+    A client names a document by the id that stays, a registry takes associations to the current version
+    only. Raises PeerError and RegistryFailure.
+    """
+    own = {
+        submission.submission_set.entry_uuid,
+        *(value.entry_uuid for value in submission.entries),
+        *(value.entry_uuid for value in submission.folders),
+        *(value.entry_uuid for value in submission.associations),
+    }
+    targets = tuple(dict.fromkeys(a.target for a in submission.associations if a.target not in own))
+    if not targets:
+        return submission
+    query = GetDocuments(entry_uuids=targets)
+    found = await with_current_versions(registry, query, await registry.query(query))
+    current = {
+        uuid: entry.entry_uuid for uuid in targets if (entry := named(found.entries, uuid)) is not None
+    }
+    return structs.replace(
+        submission,
+        associations=tuple(
+            structs.replace(a, target=current.get(a.target, a.target)) for a in submission.associations
+        ),
+    )
 
 
 def newest_versions(entries: Iterable[DocumentEntry]) -> tuple[DocumentEntry, ...]:

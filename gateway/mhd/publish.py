@@ -8,7 +8,7 @@ there (IHE MHD 4.2.4 3.65.4.1.3; ITI TF-2 3.41).
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from dataclasses import replace as replaced
 from typing import Protocol
@@ -35,9 +35,10 @@ from gateway.fhir.provide_bundle_references import OutsideReference, linked_urls
 from gateway.fhir.provide_context import Elsewhere, ProvideBundle, ProvideContext
 from gateway.fhir.provide_response import write_provide_response
 from gateway.fhir.simplified_publish import open_simplified_publish
+from gateway.mhd.current_version import OLD_TARGET, with_current_targets
 from gateway.mhd.generate_metadata import open_generate_metadata
 from gateway.mhd.sources import PublishingSources
-from gateway.model import RegistryError, RegistryFailure
+from gateway.model import DocumentEntry, RegistryError, RegistryFailure, Submission
 from gateway.model.errors import PeerError
 from gateway.model.metadata import AvailabilityStatus
 from gateway.model.query import (
@@ -255,19 +256,35 @@ class Publisher:
         return answer
 
     async def _submit(self, bundle: ProvideBundle) -> Sequence[RegistryError]:
-        documents = [OutgoingDocument(d.entry_uuid, d.mime_type, d.content) for d in bundle.documents]
         try:
-            response = await self._repository.provide_and_register(bundle.submission, documents)
+            return await self._provide(bundle, bundle.submission)
         except RegistryFailure as failure:
             # the failure may only say that an earlier attempt was stored after all
             if await self._was_stored_before(bundle, failure):
                 return ()
-            raise
+            submission = await self._to_current_versions(bundle.submission, failure)
+            if submission == bundle.submission:
+                raise
+        return await self._provide(bundle, submission)
+
+    async def _provide(self, bundle: ProvideBundle, submission: Submission) -> Sequence[RegistryError]:
+        documents = [OutgoingDocument(d.entry_uuid, d.mime_type, d.content) for d in bundle.documents]
+        try:
+            response = await self._repository.provide_and_register(submission, documents)
         except PeerError as error:
             if error.outcome_known:
                 raise
             return await self._after_unknown_outcome(bundle, error)
         return response.errors
+
+    async def _to_current_versions(self, submission: Submission, failure: RegistryFailure) -> Submission:
+        """What to send after a refusal: the same, where it names no document whose metadata was updated."""
+        if OLD_TARGET.isdisjoint(error.code for error in failure.errors):
+            return submission
+        try:
+            return await with_current_targets(self._registry, submission)
+        except (PeerError, RegistryFailure):
+            return submission
 
     async def _was_stored_before(self, bundle: ProvideBundle, failure: RegistryFailure) -> bool:
         """Ask the registry; where it does not answer, only a conflict leaves open what is true."""
@@ -300,11 +317,24 @@ class Publisher:
         )
         if not any(s.unique_id == submission.submission_set.unique_id for s in found.submission_sets):
             return False
-        held = {entry.entry_uuid: entry.hash for entry in found.entries}
-        return all(
-            entry.entry_uuid in held and held[entry.entry_uuid] in (None, entry.hash)
-            for entry in submission.entries
-        )
+        return _holds(found.entries, submission) or await self._was_updated_since(submission)
+
+    async def _was_updated_since(self, submission: Submission) -> bool:
+        """True where the entries are held as older versions, which only a registry with versions has."""
+        query = GetDocuments(entry_uuids=tuple(e.entry_uuid for e in submission.entries), metadata_level=2)
+        try:
+            return _holds((await self._registry.query(query)).entries, submission)
+        except RegistryFailure:
+            return False
+
+
+def _holds(entries: Iterable[DocumentEntry], submission: Submission) -> bool:
+    """True where every entry of the submission is among `entries`, with its content."""
+    held = {entry.entry_uuid: entry.hash for entry in entries}
+    return all(
+        entry.entry_uuid in held and held[entry.entry_uuid] in (None, entry.hash)
+        for entry in submission.entries
+    )
 
 
 def _log_warnings(warnings: Sequence[Issue]) -> None:

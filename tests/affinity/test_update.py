@@ -5,7 +5,9 @@ import asyncio
 import pytest
 from msgspec import structs
 
+from gateway.affinity.errors import Refusal
 from gateway.ebxml.metadata_update import MetadataUpdate, submission_of
+from gateway.fhir.error_table import known_code
 from gateway.model import AvailabilityStatus, ResponseStatus
 from gateway.model.codes import (
     APND,
@@ -348,3 +350,8 @@ async def test_what_cannot_be_associated_is_refused(client):
         assert (await refused(client, wanted))[0] == [code]
     other = associating(SIGNS, o, t, patient_id=OTHER_PATIENT)
     assert set((await refused(client, other))[0]) == {"XDSPatientIDReconciliationError"}
+
+
+def test_every_code_that_the_domain_answers_with_has_a_row_for_fhir_clients():
+    assert {code for code in Refusal if known_code(code) == "other"} == set()
+    assert known_code("XDSMetadataUpdateOperationError") == "XDSMetadataUpdateOperationError"

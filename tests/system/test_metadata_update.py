@@ -7,9 +7,12 @@ import pytest
 from aiohttp import web
 from msgspec import structs
 
+from gateway.demo.bundles import CONTENT_TYPE, provide_bundle
+from gateway.demo.samples import SampleFolder
 from gateway.ebxml.responses import write_registry_response
 from gateway.model import RegistryError, RegistryResponse, ResponseStatus
 from gateway.model.codes import APND, EMPTY_SHA1, HAS_MEMBER
+from gateway.model.query import GetDocuments
 from gateway.soap.client import SoapClient
 from gateway.soap.contract import load_contract
 from gateway.soap.envelope import write_envelope
@@ -24,10 +27,12 @@ from tests.affinity.samples import (
     submission,
     version_of,
 )
+from tests.system.documents import a_document, a_patient
 from tests.system.stack import running_stack
 
 PATIENT = "urn:oid:2.999.1.1|P-1"
 CONTENT = b"a report"
+BOX = SampleFolder("2.999.3.1", "Episode", CONTENT_TYPE)
 ZERO_HASH = "2jmj7l5rSw0yVb/vlWAYkK/YBwk="
 
 
@@ -132,6 +137,71 @@ async def test_lists_and_relations_lead_to_the_current_version(tmp_path):
         (target,) = (r["target"]["reference"] for r in related["relatesTo"])
         status, read = await stack.get(target)
         assert (status, read["id"], title(read)) == (200, fhir_id(first), "Second")
+
+
+async def test_an_updated_document_is_replaced_and_listed_by_its_id(tmp_path):
+    async with gateway(tmp_path) as (stack, domain):
+        patient, first, second = a_patient(), a_document(), a_document()
+        bundle = provide_bundle([first], patient=patient, folder=BOX)
+        status, answer = await stack.publish(bundle)
+        assert status == 200, answer
+        (shown,) = await stack.find(patient__identifier=patient.token, status="current")
+        (entry_,) = (await domain.query(GetDocuments(unique_ids=(first.unique_id,)))).entries
+        await update(domain, entry_, title="Corrected")
+        (box,) = await stack.find_lists(patient__identifier=patient.token, code="folder", status="current")
+        status, read = await stack.get(f"List/{box['id']}")
+        own = f"DocumentReference/{shown['id']}"
+        assert [e["item"]["reference"] for e in read["entry"]] == [own]
+        replacing = provide_bundle([second], patient=patient, replaces=own)
+        status, answer = await stack.publish(replacing)
+        assert status == 200, answer
+        by_status = {
+            r["status"]: r
+            for r in await stack.find(patient__identifier=patient.token, status="current,superseded")
+        }
+        assert by_status["superseded"]["id"] == shown["id"]
+        (target,) = (r["target"]["reference"] for r in by_status["current"]["relatesTo"])
+        status, read = await stack.get(target)
+        assert (status, read["id"], title(read)) == (200, shown["id"], "Corrected")
+
+
+async def test_a_folder_is_added_to_after_a_member_was_updated(tmp_path):
+    async with gateway(tmp_path) as (stack, domain):
+        patient, first, second = a_patient(), a_document(), a_document()
+        bundle = provide_bundle([first], patient=patient, folder=BOX)
+        status, answer = await stack.publish(bundle)
+        assert status == 200, answer
+        (entry_,) = (await domain.query(GetDocuments(unique_ids=(first.unique_id,)))).entries
+        await update(domain, entry_, title="Corrected")
+        (box,) = await stack.find_lists(patient__identifier=patient.token, code="folder", status="current")
+        _, read = await stack.get(f"List/{box['id']}")
+        adding = provide_bundle([second], patient=patient)
+        added = {"item": {"reference": adding["entry"][1]["fullUrl"]}}
+        adding["entry"].append(
+            {
+                "fullUrl": f"https://client.example/List/{box['id']}",
+                "resource": {**read, "entry": [*read["entry"], added]},
+                "request": {"method": "PUT", "url": f"List/{box['id']}"},
+            }
+        )
+        status, answer = await stack.publish(adding)
+        assert status == 200, answer
+        _, read = await stack.get(f"List/{box['id']}")
+        assert len(read["entry"]) == 2
+
+
+async def test_a_publish_that_is_repeated_after_an_update_stores_nothing_twice(tmp_path):
+    async with gateway(tmp_path, lifetimes={"idempotency": 0.1}) as (stack, domain):
+        patient, first = a_patient(), a_document()
+        bundle = provide_bundle([first], patient=patient)
+        status, before = await stack.publish(bundle)
+        assert status == 200
+        (entry_,) = (await domain.query(GetDocuments(unique_ids=(first.unique_id,)))).entries
+        await update(domain, entry_, title="Corrected")
+        await asyncio.sleep(0.3)
+        status, after = await stack.publish(bundle)
+        assert (status, after) == (200, before)
+        assert len(await stack.find(patient__identifier=patient.token, status="current")) == 1
 
 
 async def test_a_registry_without_versions_is_asked_as_before(tmp_path):
