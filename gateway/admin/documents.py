@@ -7,7 +7,7 @@ from typing import Final
 from msgspec import Struct, structs
 
 from gateway.clients.registry import DocumentRegistry
-from gateway.model import Association, DocumentEntry, RegistryFailure
+from gateway.model import Association, DocumentEntry, QueryResult, RegistryFailure
 from gateway.model.codes import HAS_MEMBER, UPDATE_AVAILABILITY_STATUS
 from gateway.model.oids import bare_oid
 from gateway.model.query import ANY_STATUS, GetAssociations, GetDocuments, GetFolders
@@ -99,8 +99,18 @@ class Documents:
         return found or await self._documents(GetDocuments(unique_ids=(urn,)))
 
     async def _documents(self, query: GetDocuments) -> tuple[DocumentEntry, ...]:
-        found = await self._registry.query(structs.replace(query, metadata_level=_EVERY_VERSION))
-        return found.entries
+        return (await self._every_version(query)).entries
+
+    async def _every_version(self, query: GetDocuments | GetAssociations) -> QueryResult:
+        """The answer with versions and associations of the past, or without where those are refused.
+
+        A registry without Metadata Update should pass over parameters that it does not know; not all do.
+        """
+        more = structs.replace(query, metadata_level=_EVERY_VERSION, association_status=ANY_STATUS)
+        try:
+            return await self._registry.query(more)
+        except RegistryFailure:
+            return await self._registry.query(query)
 
     async def _if_known(self, query: GetDocuments) -> tuple[DocumentEntry, ...]:
         """As `_documents`; a registry without Metadata Update refuses a logicalID, and has no versions."""
@@ -136,8 +146,7 @@ class Documents:
     async def _touching(self, uuids: tuple[str, ...]) -> tuple[Association, ...]:
         if not uuids:
             return ()
-        query = GetAssociations(uuids=uuids, metadata_level=_EVERY_VERSION, association_status=ANY_STATUS)
-        return (await self._registry.query(query)).associations
+        return (await self._every_version(GetAssociations(uuids=uuids))).associations
 
     async def left_empty(self, submission_sets: Iterable[str], gone: frozenset[str]) -> tuple[str, ...]:
         """Of the SubmissionSets those that hold nothing more when the Associations `gone` are gone."""

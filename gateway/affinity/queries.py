@@ -158,11 +158,27 @@ def _get_submission_sets(view: _View, query: GetSubmissionSets) -> Found:
 
 def _get_submission_set_and_contents(view: _View, query: GetSubmissionSetAndContents) -> Found:
     submission_sets = _named(view, "submission_set", *_one(query.entry_uuid, query.unique_id))
-    members = {row.target for row in _memberships(view, "source", _uuids(submission_sets))}
+    memberships = _memberships(view, "source", _uuids(submission_sets))
+    members = {row.target for row in memberships}
     found = Found(_content(view, query, members), submission_sets, _named(view, "folder", members))
-    # an Association that the SubmissionSet holds belongs to the answer whatever its ends are
-    found.associations = _among(view, found.uuids(), members)
+    # an Association that the SubmissionSet holds belongs to the answer whatever its ends are, and what it
+    # brought is told by its membership where a newer version has taken its place
+    ended = _ended_versions(view, members)
+    found.associations = _among(
+        view, found.uuids(), members | {row.uuid for row in memberships if row.target in ended}
+    )
     return found
+
+
+def _ended_versions(view: _View, uuids: Iterable[str]) -> set[str]:
+    """Those of the entryUUIDs that are versions before the latest, where these are not answered."""
+    if view.every_version:
+        return set()
+    rows = view.connection.execute(
+        "SELECT uuid FROM document_entry WHERE latest = 0 AND uuid IN (SELECT value FROM json_each(?))",
+        (json_list(uuids),),
+    )
+    return {uuid for (uuid,) in rows}
 
 
 def _get_folder_and_contents(view: _View, query: GetFolderAndContents) -> Found:

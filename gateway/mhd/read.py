@@ -32,7 +32,8 @@ class Reader:
         )
         for submission_set in found.submission_sets:
             if submission_set.entry_uuid == entry_uuid:
-                kinds = {e.entry_uuid: DOCUMENT for e in found.entries}
+                kinds = {a.target: DOCUMENT for a in found.associations if a.submission_set_status}
+                kinds |= {e.entry_uuid: DOCUMENT for e in found.entries}
                 kinds |= {f.entry_uuid: LIST for f in found.folders}
                 ids = {e.entry_uuid: resource_id(e) for e in found.entries}
                 members = members_of(entry_uuid, found.associations, kinds, ids)

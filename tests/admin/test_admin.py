@@ -12,11 +12,13 @@ from aiohttp import web
 
 from gateway.affinity.app import create_app
 from gateway.affinity.options import AffinityOptions
-from gateway.model import AvailabilityStatus
+from gateway.ebxml.responses import write_registry_response
+from gateway.model import AvailabilityStatus, RegistryError, RegistryResponse, ResponseStatus
 from gateway.model.codes import APND, HAS_MEMBER
 from gateway.model.query import ANY_STATUS, FindDocuments, GetAll, GetDocuments, GetFolderAndContents
 from gateway.soap.client import SoapClient
 from gateway.soap.contract import load_contract
+from gateway.soap.envelope import write_envelope
 from tests.affinity.client import Client
 from tests.affinity.samples import (
     PATIENT,
@@ -349,6 +351,41 @@ async def test_a_request_that_did_not_arrive_is_reported_as_not_done(office):
     office.interfere = drop
     code, _, err = await office.admin("deprecate", document.entry_uuid, "--yes")
     assert (code, err.splitlines()[-1]) == (1, "admin: it was not done")
+
+
+async def test_a_registry_that_refuses_unknown_parameters_is_asked_without_them(office):
+    document = provided()
+    await office.provide(document)
+    refused = []
+
+    async def refuse(request, handler):
+        if "X-Inner" in request.headers:
+            return None
+        body = await request.read()
+        if b"$MetadataLevel" in body or b"LogicalID" in body:
+            refused.append(body)
+            error = RegistryError("XDSStoredQueryParamNumber", "unknown parameter")
+            failure = write_registry_response(RegistryResponse(ResponseStatus.FAILURE, (error,)))
+            action = "urn:ihe:iti:2007:RegistryStoredQueryResponse"
+            return web.Response(
+                body=write_envelope(failure, action=action), content_type="application/soap+xml"
+            )
+        headers = {"Content-Type": request.headers["Content-Type"], "X-Inner": "yes"}
+        async with (
+            aiohttp.ClientSession() as session,
+            session.post(request.url, data=body, headers=headers) as answer,
+        ):
+            return web.Response(
+                body=await answer.read(), headers={"Content-Type": answer.headers["Content-Type"]}
+            )
+
+    office.interfere = refuse
+    code, out, err = await office.admin("deprecate", document.unique_id, "--yes")
+    assert (code, err) == (0, "")
+    assert refused
+    assert f"held by    submission set {'urn:uuid:'}" in out
+    (found,) = await office.current()
+    assert found.status is AvailabilityStatus.DEPRECATED
 
 
 async def test_a_peer_that_cannot_be_reached_is_one_line(office):

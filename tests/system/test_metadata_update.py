@@ -120,6 +120,22 @@ async def test_a_url_from_before_the_update_still_leads_to_the_document(tmp_path
         assert superseded["id"] == before["id"]
 
 
+async def test_a_submission_set_lists_what_it_brought_after_an_update(tmp_path):
+    async with gateway(tmp_path) as (stack, domain):
+        first = provided()
+        brought = await provide(domain, first)
+        await update(domain, first, title="Second")
+        own = f"DocumentReference/{fhir_id(first)}"
+        status, read = await stack.get(f"List/{fhir_id(brought.submission_set)}")
+        assert (status, [e["item"]["reference"] for e in read["entry"]]) == (200, [own])
+        for searched in await stack.find_lists(
+            patient__identifier=PATIENT, code="submissionset", status="current"
+        ):
+            (member,) = (e["item"]["reference"] for e in searched["entry"])
+            status, read = await stack.get(member)
+            assert (status, f"DocumentReference/{read['id']}", title(read)) == (200, own, "Second")
+
+
 async def test_lists_and_relations_lead_to_the_current_version(tmp_path):
     async with gateway(tmp_path) as (stack, domain):
         first, box, addendum = provided(), folder(), provided()
