@@ -1,6 +1,7 @@
 """The README's table, /metadata and the routes agree."""
 
 import json
+from datetime import UTC
 from pathlib import Path
 
 from gateway.fhir.capability import (
@@ -9,6 +10,8 @@ from gateway.fhir.capability import (
     supported_table_markdown,
     write_capability_statement,
 )
+from gateway.imaging.resource_routes import ImagingRoutes
+from gateway.imaging.resource_search import kinds
 from gateway.mhd.routes import MhdRoutes
 from gateway.soap.contract import load_contract
 
@@ -33,7 +36,7 @@ INTERACTIONS = {
 NO_INTERACTIONS = {("GET", "/fhir/metadata"), ("POST", "/fhir/")} | {
     (method, "/fhir/content/{token}") for method in ("GET", "HEAD")
 }
-DEFINED = ("SearchParameter", "OperationDefinition")
+DEFINED = ("SearchParameter", "OperationDefinition", *kinds(UTC))
 """Types that share routes."""
 
 
@@ -50,10 +53,10 @@ def test_the_searches_of_the_readme_are_those_of_the_code():
 
 
 def test_the_capability_statement_lists_what_is_routed_and_nothing_else():
-    routes = MhdRoutes(None, None).table("/fhir")
+    routes = [*MhdRoutes(None, None).table("/fhir"), *ImagingRoutes(kinds(UTC)).table("/fhir")]
     routed = {(r.method, r.path) for r in routes} - NO_INTERACTIONS
     shared = {(method, path) for method, path in routed if "{type:" in path}
-    assert len(shared) == 3
+    assert len(shared) == 6
     (rest,) = json.loads(write_capability_statement("http://127.0.0.1/fhir"))["rest"]
     stated = {("", i["code"]) for i in rest["interaction"]}
     stated |= {(r["type"], i["code"]) for r in rest["resource"] for i in r["interaction"]}

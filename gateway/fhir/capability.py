@@ -13,13 +13,14 @@ from typing import Any
 from fhir.resources.R4B.capabilitystatement import CapabilityStatement
 
 from gateway import __version__
+from gateway.fhir.capability_imaging import IMAGING_GUIDES, IMAGING_TABLES, imaging_resources
+from gateway.fhir.capability_parameters import search_parameters, supported_rows
 from gateway.fhir.formats import FhirFormat
 from gateway.fhir.list_parameters import LIST_PARAMETERS
 from gateway.fhir.provide_profiles import MetadataLevel
 from gateway.fhir.search_all import COMMON_PARAMETERS, SEARCHED
 from gateway.fhir.search_includes import paths
 from gateway.fhir.search_parameters import DOCUMENT_PARAMETERS
-from gateway.fhir.search_table import ParameterTable, SearchParameter, Support
 from gateway.model import codes
 
 FHIR_VERSION = "4.0.1"
@@ -171,6 +172,25 @@ SUPPORTED: tuple[SupportedRow, ...] = (
         Level.YES,
         "/xds/imaging, from RAD-69 and WADO-RS sources, for what manifests grant; in files until complete",
     ),
+    SupportedRow(
+        "RAD-107 WADO-RS Retrieve",
+        "server",
+        Level.YES,
+        "study, series and instance, of what manifests grant, from RAD-69 and WADO-RS sources at once; "
+        "streamed, as stored; metadata and rendered where an archive gives them; RAD-55 for instances",
+    ),
+    SupportedRow(
+        "RAD-107 WADO-RS Retrieve",
+        "client",
+        Level.YES,
+        "by imaging.locations, and by Retrieve URLs of imaging.retrieve_url_hosts",
+    ),
+    SupportedRow(
+        "Imaging resources",
+        "FHIR R4",
+        Level.YES,
+        "ImagingStudy, ServiceRequest, Endpoint and Provenance of a patient, assembled from manifests",
+    ),
     SupportedRow("RAD-75 Cross Gateway Retrieve Imaging Document Set", "-", Level.NO, "one community only"),
     SupportedRow(
         "ITI-18 Registry Stored Query",
@@ -229,8 +249,9 @@ def search_table_markdown() -> str:
         ("DocumentReference", DOCUMENT_PARAMETERS),
         ("List", LIST_PARAMETERS),
         ("the base", COMMON_PARAMETERS),
+        *((table.resource, table) for table in IMAGING_TABLES),
     ):
-        listed = (p.name + "".join(f" :{m}" for m in sorted(p.modifiers)) for p in _supported(table))
+        listed = (p.name + "".join(f" :{m}" for m in sorted(p.modifiers)) for p in supported_rows(table))
         lines.append(f"| {name} | {', '.join(listed)} |")
     return "\n".join(lines) + "\n"
 
@@ -264,7 +285,7 @@ def write_capability_statement(
             "implementation": {"description": "MHD to XDS.b gateway", "url": base_url},
             "fhirVersion": FHIR_VERSION,
             "format": [*FhirFormat, "json", "xml"],
-            "implementationGuide": [codes.MHD_IMPLEMENTATION_GUIDE],
+            "implementationGuide": [codes.MHD_IMPLEMENTATION_GUIDE, *IMAGING_GUIDES],
             "rest": [_rest()],
         }
     )
@@ -275,7 +296,8 @@ def _rest() -> dict[str, Any]:
     return {
         "mode": "server",
         "documentation": "ITI-65 and a search over documents and Lists at the base, ITI-66 at List, ITI-67, "
-        "ITI-105 and ITI-106 at DocumentReference, ITI-68 at each attachment.url.",
+        "ITI-105 and ITI-106 at DocumentReference, ITI-68 at each attachment.url, RAD-107 at the address of "
+        "each Endpoint.",
         "security": {
             "description": "No authorisation of its own: it has to stand behind one. IHE recommends ATNA and "
             "encourages IUA or SMART."
@@ -285,6 +307,7 @@ def _rest() -> dict[str, Any]:
             _list(),
             _patient(),
             _binary(),
+            *imaging_resources(),
             _definitions("SearchParameter"),
             _definitions("OperationDefinition"),
         ],
@@ -295,7 +318,7 @@ def _rest() -> dict[str, Any]:
                 "documentation": f"_type: {', '.join(SEARCHED)} or both.",
             },
         ],
-        "searchParam": _search_parameters(COMMON_PARAMETERS),
+        "searchParam": search_parameters(COMMON_PARAMETERS),
     }
 
 
@@ -310,7 +333,7 @@ def _document_reference() -> dict[str, Any]:
         "interaction": [{"code": "read"}, {"code": "create"}, {"code": "search-type"}],
         "searchInclude": list(paths("_include", "DocumentReference")),
         "searchRevInclude": list(paths("_revinclude", "DocumentReference")),
-        "searchParam": _search_parameters(DOCUMENT_PARAMETERS),
+        "searchParam": search_parameters(DOCUMENT_PARAMETERS),
         "operation": [{"name": "generate-metadata", "definition": codes.OPERATION_GENERATE_METADATA}],
     }
 
@@ -329,7 +352,7 @@ def _list() -> dict[str, Any]:
         "interaction": [{"code": "read"}, {"code": "search-type"}],
         "searchInclude": list(paths("_include", "List")),
         "searchRevInclude": list(paths("_revinclude", "List")),
-        "searchParam": _search_parameters(LIST_PARAMETERS),
+        "searchParam": search_parameters(LIST_PARAMETERS),
     }
 
 
@@ -360,24 +383,3 @@ def _definitions(resource_type: str) -> dict[str, Any]:
             {"name": "_id", "definition": codes.FHIR_SEARCH_PARAMETER + "Resource-id", "type": "token"},
         ],
     }
-
-
-def _supported(table: ParameterTable) -> list[SearchParameter]:
-    return [p for p in table.rows if p.support is Support.FULL]
-
-
-def _search_parameters(table: ParameterTable) -> list[dict[str, Any]]:
-    return [_search_parameter(p) for p in _supported(table)]
-
-
-def _search_parameter(parameter: SearchParameter) -> dict[str, Any]:
-    modifiers = ", ".join(f":{m}" for m in sorted(parameter.modifiers))
-    documentation = parameter.documentation + (f" Modifiers: {modifiers}." if modifiers else "")
-    written: dict[str, Any] = {
-        "name": parameter.name,
-        "type": parameter.kind.value,
-        "documentation": documentation,
-    }
-    if parameter.definition is not None:
-        written["definition"] = parameter.definition
-    return written

@@ -77,6 +77,7 @@ EXT_DOCUMENT_CONTENT_PROFILE: Final = R5_EXTENSION + "DocumentReference.content.
 
 # --- IHE RAD MADO ---------------------------------------------------------------------------------------
 MADO: Final = "https://profiles.ihe.net/RAD/MADO/"
+MADO_GUIDE: Final = MADO + "ImplementationGuide/ihe.rad.mado"
 MADO_STRUCTURE: Final = MADO + "StructureDefinition/"
 MADO_SEARCH_PARAMETER: Final = MADO + "SearchParameter/"
 MADO_DEVICE_TYPES: Final = MADO + "CodeSystem/MadoDeviceType"
@@ -108,6 +109,7 @@ LEGACY_EU_STRUCTURES: Final = (
     "http://hl7.eu/fhir/imaging-r4/StructureDefinition/",
     "http://hl7.eu/fhir/imaging-r5/StructureDefinition/",
 )
+EU_IMAGING_GUIDE: Final = "http://hl7.eu/fhir/imaging/ImplementationGuide/hl7.fhir.eu.imaging"
 PROFILE_EU_STUDY: Final = EU_STRUCTURE + "ImagingStudyEuImaging"
 PROFILE_EU_ORDER: Final = EU_STRUCTURE + "ServiceRequestOrderEuImaging"
 EXT_EU_REGION: Final = EU_STRUCTURE + "AnatomicalRegionExtension"

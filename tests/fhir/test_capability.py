@@ -11,6 +11,12 @@ from gateway.fhir.issues import OutcomeError
 from gateway.fhir.list_parameters import LIST_PARAMETERS
 from gateway.fhir.list_search import parse_list_search
 from gateway.fhir.search_parameters import DOCUMENT_PARAMETERS
+from gateway.fhir.study_search import (
+    parse_endpoint_search,
+    parse_imaging_study_search,
+    parse_order_search,
+    parse_provenance_search,
+)
 from gateway.fhir.terminology import Terminology
 from gateway.model import Cx
 
@@ -49,7 +55,9 @@ def test_it_states_this_server(statement):
     assert statement["kind"] == "instance"
     assert statement["implementation"]["url"] == "http://gw.example/fhir"
     assert statement["implementationGuide"] == [
-        "https://profiles.ihe.net/ITI/MHD/ImplementationGuide/ihe.iti.mhd"
+        "https://profiles.ihe.net/ITI/MHD/ImplementationGuide/ihe.iti.mhd",
+        "http://hl7.eu/fhir/imaging/ImplementationGuide/hl7.fhir.eu.imaging",
+        "https://profiles.ihe.net/RAD/MADO/ImplementationGuide/ihe.rad.mado",
     ]
     transaction, _ = statement["rest"][0]["interaction"]
     assert "IHE.MHD.Comprehensive.ProvideBundle" in transaction["documentation"]
@@ -168,3 +176,32 @@ def test_the_table_has_every_row_once():
     assert len({(r.transaction, r.option) for r in SUPPORTED}) == len(SUPPORTED)
     assert {line.count("|") for line in lines} == {5}
     assert any(r.supported is Level.NO for r in SUPPORTED)
+
+
+IMAGING_EXAMPLES = EXAMPLES | {
+    "status": "available",
+    "started": "ge2024",
+    "basedon": "ServiceRequest/1",
+    "basedon.identifier": "urn:oid:2.999|1",
+    "identifier": "1",
+    "endpoint": "Endpoint/1",
+    "target": "ImagingStudy/1",
+    "connection-type": "dicom-wado-rs",
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "parse"),
+    [
+        ("ImagingStudy", parse_imaging_study_search),
+        ("ServiceRequest", parse_order_search),
+        ("Endpoint", parse_endpoint_search),
+        ("Provenance", parse_provenance_search),
+    ],
+)
+def test_every_listed_parameter_of_imaging_resources_is_used(statement, name, parse):
+    listed = of_type(statement, name)["searchParam"]
+    assert "patient" in {p["name"] for p in listed}
+    for parameter in listed:
+        pair = (parameter["name"], IMAGING_EXAMPLES.get(parameter["name"], "x"))
+        assert pair in parse([("patient", "p"), pair], CONTEXT, strict=True).self_parameters
