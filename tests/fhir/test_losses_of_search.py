@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from hypothesis import given, settings
+from lxml.etree import tostring
 from msgspec.structs import fields, replace
 
 from gateway.ebxml.registry_objects import (
@@ -83,7 +84,9 @@ def shown_and_sent(item):
 @given(strategies.document_entries())
 @settings(max_examples=60, deadline=None)
 def test_a_document_entry_with_nothing_of_the_table_survives(entry):
-    assert shown_and_sent(entry) == (entry, False)
+    sent, said = shown_and_sent(entry)
+    assert (sent, said) == (entry, False)
+    assert tostring(write_document_entry(sent)) == tostring(write_document_entry(entry))
 
 
 @given(strategies.submission_sets(), strategies.folders)
