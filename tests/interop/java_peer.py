@@ -41,7 +41,7 @@ class JavaPeer:
 
     @contextmanager
     def serving(self, folder: Path) -> Iterator[str]:
-        """Registry and repository of the peer on a free port; gives the base URL."""
+        """Registry, repository and imaging source of the peer on a free port; gives the base URL."""
         with (folder / "server.log").open("ab") as log:
             process = subprocess.Popen(
                 self.command(folder, "serve", str(folder / "store"), REPOSITORY),
@@ -123,7 +123,7 @@ def _fingerprint(tools: dict[str, str]) -> str:
 def _compile(tools: dict[str, str], library_path: str, scratch: Path) -> Path:
     generated, classes = scratch / "generated", scratch / "classes"
     generated.mkdir()
-    for name in ("registry.wsdl", "repository.wsdl"):
+    for name in ("registry.wsdl", "repository.wsdl", "imaging-source.wsdl"):
         _run([tools["wsimport"], "-extension", "-Xnocompile", "-d", str(generated), str(WSDL / name)])
     sources = [str(path) for folder in (generated, SOURCES) for path in sorted(folder.rglob("*.java"))]
     options = ["-nowarn", "-encoding", "UTF-8", "-cp", library_path, "-d", str(classes)]

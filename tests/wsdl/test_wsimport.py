@@ -57,3 +57,30 @@ def test_documents_are_data_handlers_that_may_travel_as_attachments(generated: d
     for name in ("ProvideAndRegisterDocumentSetRequestType", "RetrieveDocumentSetResponseType"):
         assert '@XmlMimeType("application/octet-stream")' in generated[name]
         assert "protected DataHandler" in generated[name]
+
+
+@pytest.mark.parametrize(
+    ("generated", "port", "request_action", "response_action"),
+    [
+        (
+            "imaging-source",
+            "ImagingDocumentSourcePortType",
+            "urn:ihe:rad:2009:RetrieveImagingDocumentSet",
+            "urn:ihe:iti:2007:RetrieveDocumentSetResponse",
+        ),
+        (
+            "imaging-gateway",
+            "RespondingImagingGatewayPortType",
+            "urn:ihe:rad:2011:CrossGatewayRetrieveImagingDocumentSet",
+            "urn:ihe:rad:2011:CrossGatewayRetrieveImagingDocumentSetResponse",
+        ),
+    ],
+    indirect=["generated"],
+)
+def test_images_are_asked_for_by_document_requests_of_xds(
+    generated: dict[str, str], port: str, request_action: str, response_action: str
+) -> None:
+    assert f'input = "{request_action}", output = "{response_action}"' in generated[port]
+    request = generated["RetrieveImagingDocumentSetRequestType"]
+    assert "extends RetrieveDocumentSetRequestType" in request
+    assert "import ihe.iti.xds_b._2007.RetrieveDocumentSetRequestType;" in request

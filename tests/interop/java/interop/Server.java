@@ -7,7 +7,7 @@ import java.nio.file.Path;
 import java.util.concurrent.Executors;
 import javax.xml.ws.Endpoint;
 
-/** A Document Registry and a Document Repository on a free port of the loopback interface. */
+/** A Document Registry, a Document Repository and an Imaging Document Source on a free port of the loopback interface. */
 final class Server {
     private Server() {}
 
@@ -18,6 +18,7 @@ final class Server {
         http.setExecutor(Executors.newFixedThreadPool(4));
         Endpoint.create(new RegistryEndpoint(store)).publish(http.createContext("/xds/registry"));
         Endpoint.create(new RepositoryEndpoint(store)).publish(http.createContext("/xds/repository"));
+        Endpoint.create(new ImagingEndpoint(store)).publish(http.createContext("/xds/imaging"));
         http.start();
         System.out.println("ready http://127.0.0.1:" + http.getAddress().getPort());
         System.in.transferTo(System.err);
