@@ -24,11 +24,11 @@ from gateway.model import codes
 from gateway.model.metadata import AvailabilityStatus, Cx, DocumentEntry
 from gateway.model.query import StoredQuery
 
-__all__ = ["DocumentSearch", "SearchContext", "parse_document_search"]
+__all__ = ["DOCUMENTS", "DocumentSearch", "DocumentSearchParser", "SearchContext", "parse_document_search"]
 
 DocumentSearch = Search[DocumentEntry]
 
-_DOCUMENTS: Final = Searchable(
+DOCUMENTS: Final = Searchable(
     table=DOCUMENT_PARAMETERS,
     elements=DOCUMENT_ELEMENTS,
     statuses={
@@ -50,13 +50,15 @@ def parse_document_search(
     Repeated parameters are AND, values separated by comma are OR. `strict` is `Prefer: handling=strict`:
     what would be a warning is an error then. Raises OutcomeError 400 with every problem.
     """
-    parser = _DocumentSearchParser(_DOCUMENTS, ctx, strict=strict)
+    parser = DocumentSearchParser(DOCUMENTS, ctx, strict=strict)
     for name, value in params:
         parser.add(name, value)
     return parser.finish()
 
 
-class _DocumentSearchParser(SearchParser[DocumentEntry]):
+class DocumentSearchParser(SearchParser[DocumentEntry]):
+    """The parameters of IHE MHD."""
+
     def _read_own(self, parameter: SearchParameter, modifier: str | None, values: Sequence[str]) -> None:
         """`related`, the one parameter that Lists do not have in another form."""
         if modifier is None:

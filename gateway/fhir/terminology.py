@@ -7,6 +7,7 @@ names it, never a guess (spec: ITI TF-3 4.2.3.1, IHE MHD mapping of codes).
 
 from collections.abc import Iterable, Mapping
 
+from gateway.model import imaging_codes as imaging
 from gateway.model.oids import bare_oid, is_oid
 
 
@@ -75,6 +76,11 @@ DEFAULT_CODE_SYSTEMS: tuple[tuple[str, str], ...] = (
     ("http://terminology.hl7.org/CodeSystem/v3-ParticipationType", "2.16.840.1.113883.5.90"),
     ("http://terminology.hl7.org/CodeSystem/v3-RoleCode", "2.16.840.1.113883.5.111"),
     ("http://ihe.net/fhir/ihe.formatcode.fhir/CodeSystem/formatcode", "1.3.6.1.4.1.19376.1.2.3"),
+    # the same code system of FHIR, which XDS names by another OID for the codes of MADO
+    ("http://ihe.net/fhir/ihe.formatcode.fhir/CodeSystem/formatcode", imaging.MADO_FORMAT_CODES),
+    # XDS has no OID for it; the URI before the present one is read
+    (imaging.EU_PRIORITY_CATEGORIES, imaging.EU_PRIORITY_CATEGORIES),
+    (imaging.LEGACY_EU_PRIORITY_CATEGORIES, imaging.EU_PRIORITY_CATEGORIES),
     ("http://dicom.nema.org/resources/ontology/DCM", "1.2.840.10008.2.16.4"),
     ("http://dicom.nema.org/resources/ontology/DCMUID", "1.2.840.10008.2.6.1"),
     ("http://unitsofmeasure.org", "2.16.840.1.113883.6.8"),

@@ -112,6 +112,14 @@ LEGACY_EU_STRUCTURES: Final = (
 EU_IMAGING_GUIDE: Final = "http://hl7.eu/fhir/imaging/ImplementationGuide/hl7.fhir.eu.imaging"
 PROFILE_EU_STUDY: Final = EU_STRUCTURE + "ImagingStudyEuImaging"
 PROFILE_EU_ORDER: Final = EU_STRUCTURE + "ServiceRequestOrderEuImaging"
+EU_REPORT_BUNDLES: Final = frozenset(
+    {
+        EU_STRUCTURE + "BundleReportEuImaging",
+        EU_STRUCTURE + "BundleReportMinimalMetadataEuImaging",
+    }
+)
+"""Profiles of report Bundles; their canonicals are the formatCodes of reports, which have no others."""
+EXT_EU_CONTENT_PROFILE: Final = EU_STRUCTURE + "im-documentreference-content-profile"
 EXT_EU_REGION: Final = EU_STRUCTURE + "AnatomicalRegionExtension"
 EXT_EU_FRAMES: Final = EU_STRUCTURE + "NumberOfFrames"
 EXT_EU_INSTANCE_DESCRIPTION: Final = EU_STRUCTURE + "ImagingStudyEuImagingInstanceDescription"
@@ -138,3 +146,11 @@ REGIONS: Final[Mapping[str, str]] = MappingProxyType(
 """Regions that the value sets of MADO and of HL7 Europe share, with a display; the spine is apart."""
 EU_REGIONS: Final = frozenset({*REGIONS, SPINE_EU})
 MADO_REGIONS: Final = frozenset({*REGIONS, SPINE_MADO})
+ALL_REGIONS: Final = frozenset({*REGIONS, *SPINE})
+"""What an event code of SNOMED CT has to be to be taken for a region rather than a procedure."""
+DESIGNATORS: Final[Mapping[str, str]] = MappingProxyType({DCM_DESIGNATOR: DCM, SNOMED_DESIGNATOR: SNOMED})
+"""Coding schemes by the name that DICOM gives them; registries have either."""
+SPELLINGS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {DCM: (DCM, DCM_DESIGNATOR), SNOMED: (SNOMED, SNOMED_DESIGNATOR)}
+)
+"""Every name of a coding scheme, the OID first."""

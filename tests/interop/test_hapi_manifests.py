@@ -12,7 +12,10 @@ from msgspec.structs import replace
 
 from gateway.fhir.formats import FhirFormat
 from gateway.fhir.manifest_bundle import manifest_bundle_bytes
+from gateway.model import Code
+from gateway.model import imaging_codes as imaging
 from gateway.model.imaging import ImagingRequest, LocalTime, Study
+from tests.fhir import test_imaging_documents as documents
 from tests.fhir.manifest_samples import CONTEXT, FAR, GROUP, NEAR, SIMPLE
 from tests.fhir.manifest_strategies import manifests
 from tests.fhir.test_study_resources import all_resources, found
@@ -97,3 +100,29 @@ def test_resources_of_searches(hapi, manifest):
     }
     allowed = SEVERAL_ORDERS if manifest is GROUP else ()
     assert complaints(hapi.errors(searchset), *DEFECTS, *allowed) == []
+
+
+SEVERAL_VALUES = (
+    # a study of several modalities repeats the extension, since R5 allows it and R4 has one
+    r"DocumentReference\.extension:modality: max allowed = 1",
+    # the group case again
+    r"DocumentReference\.context\.related:accession-number: max allowed = 1",
+)
+EU_DOCUMENT = "http://hl7.eu/fhir/health-data-api/StructureDefinition/EehrxfMhdDocumentReference"
+EU_REPORT = imaging.EU_STRUCTURE + "DocumentReferenceImagingReport"
+REPORT_BUNDLE = Code(imaging.EU_STRUCTURE + "BundleReportEuImaging", "urn:ietf:rfc:3986")
+
+
+@pytest.mark.parametrize(
+    ("document", "profile", "allowed"),
+    [
+        (documents.A, EU_DOCUMENT, ()),
+        (documents.twin_of(documents.A, documents.FHIR), EU_DOCUMENT, ()),
+        (documents.G, EU_DOCUMENT, SEVERAL_VALUES),
+        (documents.LEGACY, EU_DOCUMENT, ()),
+        (replace(documents.REPORT, format_code=REPORT_BUNDLE), EU_REPORT, ()),
+    ],
+    ids=["kos", "fhir", "several", "legacy", "report"],
+)
+def test_document_references(hapi, document, profile, allowed):
+    assert complaints(hapi.errors(documents.written(document), profile), *allowed) == []

@@ -1,0 +1,320 @@
+"""DocumentReference of imaging documents: what MADO and HL7 Europe have beyond IHE MHD, and the twin of a
+manifest in the other format (IHE RAD MADO 0.1.0 MadoDicomKosDocumentReference, MadoFhirDocumentReference;
+HL7 Europe Imaging Report 1.0.0-ballot; EU Health Data API 1.0.0-ballot).
+
+Documents that are not of imaging are not touched by anything here.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from msgspec.structs import replace
+
+from gateway.fhir.datatypes import Json, write_date_time
+from gateway.fhir.document_reference import WriteContext, write_document_reference
+from gateway.fhir.imaging_elements import ACCESSION_TYPE, PLACER_TYPE, STUDY_UID_TYPE, coding, made_id, put
+from gateway.fhir.manifest_metadata import ManifestFormat
+from gateway.fhir.people import write_organization
+from gateway.fhir.reference_ids import write_reference_id
+from gateway.fhir.terminology import Terminology
+from gateway.model import codes
+from gateway.model import imaging_codes as imaging
+from gateway.model.metadata import Association, AvailabilityStatus, Code, DocumentEntry, Organization
+
+MODALITY: Final = "modality"
+REGION: Final = "region"
+"""What a search may ask of eventCodeList, see `needs_manifest`."""
+
+_CUSTODIAN: Final = "custodian"
+_MEDICAL_IMAGING: Final = Code(imaging.MEDICAL_IMAGING, imaging.EU_PRIORITY_CATEGORIES)
+_PROFILES: Final = {
+    ManifestFormat.KOS: imaging.PROFILE_MADO_KOS_DOCUMENT,
+    ManifestFormat.FHIR: imaging.PROFILE_MADO_FHIR_DOCUMENT,
+}
+_TYPES: Final = {
+    codes.REFERENCE_STUDY: STUDY_UID_TYPE,
+    codes.REFERENCE_ACCESSION: ACCESSION_TYPE,
+    codes.REFERENCE_ORDER: PLACER_TYPE,
+}
+_REPORT_TYPES: Final = frozenset({imaging.LOINC_IMAGING_REPORT})
+
+
+@dataclass(frozen=True, slots=True)
+class ImagingDocumentContext:
+    """How imaging documents are shown.
+
+    `community` is the custodian where an entry names no institution. `one_modality` writes several modalities
+    as codings of one extension, as strict readers of the profiles want, instead of one extension each.
+    """
+
+    community: Organization | None = None
+    one_modality: bool = False
+
+
+# --- what a document is -----------------------------------------------------------------------------------
+def manifest_format(entry: DocumentEntry) -> ManifestFormat | None:
+    """The format of a manifest; None for any other document.
+
+    formatCode tells, or the type of older guides together with DICOM; a title never does.
+    """
+    code = entry.format_code.code if entry.format_code is not None else None
+    for form in ManifestFormat:
+        if code == form.code.code:
+            return form
+    kind = entry.type_code
+    is_study = kind is not None and kind.code in (imaging.LOINC_IMAGING_STUDY, imaging.LEGACY_LOINC_MANIFEST)
+    is_dicom = entry.mime_type.partition(";")[0].strip().lower() == imaging.MIME_DICOM
+    return ManifestFormat.KOS if is_study and is_dicom and code is None else None
+
+
+def is_imaging(entry: DocumentEntry) -> bool:
+    """True for manifests and imaging reports."""
+    kind = entry.type_code
+    return manifest_format(entry) is not None or (
+        kind is not None and kind.code in _REPORT_TYPES and _scheme(kind) == imaging.LOINC
+    )
+
+
+def modality_codes(entry: DocumentEntry) -> tuple[Code, ...]:
+    """Modalities among the event codes: those that DICOM defines."""
+    return tuple(code for code in entry.event_codes if _scheme(code) == imaging.DCM)
+
+
+def region_codes(entry: DocumentEntry) -> tuple[Code, ...]:
+    """Anatomical regions among the event codes: those of the guides' value sets."""
+    return tuple(
+        code
+        for code in entry.event_codes
+        if _scheme(code) == imaging.SNOMED and code.code in imaging.ALL_REGIONS
+    )
+
+
+def shown_categories(entry: DocumentEntry) -> tuple[Code, ...]:
+    """What DocumentReference.category shows: for imaging the EU's category and the type besides classCode."""
+    if not is_imaging(entry):
+        return () if entry.class_code is None else (entry.class_code,)
+    shown = (_MEDICAL_IMAGING, entry.type_code, entry.class_code)
+    return tuple(dict.fromkeys(code for code in shown if code is not None))
+
+
+def needs_manifest(entry: DocumentEntry, asked: Collection[str]) -> bool:
+    """True where the entry of a manifest lacks what a search asks for, so that the manifest has to be read.
+
+    `asked` are MODALITY, REGION and types of referenceIdList. Entries of older sources have none of them.
+    """
+    if not asked or manifest_format(entry) is None:
+        return False
+    held = {reference.type for reference in entry.reference_ids}
+    if modality_codes(entry):
+        held.add(MODALITY)
+    if region_codes(entry):
+        held.add(REGION)
+    return not held.issuperset(asked)
+
+
+def _scheme(code: Code) -> str:
+    return imaging.DESIGNATORS.get(code.scheme, code.scheme)
+
+
+# --- twins ------------------------------------------------------------------------------------------------
+def twin_of(entry: DocumentEntry, form: ManifestFormat) -> DocumentEntry:
+    """The same manifest in the other format, which the gateway makes when it is retrieved.
+
+    It shares uniqueId and everything clinical with its entry, has an entryUUID of its own that home
+    community, uniqueId and format always give, and neither hash nor size, which are known when it is made.
+    """
+    number = made_id(entry.home_community_id or "", entry.unique_id, form.value)
+    return replace(
+        entry,
+        entry_uuid=f"urn:uuid:{number}",
+        logical_id=None,
+        version=None,
+        mime_type=form.value,
+        format_code=form.code,
+        hash=None,
+        size=None,
+        uri=None,
+    )
+
+
+def twin_relations(entry: DocumentEntry, twin: DocumentEntry) -> tuple[Association, ...]:
+    """Transforms in both directions, as MADO shows a manifest in two formats."""
+    return tuple(
+        Association(
+            entry_uuid=f"urn:uuid:{made_id(source.entry_uuid, target.entry_uuid)}",
+            type=codes.XFRM,
+            source=source.entry_uuid,
+            target=target.entry_uuid,
+        )
+        for source, target in ((entry, twin), (twin, entry))
+    )
+
+
+def with_twins(
+    entries: Iterable[DocumentEntry], relations: Iterable[Association] = ()
+) -> tuple[tuple[DocumentEntry, ...], tuple[Association, ...]]:
+    """Entries with a twin behind each manifest that is not registered in both formats already.
+
+    Two entries are one manifest in two formats where an association transforms one into the other, or else
+    where they name the same study in the same community; none is doubled then.
+    """
+    held, given = tuple(entries), tuple(relations)
+    forms = {e.entry_uuid: form for e in held if (form := manifest_format(e)) is not None}
+    joined = _joined(given, forms)
+    known = {(forms[e.entry_uuid], key) for e in held if e.entry_uuid in forms for key in _study_keys(e)}
+    made: list[DocumentEntry] = []
+    added: list[Association] = []
+    for entry in held:
+        made.append(entry)
+        form = forms.get(entry.entry_uuid)
+        if form is None or entry.entry_uuid in joined:
+            continue
+        other = ManifestFormat.FHIR if form is ManifestFormat.KOS else ManifestFormat.KOS
+        if not any((other, key) in known for key in _study_keys(entry)):
+            twin = twin_of(entry, other)
+            made.append(twin)
+            added.extend(twin_relations(entry, twin))
+    return tuple(made), (*given, *added)
+
+
+def _joined(relations: Iterable[Association], forms: Mapping[str, ManifestFormat]) -> set[str]:
+    """entryUUIDs of manifests of which one transforms the other into its own format."""
+    return {
+        uuid
+        for relation in relations
+        if relation.type in (codes.XFRM, codes.XFRM_RPLC)
+        and relation.status is AvailabilityStatus.APPROVED
+        and {forms.get(relation.source), forms.get(relation.target)} == set(ManifestFormat)
+        for uuid in (relation.source, relation.target)
+    }
+
+
+def _study_keys(entry: DocumentEntry) -> Iterator[tuple[str, str, AvailabilityStatus]]:
+    return ((entry.home_community_id or "", uid, entry.status) for uid in _studies(entry))
+
+
+def _studies(entry: DocumentEntry) -> set[str]:
+    return {r.id for r in entry.reference_ids if r.type == codes.REFERENCE_STUDY}
+
+
+# --- writing ----------------------------------------------------------------------------------------------
+def write_imaging_document_reference(
+    entry: DocumentEntry,
+    context: WriteContext,
+    relations: Iterable[Association] = (),
+    imaging_context: ImagingDocumentContext | None = None,
+) -> Json:
+    """DocumentReference of an imaging document; that of any other document as IHE MHD has it."""
+    resource = write_document_reference(entry, context, tuple(relations))
+    if not is_imaging(entry):
+        return resource
+    shown = imaging_context or ImagingDocumentContext()
+    form, terminology = manifest_format(entry), context.terminology
+    extensions = [*resource.pop("extension", ()), *_extensions(entry, form, shown, terminology)]
+    put(resource, "extension", extensions)
+    resource["category"] = [_category(entry, terminology)]
+    date = write_date_time(entry.creation_time)
+    if date and "T" in date:
+        resource["date"] = date
+    _write_custodian(resource, entry, shown, terminology)
+    _write_related(resource, entry, terminology)
+    if form is not None:
+        _write_manifest(resource, entry, form)
+    elif entry.format_code is not None and entry.format_code.code in imaging.EU_REPORT_BUNDLES:
+        extension = {"url": imaging.EXT_EU_CONTENT_PROFILE, "valueCanonical": entry.format_code.code}
+        _write_content_extension(resource, extension)
+    return resource
+
+
+def _extensions(
+    entry: DocumentEntry,
+    form: ManifestFormat | None,
+    shown: ImagingDocumentContext,
+    terminology: Terminology,
+) -> Iterator[Json]:
+    modalities = [coding(_under_oid(code), terminology) for code in modality_codes(entry)]
+    groups = [modalities] if shown.one_modality else [[modality] for modality in modalities]
+    for group in groups if modalities else ():
+        yield {"url": imaging.EXT_DOCUMENT_MODALITY, "valueCodeableConcept": {"coding": group}}
+    spine = imaging.SPINE_EU if form is None else imaging.SPINE_MADO
+    for code in region_codes(entry):
+        known = spine if code.code in imaging.SPINE else code.code
+        region = {"coding": [coding(Code(known, imaging.SNOMED, code.display), terminology)]}
+        concept = {"url": "concept", "valueCodeableConcept": region}
+        yield {"url": imaging.EXT_DOCUMENT_BODY_SITE, "extension": [concept]}
+
+
+def _under_oid(code: Code) -> Code:
+    return replace(code, scheme=_scheme(code))
+
+
+def _category(entry: DocumentEntry, terminology: Terminology) -> Json:
+    """Medical-Imaging first, as the EU asks, then the type, as its narrative queries do, then classCode."""
+    codings: list[Json] = []
+    for code in shown_categories(entry):
+        written = coding(code, terminology)
+        if all(_named(written) != _named(known) for known in codings):
+            codings.append(written)
+    return {"coding": codings}
+
+
+def _named(written: Json) -> tuple[object, object]:
+    return written.get("system"), written.get("code")
+
+
+def _write_custodian(
+    resource: Json, entry: DocumentEntry, shown: ImagingDocumentContext, terminology: Terminology
+) -> None:
+    institutions = (i for author in entry.authors for i in author.institutions)
+    organization = next(institutions, shown.community)
+    if organization is None:
+        return
+    contained = write_organization(organization, (), _CUSTODIAN, terminology)
+    resource["contained"] = [*resource.get("contained", ()), contained]
+    resource["custodian"] = {"reference": f"#{_CUSTODIAN}"}
+
+
+def _write_related(resource: Json, entry: DocumentEntry, terminology: Terminology) -> None:
+    """context.related with the types of identifiers that imaging profiles demand."""
+    references = [r for r in entry.reference_ids if r.type != codes.REFERENCE_ENCOUNTER]
+    related = []
+    for reference in references:
+        identifier = write_reference_id(reference, terminology)
+        kind = _TYPES.get(reference.type)
+        if kind is not None:
+            urn = {"system": codes.URI_SYSTEM, "code": reference.type}
+            identifier = {**identifier, "type": {"coding": [urn, *kind["coding"]]}}
+        related.append({"identifier": identifier})
+    if related:
+        resource.setdefault("context", {})["related"] = related
+
+
+def _write_manifest(resource: Json, entry: DocumentEntry, form: ManifestFormat) -> None:
+    if _keeps_profile(resource, entry):
+        meta = resource.setdefault("meta", {})
+        meta["profile"] = [*meta.get("profile", ()), _PROFILES[form]]
+    if form is ManifestFormat.FHIR:
+        inner = {"url": "value[x]", "valueCanonical": imaging.PROFILE_MADO_BUNDLE}
+        _write_content_extension(
+            resource, {"url": imaging.EXT_DOCUMENT_CONTENT_PROFILE, "extension": [inner]}
+        )
+
+
+def _write_content_extension(resource: Json, extension: Json) -> None:
+    (content,) = resource["content"]
+    resource["content"] = [{"extension": [extension], **content}]
+
+
+def _keeps_profile(resource: Json, entry: DocumentEntry) -> bool:
+    """True where the entry has all that the profiles of MADO demand; one of an older source may not."""
+    clinical, (content,) = resource.get("context", {}), resource["content"]
+    return (
+        bool(modality_codes(entry))
+        and len(_studies(entry)) == 1
+        and {"type", "subject"} <= resource.keys()
+        and {"facilityType", "practiceSetting"} <= clinical.keys()
+        and "start" in clinical.get("period", {})
+        and {"language", "creation"} <= content["attachment"].keys()
+        and "format" in content
+    )
