@@ -5,14 +5,17 @@ of IHE RAD MADO 0.1.0, have no place for. Everything else comes back as it went.
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
-from typing import Final
+from typing import Any, Final
 
+from msgspec import Struct
 from msgspec.structs import replace
 
+from gateway.fhir.datatypes import fhir_code, fhir_uri
 from gateway.fhir.imaging_elements import region_for, whole_number
 from gateway.fhir.imaging_times import Zones, common_offset, offset_of, write_time
 from gateway.model import imaging_codes as imaging
 from gateway.model.imaging import (
+    Creator,
     ImagingPatient,
     Instance,
     LocalTime,
@@ -21,7 +24,7 @@ from gateway.model.imaging import (
     Series,
     Study,
 )
-from gateway.model.metadata import Person
+from gateway.model.metadata import Code, Person
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +160,26 @@ def _known_patient(patient: ImagingPatient) -> ImagingPatient:
     )
 
 
+def _codes_without_blanks(value: Any) -> Any:
+    """The value with the codes in it as FHIR takes them."""
+    if isinstance(value, Code):
+        return replace(value, code=fhir_code(value.code) or "", scheme=fhir_uri(value.scheme))
+    if isinstance(value, tuple):
+        return tuple(map(_codes_without_blanks, value))
+    if isinstance(value, Struct):
+        fields = {name: _codes_without_blanks(getattr(value, name)) for name in value.__struct_fields__}
+        return replace(value, **fields)
+    return value
+
+
+def _named_organization(creator: Creator) -> Creator:
+    organization = creator.organization
+    if organization is None or organization.id:
+        return creator
+    named = replace(organization, authority=None) if organization.name else None
+    return replace(creator, organization=named)
+
+
 MANIFEST_FHIR_LOSSES: Final[tuple[Loss, ...]] = (
     Loss(
         "Manifest.series_instance_uid",
@@ -167,6 +190,16 @@ MANIFEST_FHIR_LOSSES: Final[tuple[Loss, ...]] = (
         "Manifest.title",
         "The document title of the key object document: FHIR has the type of the document instead.",
         lambda manifest: replace(manifest, title=None),
+    ),
+    Loss(
+        "Code",
+        "Which white space its value has, of which FHIR takes single blanks, and a scheme none.",
+        _codes_without_blanks,
+    ),
+    Loss(
+        "Creator.organization",
+        "An authority without the identifier that it would have assigned.",
+        lambda manifest: replace(manifest, creator=_named_organization(manifest.creator)),
     ),
     Loss(
         "Study.modalities",

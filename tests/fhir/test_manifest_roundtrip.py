@@ -12,9 +12,9 @@ from gateway.fhir.manifest_bundle import ManifestContext, manifest_bundle_bytes,
 from gateway.fhir.manifest_losses import MANIFEST_FHIR_LOSSES, as_fhir_returns
 from gateway.fhir.manifest_read import read_manifest, read_manifest_bundle
 from gateway.fhir.terminology import Terminology
-from gateway.model import Code, Person
+from gateway.model import Code, Organization, Person
 from gateway.model import imaging_codes as imaging
-from gateway.model.imaging import LocalTime, Manifest, RetrieveLocation, Series, Severity, Study
+from gateway.model.imaging import Creator, LocalTime, Manifest, RetrieveLocation, Series, Severity, Study
 from tests.fhir.manifest_strategies import manifests
 
 TERMINOLOGY = Terminology()
@@ -65,6 +65,8 @@ A_STUDY = Study("1.2.3", series=(Series("1.2.4", modality=CT),))
 WITNESSES = {
     "Manifest.series_instance_uid": {"series_instance_uid": "1.2.9"},
     "Manifest.title": {"title": Code("131560", imaging.DCM)},
+    "Code": {"study": replace(A_STUDY, procedure_codes=(Code("a\t b", "my codes", "x"),))},
+    "Creator.organization": {"creator": Creator(organization=Organization(authority="2.999.1"))},
     "Study.modalities": {"study": A_STUDY},
     "Study.regions": {"study": replace(A_STUDY, regions=(Code(imaging.SPINE_OLD, imaging.SNOMED),))},
     "Study.patient": {"study": replace(A_STUDY, patient=replace(A_STUDY.patient, sex="U"))},

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from gateway.fhir.formats import FhirFormat
 from gateway.fhir.manifest_bundle import manifest_bundle_bytes
-from gateway.model import Code
+from gateway.model import Code, Organization
 from gateway.model import imaging_codes as imaging
 from gateway.model.imaging import ImagingRequest, LocalTime, Study
 from tests.fhir import test_imaging_documents as documents
@@ -125,4 +125,5 @@ REPORT_BUNDLE = Code(imaging.EU_STRUCTURE + "BundleReportEuImaging", "urn:ietf:r
     ids=["kos", "fhir", "several", "legacy", "report"],
 )
 def test_document_references(hapi, document, profile, allowed):
-    assert complaints(hapi.errors(documents.written(document), profile), *allowed) == []
+    written = documents.written(document, community=Organization("Region", "2.999.60"))
+    assert complaints(hapi.errors(written, profile), *allowed) == []
