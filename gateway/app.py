@@ -30,6 +30,7 @@ from gateway.mhd.definitions import Definitions
 from gateway.mhd.find import Finder
 from gateway.mhd.find_all import AllFinder, MixedSnapshots
 from gateway.mhd.find_lists import ListFinder
+from gateway.mhd.find_patients import PatientFinder
 from gateway.mhd.includes import Includer
 from gateway.mhd.middleware import access_log, outcomes
 from gateway.mhd.publish import Publisher, PublishLifetimes, PublishPeers
@@ -200,6 +201,7 @@ def use_cases(settings: Settings, parts: Parts, base_url: str) -> UseCases:
             ),
         ),
         reader=Reader(registry, references, write_context),
+        patient_finder=PatientFinder(registry, references, searching, settings.search.patient_authorities),
         capability_statement=lambda: write_capability_statement(base_url),
         base_url=base_url,
         client_of=client_in_header(header) if (header := settings.publish.client_header) else nobody,

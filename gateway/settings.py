@@ -183,6 +183,8 @@ class SearchSettings(Section):
     max_results: Count = 5000
     status_required: bool = False
     """True: a search without status is refused (400), as IHE MHD asks of consumers; False: current only."""
+    patient_authorities: tuple[Oid, ...] = ()
+    """Assigning authorities of the affinity domain: where a Patient is searched by a value without system."""
     coarsest_time: Literal["year", "month", "day", "hour", "minute", "second"] = "year"
     """The least precise creation and service time that the registry holds. A registry compares the first
     instant of such a time, so a lower limit is moved back by that much and the answer filtered. `second`

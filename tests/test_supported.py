@@ -32,6 +32,8 @@ INTERACTIONS = {
     ("GET", "/fhir/List/{id}"): ("List", "read"),
     ("GET", "/fhir/Binary/{id}"): ("Binary", "read"),
     ("GET", "/fhir/Patient/{id}"): ("Patient", "read"),
+    ("GET", "/fhir/Patient"): ("Patient", "search-type"),
+    ("POST", "/fhir/Patient/_search"): ("Patient", "search-type"),
 }
 NO_INTERACTIONS = {("GET", "/fhir/metadata"), ("POST", "/fhir/")} | {
     (method, "/fhir/content/{token}") for method in ("GET", "HEAD")

@@ -17,6 +17,7 @@ from gateway.fhir.capability_imaging import IMAGING_GUIDES, IMAGING_TABLES, imag
 from gateway.fhir.capability_parameters import search_parameters, supported_rows
 from gateway.fhir.formats import FhirFormat
 from gateway.fhir.list_parameters import LIST_PARAMETERS
+from gateway.fhir.patient_search import PATIENT_PARAMETERS
 from gateway.fhir.provide_profiles import MetadataLevel
 from gateway.fhir.search_all import COMMON_PARAMETERS, SEARCHED
 from gateway.fhir.search_includes import paths
@@ -249,6 +250,7 @@ def search_table_markdown() -> str:
         ("DocumentReference", DOCUMENT_PARAMETERS),
         ("List", LIST_PARAMETERS),
         ("the base", COMMON_PARAMETERS),
+        ("Patient", PATIENT_PARAMETERS),
         *((table.resource, table) for table in IMAGING_TABLES),
     ):
         listed = (p.name + "".join(f" :{m}" for m in sorted(p.modifiers)) for p in supported_rows(table))
@@ -359,8 +361,10 @@ def _list() -> dict[str, Any]:
 def _patient() -> dict[str, Any]:
     return {
         "type": "Patient",
-        "documentation": "Stands for an identifier of the affinity domain; has no demographics.",
-        "interaction": [{"code": "read"}],
+        "documentation": "Stands for an identifier of the affinity domain; has no demographics. Searches "
+        "find patients that something was submitted for.",
+        "interaction": [{"code": "read"}, {"code": "search-type"}],
+        "searchParam": search_parameters(PATIENT_PARAMETERS),
     }
 
 

@@ -17,6 +17,7 @@ from gateway.mhd.definitions import Definitions
 from gateway.mhd.find import Finder
 from gateway.mhd.find_all import AllFinder
 from gateway.mhd.find_lists import ListFinder
+from gateway.mhd.find_patients import PatientFinder
 from gateway.mhd.negotiation import body_chunks, body_format, negotiate, respond
 from gateway.mhd.publish import Publisher
 from gateway.mhd.read import Reader
@@ -42,6 +43,7 @@ class UseCases:
     definitions: Definitions
     retriever: Retriever
     reader: Reader
+    patient_finder: PatientFinder
     capability_statement: Callable[[], bytes]
     base_url: str
     client_of: ClientOf = nobody
@@ -71,6 +73,8 @@ class MhdRoutes:
             web.get(f"{base_path}/List", self.search_lists),
             web.post(f"{base_path}/List/_search", self.search_lists),
             web.get(f"{base_path}/List/{{id}}", self.read_list),
+            web.get(f"{base_path}/Patient", self.search_patients),
+            web.post(f"{base_path}/Patient/_search", self.search_patients),
             web.get(f"{base_path}/Patient/{{id}}", self.read_patient),
             web.get(f"{base_path}/{{type:{_DEFINED}}}", self.search_definitions),
             web.post(f"{base_path}/{{type:{_DEFINED}}}/_search", self.search_definitions),
@@ -156,6 +160,12 @@ class MhdRoutes:
         version = orjson.loads(resource)["meta"].get("versionId")
         headers = {"ETag": f'W/"{version}"'} if version else {}
         return await respond(request, view.apply(resource), headers=headers)
+
+    async def search_patients(self, request: web.Request) -> web.Response:
+        """Search of Patient by identifier."""
+        parameters = await search_parameters(request)
+        found = await self._use.patient_finder.search(parameters, strict=is_strict(request))
+        return await respond(request, found)
 
     async def read_patient(self, request: web.Request) -> web.Response:
         """Read of the Patient that stands for an identifier."""
