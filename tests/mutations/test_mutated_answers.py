@@ -170,6 +170,8 @@ REQUESTS = {
         SEARCH | {"_count": "1", "creation": "ge2020", "author.family": "Welby"},
     ),
     "find lists": ("GET", "/List", SEARCH | {"code": "submissionset,folder"}),
+    "find with neighbours": ("GET", "/DocumentReference", SEARCH | {"_include": "*", "_revinclude": "*"}),
+    "find anything": ("GET", "", SEARCH | {"_sort": "-_lastUpdated"}),
     "read": ("GET", f"/DocumentReference/{ID}", {}),
     "read set": ("GET", f"/List/{UUIDS[2][9:]}", {}),
     "read folder": ("GET", f"/List/{UUIDS[3][9:]}", {}),
