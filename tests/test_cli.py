@@ -147,6 +147,25 @@ def test_an_unusable_address_or_key_is_named_and_not_quoted(tmp_path, name, valu
     assert "sec" not in line.removeprefix(f"gateway: {key}")
 
 
+UNMAPPED = '{"defaults": {"class_code": {"system": "https://x.example/classes", "code": "a"}}}'
+
+
+def test_a_code_of_a_system_that_is_not_mapped_stops_the_start(tmp_path):
+    code, output, errors = gateway("serve", **(settings_for(tmp_path) | {"GATEWAY_PUBLISH": UNMAPPED}))
+    assert (code, output) == (1, [])
+    (complaint,) = [line for line in errors if line.startswith("gateway: ")]
+    assert complaint.startswith(
+        "gateway: publish.defaults.class_code: https://x.example/classes is not mapped"
+    )
+    assert complaint.endswith("terminology.code_systems")
+
+
+async def test_doctor_finds_a_code_of_a_system_that_is_not_mapped(tmp_path):
+    code, lines, _ = await doctor(**(settings_for(tmp_path) | {"GATEWAY_PUBLISH": UNMAPPED}))
+    assert code == 1
+    assert any(line.startswith("FAIL  settings: publish.defaults.class_code: ") for line in lines)
+
+
 def test_a_state_directory_below_a_file_is_named(tmp_path):
     (tmp_path / "file").touch()
     folder = tmp_path / "file" / "state"

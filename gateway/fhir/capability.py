@@ -299,7 +299,8 @@ def _rest() -> dict[str, Any]:
         "mode": "server",
         "documentation": "ITI-65 and a search over documents and Lists at the base, ITI-66 at List, ITI-67, "
         "ITI-105 and ITI-106 at DocumentReference, ITI-68 at each attachment.url, RAD-107 at the address of "
-        "each Endpoint.",
+        "each Endpoint. Folders and relations that the recipient behind does not take make ITI-65 fail, or "
+        "are left out with a warning, as its operator has set.",
         "security": {
             "description": "No authorisation of its own: it has to stand behind one. IHE recommends ATNA and "
             "encourages IUA or SMART."

@@ -180,9 +180,21 @@ async def test_a_recipient_that_is_not_known_is_refused_or_warned_about(tmp_path
                 assert warnings == ({"UnknownRecipient": PLACE} if policy == "warn" else {})
 
 
+KINDS = (
+    PRACTICE,
+    BY_MAIL,
+    STRANGER,
+    {"resourceType": "Patient", "id": "p", "name": [{"family": "Self"}]},
+    {"resourceType": "RelatedPerson", "id": "r", "patient": {"display": "Self"}, "name": [{"family": "Daughter"}]},
+    {"resourceType": "Group", "id": "g", "type": "person", "actual": True, "name": "Team"},
+    {"resourceType": "Device", "id": "d", "deviceName": [{"name": "Inbox", "type": "user-friendly-name"}]},
+    {"resourceType": "Location", "id": "l", "name": "Ward"},
+)  # fmt: skip
+
+
 async def test_each_kind_of_recipient_comes_back(stack):
     patient = a_patient()
-    await published(stack, for_recipients(patient, PRACTICE, BY_MAIL, STRANGER))
+    await published(stack, for_recipients(patient, *KINDS))
     (found,) = await stack.find_lists(
         patient__identifier=patient.token, code="submissionset", status="current"
     )
@@ -191,8 +203,14 @@ async def test_each_kind_of_recipient_comes_back(stack):
         for e in found["extension"]
         if e["url"] == codes.EXT_INTENDED_RECIPIENT
     ]
-    kinds = {f"#{c['id']}": c["resourceType"] for c in found["contained"]}
-    assert [kinds[r] for r in references] == ["Organization", "Practitioner", "Practitioner"]
+    contained = {f"#{c['id']}": c for c in found["contained"]}
+    recipients = [contained[r] for r in references]
+    assert recipients[0]["name"] == "Practice"
+    assert recipients[1]["telecom"][0]["value"] == "Eva@Practice.example"
+    # XDS knows persons and organizations
+    assert [r["name"][0]["family"] for r in recipients[2:]] == [
+        "Stranger", "Self", "Daughter", "Team", "Inbox", "Ward",
+    ]  # fmt: skip
 
 
 # --- older clients -----------------------------------------------------------------------------------------
