@@ -87,7 +87,8 @@ def offset_of(time: LocalTime, zones: Zones) -> str | None:
 
 
 def write_time(time: LocalTime | None, zones: Zones) -> WrittenTime | None:
-    """dateTime of a local time; None where there is none, or it names no time. Zero fractions are cut."""
+    """dateTime of a local time; None where there is none, or it names no time. Zeros at the end of a
+    fraction are cut."""
     moment = moment_of(time) if time is not None else None
     if time is None or moment is None:
         return None
@@ -161,8 +162,8 @@ def _clock(text: str) -> str:
     parts = _TIME.fullmatch(text)
     assert parts is not None  # `moment_of` has read it
     hour, minute, second = (part or "00" for part in parts.groups()[:3])
-    fraction = f".{parts[4]}" if parts[4] and parts[4].strip("0") else ""
-    return f"{hour}:{minute}:{second}{fraction}"
+    fraction = (parts[4] or "").rstrip("0")
+    return f"{hour}:{minute}:{second}{'.' if fraction else ''}{fraction}"
 
 
 def _width(text: str | None) -> timedelta:

@@ -106,8 +106,8 @@ def _whole_seconds(time: LocalTime | None, zones: Zones) -> LocalTime | None:
     if time.time is None:
         return time
     clock, _, fraction = time.time.partition(".")
-    kept = f".{fraction}" if fraction.strip("0") else ""
-    return replace(time, time=clock.ljust(6, "0") + kept)
+    kept = fraction.rstrip("0")
+    return replace(time, time=clock.ljust(6, "0") + (f".{kept}" if kept else ""))
 
 
 def _own_offset(time: LocalTime | None, zones: Zones) -> LocalTime | None:
@@ -245,7 +245,7 @@ MANIFEST_FHIR_LOSSES: Final[tuple[Loss, ...]] = (
     ),
     Loss(
         "LocalTime.time",
-        "The precision of hours and minutes and fractions of zeros: FHIR fills up to the second.",
+        "The precision of hours and minutes, and zeros at the end of a fraction: FHIR has whole seconds.",
         _of_times(_whole_seconds),
     ),
     Loss(
@@ -260,3 +260,10 @@ MANIFEST_FHIR_LOSSES: Final[tuple[Loss, ...]] = (
     ),
 )
 """Changes that a manifest undergoes on the way to FHIR and back, in the order in which they apply."""
+
+
+def manifest_losses_markdown() -> str:
+    """`MANIFEST_FHIR_LOSSES` as a Markdown table, with a line break at its end."""
+    lines = ["| of a manifest | lost in FHIR |", "|---|---|"]
+    lines += [f"| `{loss.element.replace(', ', '`, `')}` | {loss.text} |" for loss in MANIFEST_FHIR_LOSSES]
+    return "\n".join(lines) + "\n"

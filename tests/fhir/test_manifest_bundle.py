@@ -255,7 +255,7 @@ def test_a_series_in_no_known_place_refers_to_an_endpoint_that_says_so():
         (LocalTime("20260724", "162310"), Zones(None, ZoneInfo("Europe/Rome")), "2026-07-24T16:23:10+02:00"),
         (LocalTime("20260224", "162310"), Zones(None, ZoneInfo("Europe/Rome")), "2026-02-24T16:23:10+01:00"),
         (LocalTime("20260224", "16"), Zones("-0330"), "2026-02-24T16:00:00-03:30"),
-        (LocalTime("20260224", "162310.500"), Zones("+0000"), "2026-02-24T16:23:10.500+00:00"),
+        (LocalTime("20260224", "162310.500"), Zones("+0000"), "2026-02-24T16:23:10.5+00:00"),
         (LocalTime("20260224", "235960"), Zones("+0000"), "2026-02-24T23:59:60+00:00"),
         (LocalTime("20260224"), Zones("+0100"), "2026-02-24"),
         (LocalTime("20260230"), Zones("+0100"), None),

@@ -1,15 +1,16 @@
 """Manifest -> FHIR -> Manifest: nothing is lost but what the list of losses says."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from fhir.resources.R4B.bundle import Bundle
-from hypothesis import given
+from hypothesis import given, settings
 from msgspec.structs import replace
 
 from gateway.fhir.formats import FhirFormat
 from gateway.fhir.manifest_bundle import ManifestContext, manifest_bundle_bytes, write_manifest_bundle
-from gateway.fhir.manifest_losses import MANIFEST_FHIR_LOSSES, as_fhir_returns
+from gateway.fhir.manifest_losses import MANIFEST_FHIR_LOSSES, as_fhir_returns, manifest_losses_markdown
 from gateway.fhir.manifest_read import read_manifest, read_manifest_bundle
 from gateway.fhir.terminology import Terminology
 from gateway.model import Code, Organization, Person
@@ -17,6 +18,7 @@ from gateway.model import imaging_codes as imaging
 from gateway.model.imaging import Creator, LocalTime, Manifest, RetrieveLocation, Series, Severity, Study
 from tests.fhir.manifest_strategies import manifests
 
+README = Path(__file__).resolve().parents[2] / "README.md"
 TERMINOLOGY = Terminology()
 CONTEXT = ManifestContext(TERMINOLOGY, datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
 
@@ -27,6 +29,7 @@ def test_reading_what_was_written_gives_all_but_the_listed_losses(manifest):
     assert read_manifest_bundle(bundle, TERMINOLOGY).manifest == as_fhir_returns(manifest)
 
 
+@settings(max_examples=30)
 @given(manifests())
 def test_json_and_xml_say_the_same(manifest):
     as_json = read_manifest(manifest_bundle_bytes(manifest, CONTEXT), TERMINOLOGY)
@@ -34,6 +37,7 @@ def test_json_and_xml_say_the_same(manifest):
     assert read_manifest(xml, TERMINOLOGY, FhirFormat.XML) == as_json
 
 
+@settings(max_examples=30)
 @given(manifests())
 def test_fhir_is_a_fixpoint_of_reading_and_writing(manifest):
     returned = as_fhir_returns(manifest)
@@ -42,6 +46,7 @@ def test_fhir_is_a_fixpoint_of_reading_and_writing(manifest):
     assert write_manifest_bundle(read_manifest_bundle(written, TERMINOLOGY).manifest, CONTEXT) == written
 
 
+@settings(max_examples=30)
 @given(manifests())
 def test_what_is_written_is_fhir_and_the_same_each_time(manifest):
     written = manifest_bundle_bytes(manifest, CONTEXT)
@@ -49,6 +54,7 @@ def test_what_is_written_is_fhir_and_the_same_each_time(manifest):
     assert manifest_bundle_bytes(manifest, CONTEXT) == written
 
 
+@settings(max_examples=30)
 @given(manifests())
 def test_what_is_written_is_read_without_complaint_about_its_form(manifest):
     read = read_manifest_bundle(write_manifest_bundle(manifest, CONTEXT), TERMINOLOGY)
@@ -89,3 +95,9 @@ def test_each_listed_loss_is_one(loss):
     assert loss.apply(manifest) != manifest
     returned = read_manifest_bundle(write_manifest_bundle(manifest, CONTEXT), TERMINOLOGY).manifest
     assert loss.apply(returned) == returned
+
+
+def test_the_readme_lists_the_losses():
+    text = README.read_text()
+    between = text.split("<!-- manifest-losses:begin -->\n")[1].split("<!-- manifest-losses:end -->")[0]
+    assert between == manifest_losses_markdown()
