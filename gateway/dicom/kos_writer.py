@@ -72,10 +72,20 @@ def encode_kos(
 
 
 def _offset(manifest: Manifest) -> str | None:
-    """The zone of the document: its own, else that of the study, else that of the document's creation."""
-    moments = [manifest.study.started, manifest.created, *(s.started for s in manifest.study.series)]
-    found = (moment.offset for moment in moments if moment is not None and moment.offset is not None)
-    return manifest.utc_offset or next(found, None)
+    """The zone of the document: its own, else that of the study's times.
+
+    The document has none where one of those times has none: to be wrong about the study is worse than to
+    lose the zone of the document's creation.
+    """
+    if manifest.utc_offset is not None:
+        return manifest.utc_offset
+    study = manifest.study
+    moments = [study.started, *(series.started for series in study.series)]
+    timed = [moment for moment in moments if moment is not None and moment.time is not None]
+    if not timed and manifest.created is not None:
+        timed = [manifest.created]
+    offsets = [moment.offset for moment in timed]
+    return offsets[0] if offsets and None not in offsets else None
 
 
 def _file_meta(instance: str) -> bytes:

@@ -192,6 +192,13 @@ SUPPORTED: tuple[SupportedRow, ...] = (
         Level.YES,
         "ImagingStudy, ServiceRequest, Endpoint and Provenance of a patient, assembled from manifests",
     ),
+    SupportedRow(
+        "Imaging manifest",
+        "DICOM KOS",
+        Level.YES,
+        "MADO in final, trial and draft codes and XDS-I.b are read, MADO is written (final or trial codes); "
+        "little endian",
+    ),
     SupportedRow("RAD-75 Cross Gateway Retrieve Imaging Document Set", "-", Level.NO, "one community only"),
     SupportedRow(
         "ITI-18 Registry Stored Query",

@@ -126,3 +126,13 @@ def test_an_organization_with_delimiters_in_its_name_keeps_its_identifier() -> N
 def test_a_manifest_without_zone_takes_that_of_its_study() -> None:
     manifest = replace(MANIFEST, utc_offset=None)
     assert read_kos(encode_kos(manifest).content).manifest == MANIFEST
+
+
+def test_a_zone_that_only_the_creation_has_is_not_made_that_of_the_study() -> None:
+    started = LocalTime("20260310", "080000")
+    study = replace(MANIFEST.study, started=started, series=MANIFEST.study.series[2:], stated_series=2)
+    written = encode_kos(replace(MANIFEST, utc_offset=None, study=study))
+    read = read_kos(written.content).manifest
+    assert (read.utc_offset, read.study.started) == (None, started)
+    assert read.created == LocalTime("20260310", "0930")
+    assert {one.rule for one in written.losses} == {"zone-not-kept"}
