@@ -1,4 +1,4 @@
-"""The command line: `gateway serve | demo | doctor | admin | affinity`."""
+"""The command line: `gateway serve | demo | doctor | admin | affinity | manifest`."""
 
 import asyncio
 import sys
@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from gateway import manifest_cli
 from gateway.admin.commands import app as admin_app
 from gateway.settings import Settings, SettingsError, load_settings
 
@@ -16,8 +17,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
 app.add_typer(admin_app, name="admin")
+app.add_typer(manifest_cli.app, name="manifest")
 
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", "-c", help="YAML settings file; GATEWAY_CONFIG names it too.")

@@ -8,19 +8,17 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
+from gateway.model.imaging_codes import DCM, DCMUID, LOINC, SNOMED
 from gateway.model.oids import is_oid
-
-DCM: Final = "1.2.840.10008.2.16.4"
-SNOMED_CT: Final = "2.16.840.1.113883.6.96"
 
 _DESIGNATORS: Final[dict[str, str]] = {
     "DCM": DCM,
-    "SCT": SNOMED_CT,
-    "SRT": SNOMED_CT,
+    "SCT": SNOMED,
+    "SRT": SNOMED,
     "SNM3": "2.16.840.1.113883.6.51",
     "99SDM": "2.16.840.1.113883.6.53",
-    "DCMUID": "1.2.840.10008.2.6.1",
-    "LN": "2.16.840.1.113883.6.1",
+    "DCMUID": DCMUID,
+    "LN": LOINC,
     "UCUM": "2.16.840.1.113883.6.8",
     "ACR": "2.16.840.1.113883.6.76",
     "RADLEX": "2.16.840.1.113883.6.256",
@@ -53,7 +51,7 @@ def designator_of(code: str, scheme: str) -> str | None:
 
     Codes of SNOMED RT (`T-D3000`) live under the OID of SNOMED CT and have a designator of their own.
     """
-    if scheme == SNOMED_CT:
+    if scheme == SNOMED:
         return "SCT" if code.isdigit() else "SRT"
     if known := _OIDS.get(scheme):
         return known

@@ -9,6 +9,8 @@ from typing import Final
 
 from msgspec import Struct
 
+from gateway.model import imaging_codes
+
 MANIFEST_TITLE: Final = "131560"
 
 
@@ -70,7 +72,7 @@ def _table() -> dict[bytes, Concept]:
 
 
 _BY_CODE: Final = _table()
-_SCHEMES: Final = frozenset({b"", b"DCM", b"99IHE", b"1.2.840.10008.2.16.4"})
+_SCHEMES: Final = frozenset({b"", b"DCM", b"99IHE", imaging_codes.DCM.encode()})
 
 
 def concept_of(code: bytes, scheme: bytes) -> Concept | None:

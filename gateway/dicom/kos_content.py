@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from gateway.dicom import tags
-from gateway.dicom.coding_schemes import DCM, SNOMED_CT
 from gateway.dicom.concepts import Concept, concept_of
 from gateway.dicom.elements import Dataset
 from gateway.dicom.kos_evidence import reference
 from gateway.dicom.sop_classes import KEY_OBJECT_SELECTION
 from gateway.dicom.values import Values, items, leaf
+from gateway.model.imaging_codes import DCM, SNOMED
 from gateway.model.metadata import Code
 
 _ROOT: Final = tags.name(tags.CONTENT)
@@ -297,5 +297,5 @@ class ContentReader:
             return None, self._values.text(item, tags.TEXT_VALUE, place)
         if code.scheme in (DCM, "") and code.code.isdigit() and len(code.code) > 6:
             self._values.report("region-scheme", place)
-            code = Code(code.code, SNOMED_CT, code.display)
+            code = Code(code.code, SNOMED, code.display)
         return code, None

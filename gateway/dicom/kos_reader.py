@@ -9,7 +9,6 @@ from collections import Counter
 from typing import Final
 
 from gateway.dicom import tags
-from gateway.dicom.coding_schemes import DCM
 from gateway.dicom.concepts import Concept, concept_of
 from gateway.dicom.elements import Dataset, ReadLimits
 from gateway.dicom.errors import NotAManifest
@@ -21,6 +20,7 @@ from gateway.dicom.kos_evidence import Evidence, ListedSeries, read_evidence
 from gateway.dicom.sop_classes import KEY_OBJECT_SELECTION, common_modality
 from gateway.dicom.values import Values
 from gateway.model.imaging import Instance, Manifest, ReadManifest, Series, Study
+from gateway.model.imaging_codes import DCM
 from gateway.model.metadata import Code
 
 DEFAULT_LIMITS: Final = ReadLimits()

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Final
 from msgspec.structs import replace
 
 from gateway.dicom import tags
-from gateway.dicom.coding_schemes import DCM
 from gateway.dicom.concepts import Concept
 from gateway.dicom.encoding import element, joined, plain, sequence
 from gateway.dicom.sop_classes import common_modality, value_type_of
 from gateway.model.imaging import Instance, RetrieveLocation, Series, Study
+from gateway.model.imaging_codes import DCM
 from gateway.model.metadata import Code
 
 if TYPE_CHECKING:

@@ -3,7 +3,9 @@
 from collections.abc import Iterable
 from typing import Final
 
-KEY_OBJECT_SELECTION: Final = "1.2.840.10008.5.1.4.1.1.88.59"
+from gateway.model.imaging_codes import KOS_SOP_CLASS
+
+KEY_OBJECT_SELECTION: Final = KOS_SOP_CLASS
 
 _STORAGE: Final = "1.2.840.10008.5.1.4.1.1."
 

@@ -8,7 +8,6 @@ XDS-I.b has: no descriptions.
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from gateway.dicom.coding_schemes import DCM, SNOMED_CT
 from gateway.dicom.sop_classes import KEY_OBJECT_SELECTION
 from gateway.model.imaging import (
     Creator,
@@ -24,6 +23,7 @@ from gateway.model.imaging import (
     Series,
     Study,
 )
+from gateway.model.imaging_codes import DCM, SNOMED
 from gateway.model.metadata import Code, Organization, Person
 from tests.ebxml.strategies import maybe, oids, present, several
 
@@ -55,14 +55,14 @@ def _without_repeated_meaning(code: Code) -> Code:
 
 
 _schemes = st.one_of(
-    st.sampled_from((SNOMED_CT, "2.16.840.1.113883.6.1", "99ACME", "http://example.org/codes")), oids
+    st.sampled_from((SNOMED, "2.16.840.1.113883.6.1", "99ACME", "http://example.org/codes")), oids
 )
 codes = st.builds(Code, texts(20), _schemes, maybe(texts(20))).map(_without_repeated_meaning)
 modalities = st.builds(Code, st.sampled_from(("CT", "MR", "KO", "SR", "ECG")), st.just(DCM), maybe(texts(12)))
 regions = st.builds(
     Code,
     st.sampled_from(("38266002", "67734004", "774007", "T-D3000", "76752008")),
-    st.just(SNOMED_CT),
+    st.just(SNOMED),
     maybe(texts(20)),
 )
 issuers = st.one_of(
