@@ -49,7 +49,13 @@ from gateway.soap.contract import load_contract
 from gateway.soap.server import SoapService
 from gateway.telemetry.logs import configure
 from gateway.wiring.fhir import patient_references, search_context, terminology
-from gateway.wiring.imaging import ImagingParts, image_routes, imaging_resources, rad69_service
+from gateway.wiring.imaging import (
+    ImagingParts,
+    image_routes,
+    imaging_resources,
+    rad69_service,
+    search_routes,
+)
 from gateway.wiring.peers import document_registry, document_repositories
 from gateway.wiring.publishing import metadata_tables, publish_policy, publishing_sources
 
@@ -282,6 +288,7 @@ def create_app(settings: Settings, parts: Parts, base_url: str) -> tuple[web.App
     imaging = ImagingParts(parts.soap, parts.dicomweb, parts.store, parts.ring)
     app.add_routes(image_routes(settings, imaging, base_url).table(BASE_PATH))
     app.add_routes(imaging_resources(settings, imaging, base_url).table(BASE_PATH))
+    app.add_routes(search_routes(settings, imaging, base_url).table(BASE_PATH))
     if settings.imaging.rad69_server:
         _serve_rad69(app, rad69_service(settings, imaging))
     app.add_routes(health.table())

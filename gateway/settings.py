@@ -120,6 +120,8 @@ class ImagingSettings(Section):
     last source has answered. Images for which there is no room are an XDSRepositoryOutOfResources."""
     time_zone: ZoneName | None = None
     """Zone of times in manifests that have none, and of days in searches (there UTC by default)."""
+    patient_id_authority: Oid | None = None
+    """Issuer of the PatientIDs of QIDO-RS searches that name none. Without it such a search is refused."""
     max_manifest_bytes: Count = 32 * 1024 * 1024
     max_metadata_bytes: Count = 64 * 1024 * 1024
     """Largest metadata (DICOM JSON) of one series that an archive may give."""

@@ -187,6 +187,13 @@ SUPPORTED: tuple[SupportedRow, ...] = (
         "by imaging.locations, and by Retrieve URLs of imaging.retrieve_url_hosts",
     ),
     SupportedRow(
+        "QIDO-RS (DICOM PS3.18 10.6)",
+        "server",
+        Level.YES,
+        "studies, series, instances of a patient or of one study, over the same manifests; JSON; attributes "
+        "by keyword, tag and sequence, wildcards, ranges, lists; neither fuzzy nor empty value matching",
+    ),
+    SupportedRow(
         "Imaging resources",
         "FHIR R4",
         Level.YES,

@@ -67,7 +67,7 @@ def negotiate_json(accept: Iterable[str]) -> None:
     """Check that a client takes DICOM JSON. Raises OutcomeError 406."""
     texts = [text for text in accept if text.strip()]
     if texts and not any(media.name in _JSON for media in _ranges(texts)):
-        raise fail(406, "not-supported", f"Metadata are sent as {DICOM_JSON}; the Accept header forbids it.")
+        raise fail(406, "not-supported", f"The answer is {DICOM_JSON}, which the Accept header forbids.")
 
 
 def _form(media: MediaType, one_instance: bool) -> bool | None:

@@ -11,7 +11,7 @@ from gateway.imaging.studies import KnownStudy, StudySource
 from gateway.model import Cx
 from gateway.model.imaging import RetrieveLocation
 from gateway.security.study_ids import StudyIdentity, StudyIds
-from gateway.security.study_urls import StudyTokens
+from gateway.security.study_urls import StudyKey, StudyTokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +60,11 @@ class StudyNames:
         """WADO-RS base for the series at a location; None where the gateway cannot reach it."""
         if self.locations.leg(place) is None:
             return None
-        return self.base_of(_granting(known, place))
+        return self.base_of(_granting(known, place).key)
 
-    def base_of(self, source: StudySource) -> str:
+    def base_of(self, key: StudyKey) -> str:
         """WADO-RS base for what a manifest lists."""
-        return f"{self.base_url}/wado/{self.tokens.write(source.key)}"
+        return f"{self.base_url}/wado/{self.tokens.write(key)}"
 
 
 def identity_of(known: KnownStudy, patient: Cx) -> StudyIdentity:

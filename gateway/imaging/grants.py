@@ -8,7 +8,8 @@ from gateway.correlation.manifests import ManifestStore
 from gateway.fhir.issues import OutcomeError, fail
 from gateway.imaging.manifests import ManifestError, Manifests, UnknownRepository, WantedManifest
 from gateway.imaging.plan import ImageSelection
-from gateway.model.imaging import Study
+from gateway.model import Cx
+from gateway.model.imaging import Manifest
 from gateway.security.study_urls import NotOurs, StudyKey, StudyTokens
 
 
@@ -22,13 +23,17 @@ class Grants:
 
     async def by_token(self, token: str, study_instance_uid: str) -> ImageSelection:
         """The study of a token. Raises OutcomeError 404, RegistryFailure and PeerError."""
-        try:
-            key = self._tokens.read(token)
-        except NotOurs:
-            raise fail(
-                404, "not-found", "No images at this URL. Search again and use the address as it is given."
-            ) from None
-        return await self._selection(key, study_instance_uid)
+        return await self._selection(self._key(token), study_instance_uid)
+
+    async def listed(self, token: str) -> tuple[StudyKey, Manifest]:
+        """The manifest of a token. Raises the same."""
+        key = self._key(token)
+        return key, await self._manifest(key)
+
+    async def patients_of_study(self, study_instance_uid: str) -> tuple[Cx, ...]:
+        """Whose study it is, from the manifests that were seen."""
+        keys = await self._store.of_study(study_instance_uid)
+        return tuple(dict.fromkeys(key.patient_id for key in keys if key.patient_id is not None))
 
     async def by_study(self, study_instance_uid: str) -> ImageSelection:
         """The study of the manifest that was seen last. Raises the same."""
@@ -42,13 +47,21 @@ class Grants:
             )
         return await self._selection(keys[0], study_instance_uid)
 
+    def _key(self, token: str) -> StudyKey:
+        try:
+            return self._tokens.read(token)
+        except NotOurs:
+            raise fail(
+                404, "not-found", "No images at this URL. Search again and use the address as it is given."
+            ) from None
+
     async def _selection(self, key: StudyKey, study_instance_uid: str) -> ImageSelection:
-        study = await self._study(key)
+        study = (await self._manifest(key)).study
         if study.study_instance_uid != study_instance_uid:
             raise fail(404, "not-found", "The study of the path is not the one that this address opens.")
         return ImageSelection(study, home_community_id=key.home_community_id)
 
-    async def _study(self, key: StudyKey) -> Study:
+    async def _manifest(self, key: StudyKey) -> Manifest:
         try:
             read = await self._manifests.one(WantedManifest(key))
         except ManifestError as error:
@@ -61,7 +74,7 @@ class Grants:
                 "the setting repositories.",
                 details_code="XDSUnknownRepositoryId",
             ) from None
-        return read.manifest.study
+        return read.manifest
 
 
 def _unusable(reason: str) -> OutcomeError:

@@ -18,14 +18,17 @@ from gateway.dicom.errors import DicomError
 from gateway.dicom.kos_reader import read_kos
 from gateway.fhir.study_search import MANIFEST_FORMATS
 from gateway.imaging.archive_views import ArchiveViews
+from gateway.imaging.dicom_patients import DicomPatients
 from gateway.imaging.found import StudyNames
 from gateway.imaging.grants import Grants
+from gateway.imaging.image_search import ImageSearcher
 from gateway.imaging.manifests import ManifestError, Manifests
 from gateway.imaging.plan import Locations
 from gateway.imaging.rad69_server import ImagingFacade
 from gateway.imaging.resource_routes import ImagingRoutes
 from gateway.imaging.resource_search import ImagingServices, ResourceSearch, kinds
 from gateway.imaging.retrieve import ImageRetriever, RetrievePolicy
+from gateway.imaging.search_routes import SearchRoutes
 from gateway.imaging.studies import StudyFinder
 from gateway.imaging.wado_routes import WadoRoutes
 from gateway.model.imaging import ReadManifest
@@ -132,6 +135,29 @@ def rad69_service(settings: Settings, parts: ImagingParts) -> SoapService:
     return SoapService(load_contract(), facade.handlers, settings.state_dir / "spool", limits)
 
 
+def search_routes(settings: Settings, parts: ImagingParts, base_url: str) -> SearchRoutes:
+    """QIDO-RS."""
+    places = locations(settings, parts.soap, parts.dicomweb)
+    found, store = manifests(settings, parts)
+    searcher = ImageSearcher(
+        _finder(settings, parts, found),
+        _names(settings, parts, places, base_url),
+        Grants(StudyTokens(parts.ring), found, store),
+        DicomPatients(terminology(settings), settings.imaging.patient_id_authority),
+        max_results=settings.search.max_results,
+    )
+    return SearchRoutes(searcher, base_url=base_url)
+
+
+def _finder(settings: Settings, parts: ImagingParts, found: Manifests) -> StudyFinder:
+    return StudyFinder(document_registry(settings, parts.soap), found, MANIFEST_FORMATS)
+
+
+def _names(settings: Settings, parts: ImagingParts, places: Locations, base_url: str) -> StudyNames:
+    index = StudyIndex(parts.store, settings.lifetimes.manifest)
+    return StudyNames(StudyIds(parts.ring), index, StudyTokens(parts.ring), places, base_url)
+
+
 def imaging_resources(settings: Settings, parts: ImagingParts, base_url: str) -> ImagingRoutes:
     """Searches and reads of ImagingStudy, ServiceRequest, Endpoint and Provenance."""
     terms = terminology(settings)
@@ -139,14 +165,8 @@ def imaging_resources(settings: Settings, parts: ImagingParts, base_url: str) ->
     found, _ = manifests(settings, parts)
     zone = ZoneInfo(settings.imaging.time_zone) if settings.imaging.time_zone else None
     services = ImagingServices(
-        finder=StudyFinder(document_registry(settings, parts.soap), found, MANIFEST_FORMATS),
-        names=StudyNames(
-            StudyIds(parts.ring),
-            StudyIndex(parts.store, settings.lifetimes.manifest),
-            StudyTokens(parts.ring),
-            locations(settings, parts.soap, parts.dicomweb),
-            base_url,
-        ),
+        finder=_finder(settings, parts, found),
+        names=_names(settings, parts, locations(settings, parts.soap, parts.dicomweb), base_url),
         patients=references,
         search_context=search_context(settings, terms, references, base_url),
         zone=zone,
