@@ -81,9 +81,57 @@ SHAPES: Final[Mapping[str, _Shape]] = MappingProxyType(
             other=_DOMAIN_RESOURCE
             | frozenset(["identifier", "encounter", "orderedBy", "note", "entry", "emptyReason"]),
         ),
+        "ImagingStudy": _Shape(
+            mandatory=frozenset({"status", "subject"}),
+            summary=frozenset(
+                [
+                    "identifier",
+                    "status",
+                    "modality",
+                    "subject",
+                    "encounter",
+                    "started",
+                    "basedOn",
+                    "referrer",
+                    "interpreter",
+                    "endpoint",
+                    "numberOfSeries",
+                    "numberOfInstances",
+                    "procedureReference",
+                    "procedureCode",
+                    "location",
+                    "reasonCode",
+                    "reasonReference",
+                    "note",
+                    "description",
+                    "series",
+                ]
+            ),
+            other=_DOMAIN_RESOURCE,
+            # instances, which are most of a study, are not in its summary
+            inside=MappingProxyType(
+                {
+                    "series": frozenset(
+                        [
+                            "uid",
+                            "number",
+                            "modality",
+                            "description",
+                            "numberOfInstances",
+                            "endpoint",
+                            "bodySite",
+                            "laterality",
+                            "specimen",
+                            "started",
+                            "performer",
+                        ]
+                    )
+                }
+            ),
+        ),
     }
 )
-"""The resource types that can be searched; others are always given whole."""
+"""The resource types that can be searched in parts; others are always given whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +219,7 @@ def _part(content: Json, kept: frozenset[str], inside: Mapping[str, frozenset[st
     part: Json = {}
     for name, value in content.items():
         if name in inside:
-            value = {inner: item for inner, item in value.items() if inner in inside[name]}  # noqa: PLW2901
+            value = _inner(value, inside[name])  # noqa: PLW2901
         if (name in kept or name in _ALWAYS) and value:
             part[name] = value
     part.pop("contained", None)
@@ -180,6 +228,13 @@ def _part(content: Json, kept: frozenset[str], inside: Mapping[str, frozenset[st
     head = {"resourceType": content["resourceType"], "id": content["id"]}
     head["meta"] = {**meta, "tag": [*meta.get("tag", ()), dict(SUBSETTED)]}
     return head | ({"contained": contained} if contained else {}) | {**part, **head}
+
+
+def _inner(value: Any, kept: frozenset[str]) -> Any:
+    """A backbone element, or each of a list of them, with some of its elements."""
+    if isinstance(value, list):
+        return [_inner(item, kept) for item in value]
+    return {name: item for name, item in value.items() if name.removeprefix("_") in kept}
 
 
 def _referred(part: Json, contained: Iterable[Json]) -> list[Json]:

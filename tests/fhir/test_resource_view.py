@@ -4,6 +4,7 @@ import json
 
 import pytest
 from fhir.resources.R4B.documentreference import DocumentReference, DocumentReferenceContext
+from fhir.resources.R4B.imagingstudy import ImagingStudy, ImagingStudySeries
 from fhir.resources.R4B.list import List
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +13,7 @@ from gateway.fhir.document_reference import document_reference_json
 from gateway.fhir.lists import write_submission_set_list
 from gateway.fhir.resource_view import SHAPES, Summary, View, read_elements, read_view
 from gateway.fhir.search_values import SearchProblem
+from gateway.fhir.study_resources import write_study
 from gateway.model import (
     Association,
     Author,
@@ -26,8 +28,10 @@ from gateway.model import (
 )
 from tests.fhir import strategies
 from tests.fhir.contexts import write_context
+from tests.fhir.manifest_samples import SIMPLE
+from tests.fhir.test_study_resources import CONTEXT, found
 
-MODELS = {"DocumentReference": DocumentReference, "List": List}
+MODELS = {"DocumentReference": DocumentReference, "List": List, "ImagingStudy": ImagingStudy}
 TAG = {"system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue", "code": "SUBSETTED"}
 
 
@@ -39,15 +43,18 @@ def test_the_tables_are_those_of_fhir(resource_type):
     if resource_type == "DocumentReference":
         inside = set(DocumentReferenceContext.summary_elements_sequence()) - {"modifierExtension"}
         assert shape.inside == {"context": inside}
+    if resource_type == "ImagingStudy":
+        inside = set(ImagingStudySeries.summary_elements_sequence()) - {"modifierExtension"}
+        assert shape.inside == {"series": inside}
 
 
 @pytest.mark.parametrize("resource_type", list(SHAPES))
 def test_the_mandatory_elements_are_those_that_fhir_requires(resource_type):
-    mandatory = {"status": "current"} | (
-        {"content": [{"attachment": {"url": "urn:x"}}]}
-        if resource_type == "DocumentReference"
-        else {"mode": "working"}
-    )
+    mandatory = {
+        "DocumentReference": {"status": "current", "content": [{"attachment": {"url": "urn:x"}}]},
+        "List": {"status": "current", "mode": "working"},
+        "ImagingStudy": {"status": "available", "subject": {"display": "x"}},
+    }[resource_type]
     assert set(mandatory) == SHAPES[resource_type].mandatory
     MODELS[resource_type].model_validate(mandatory)
     for name in mandatory:
@@ -118,6 +125,17 @@ def test_a_summary_of_a_document_has_what_fhir_says():
     assert "authenticator" not in part
     text = json.loads(View(Summary.TEXT).apply(document_reference_json(entry, write_context())))
     assert set(text) == {"resourceType", "id", "meta", "status", "content"}
+
+
+def test_a_summary_of_a_study_has_its_series_without_instances():
+    whole = json.dumps(write_study(found(SIMPLE), CONTEXT)).encode()
+    part = json.loads(View(Summary.TRUE).apply(whole))
+    ImagingStudy.model_validate(part)
+    assert [series["uid"] for series in part["series"]] == ["2.999.1.200.1", "2.999.1.200.2"]
+    assert not any("instance" in series for series in part["series"])
+    assert part["numberOfInstances"] == 3
+    asked = json.loads(View(elements={"ImagingStudy": frozenset({"started"})}).apply(whole))
+    assert set(asked) == {"resourceType", "id", "meta", "status", "subject", "started"}
 
 
 def an_entry():
