@@ -1,26 +1,32 @@
 """`gateway doctor`: is everything in place that the settings name?
 
-Peers are asked with harmless requests: the registry for a document that cannot exist, each repository for
-the same, and both for their WSDL, which need not exist but must fit the transactions where it does.
+Peers are asked with harmless requests: the registry for a document that cannot exist, each repository and
+each source of images for the same. Those that speak SOAP are asked for their WSDL too, which need not exist
+but must fit the transactions where it does.
 """
 
 import asyncio
 import time
 import uuid
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import aiohttp
 
 from gateway.app import StartError, StateInUse, key_ring, open_parts
+from gateway.clients.dicomweb import DicomWebClient
+from gateway.clients.imaging_source import ImagingDocumentSource
 from gateway.clients.quirks import Quirks
 from gateway.clients.registry import DocumentRegistry
 from gateway.clients.repository import DocumentRepository
 from gateway.fhir.error_table import known_code
 from gateway.model import DocumentRequest, RegistryFailure
-from gateway.model.errors import PeerError
+from gateway.model.errors import PeerError, PeerProtocolError
+from gateway.model.images import SeriesWanted
+from gateway.model.imaging import RetrieveLocation, RetrieveLocationUid
 from gateway.model.query import GetDocuments
 from gateway.settings import PeerSettings, Settings, SettingsError
-from gateway.soap.client import SoapClient
+from gateway.soap.client import Peer, SoapClient
 from gateway.soap.contract import check_peer_wsdl, load_contract
 from gateway.telemetry.logs import configure
 from gateway.wiring.fhir import terminology
@@ -29,6 +35,7 @@ from gateway.wiring.publishing import metadata_tables, publishing_sources
 
 _MAX_WSDL_BYTES = 4 * 1024 * 1024
 _NOT_THERE = frozenset({"XDSDocumentUniqueIdError", "XDSMissingDocument"})
+_NO_SUCH_STUDY = frozenset({200, 204, 404, 410})
 
 
 class _Findings:
@@ -104,8 +111,20 @@ async def _examine_peers(settings: Settings, soap: SoapClient, findings: _Findin
         await _try(name, "ITI-43", findings, lambda r=repository: _ask_repository(r))  # type: ignore[misc]
         await _check_wsdl(name, each, findings)
         _tell_quirks(name, each.quirks, findings)
-    for location in settings.imaging.locations:
-        _tell_quirks(f"imaging location {location.uid}", location.quirks, findings)
+    await _examine_locations(settings, soap, findings)
+
+
+async def _examine_locations(settings: Settings, soap: SoapClient, findings: _Findings) -> None:
+    async with DicomWebClient() as dicomweb:
+        for each in settings.imaging.locations:
+            name = f"imaging location {each.uid}"
+            peer = peer_of(name, each)
+            if each.protocol == "wado-rs":
+                await _try(name, "RAD-107", findings, partial(_ask_archive, dicomweb, peer))
+                continue
+            await _try(name, "RAD-69", findings, partial(_ask_imaging_source, soap, peer, each.uid))
+            await _check_wsdl(name, each, findings)
+            _tell_quirks(name, each.quirks, findings)
 
 
 async def _ask_registry(registry: DocumentRegistry) -> None:
@@ -120,6 +139,29 @@ async def _ask_repository(repository: DocumentRepository) -> None:
     except RegistryFailure as failure:
         if not any(known_code(error.code) in _NOT_THERE for error in failure.errors):
             raise
+
+
+async def _ask_imaging_source(soap: SoapClient, peer: Peer, location_uid: str) -> None:
+    """Ask for an image that is not there. A source that does not know the location says another error."""
+    study, series, image = (f"2.25.{uuid.uuid4().int}" for _ in range(3))
+    wanted = SeriesWanted(study, series, (image,), RetrieveLocation(uid=RetrieveLocationUid(location_uid)))
+    try:
+        async with ImagingDocumentSource(soap, peer).retrieve([wanted]):
+            pass
+    except RegistryFailure as failure:
+        if not any(known_code(error.code) in _NOT_THERE for error in failure.errors):
+            raise
+
+
+async def _ask_archive(dicomweb: DicomWebClient, peer: Peer) -> None:
+    """Ask for a study that is not there."""
+    path = f"/studies/2.25.{uuid.uuid4().int}"
+    accept = 'multipart/related; type="application/dicom"; transfer-syntax=*'
+    async with dicomweb.get(peer, path, accept) as answer:
+        if answer.status not in _NO_SUCH_STUDY:
+            raise PeerProtocolError(
+                peer.name, "RAD-107", f"HTTP {answer.status} for a study that is not there"
+            )
 
 
 async def _try(name: str, transaction: str, findings: _Findings, ask: Callable[[], Awaitable[None]]) -> None:

@@ -14,6 +14,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from gateway.affinity.app import create_app as create_affinity
+from gateway.affinity.options import AffinityOptions, ImageLocation
 from gateway.demo.bundles import provide_bundle
 from tests.system import wire_failures as wire
 from tests.system.documents import a_document, a_patient
@@ -24,6 +26,7 @@ from tests.system.stack import (
     free_port,
     gateway_service,
     running_stack,
+    site,
 )
 
 WSDL = Path(__file__).parents[1] / "wsdl"
@@ -218,6 +221,30 @@ async def test_doctor_tells_the_quirks_of_a_peer(tmp_path):
     assert "ok    imaging location 2.999.50.1 quirks: images_per_request=7" in output
     assert "ok    registry quirks: date_range=creation" in output
     assert f"ok    repository {REPOSITORY} quirks: documents_per_request=1" in output
+
+
+async def test_doctor_asks_sources_of_images_for_what_is_not_there(tmp_path):
+    (tmp_path / "images").mkdir()
+    options = AffinityOptions(
+        tmp_path / "domain", REPOSITORY, image_locations=(ImageLocation("2.999.50.1", tmp_path / "images"),)
+    )
+    async with site(create_affinity(options)) as url:
+        environment = settings_for(tmp_path, url)
+        soap, web = f"{url}/xds/imaging", f"{url}/dicomweb/2.999.50.1"
+        environment["GATEWAY_IMAGING__LOCATIONS"] = json.dumps(
+            [
+                {"uid": "2.999.50.1", "url": soap},
+                {"uid": "2.999.50.2", "url": soap},
+                {"uid": "2.999.50.3", "url": web, "protocol": "wado-rs"},
+                {"uid": "2.999.50.4", "url": "http://127.0.0.1:1", "protocol": "wado-rs", "max_attempts": 1},
+            ]
+        )
+        code, output, _ = await doctor(**environment)
+    assert code == 1
+    found = {line.split(": ")[0]: line for line in output if "imaging location" in line}
+    assert [name.split(maxsplit=1)[0] for name in found] == ["ok", "FAIL", "ok", "FAIL"]
+    assert "XDSUnknownRepositoryId" in found["FAIL  imaging location 2.999.50.2"]
+    assert "RAD-107" in found["ok    imaging location 2.999.50.3"]
 
 
 async def test_doctor_names_each_peer_that_does_not_answer(tmp_path):

@@ -49,6 +49,8 @@ class ImagingSourceQuirks(Quirks):
     images_per_request: Count = 100
     """Images that one Retrieve Imaging Document Set may ask for. A source that prepares its whole answer
     before it sends any of it gives its first image the sooner the fewer they are."""
+    pieces_at_once: Count = 2
+    """The next request waits with its answer until the one before has been read."""
 
 
 class RegistryQuirks(Quirks):

@@ -217,6 +217,7 @@ async def test_files_that_come_change_and_go_are_seen(tmp_path):
     assert told(answer) == [("XDSDocumentUniqueIdError", TWO)]
 
 
+@pytest.mark.filterwarnings("ignore:End of file")
 async def test_what_is_no_instance_is_passed_over(tmp_path):
     (tmp_path / A).mkdir()
     (tmp_path / A / "notes.txt").write_text("no DICOM")
