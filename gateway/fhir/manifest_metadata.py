@@ -19,6 +19,7 @@ from gateway.model import imaging_codes as imaging
 from gateway.model.dtm import dtm_end, dtm_start, is_dtm
 from gateway.model.imaging import ImagingPatient, IssuedId, Manifest
 from gateway.model.metadata import Author, Code, Cx, DocumentEntry, Person, ReferenceId, SourcePatientInfo
+from gateway.model.oids import is_oid
 
 IMAGING_STUDY: Final = Code(imaging.LOINC_IMAGING_STUDY, imaging.LOINC, imaging.LOINC_IMAGING_STUDY_DISPLAY)
 _DAY: Final = timedelta(hours=24)
@@ -205,13 +206,14 @@ class _Check:
             yield _error("type", "The typeCode is that of a report, and the document is a manifest.")
 
     def _references(self) -> Iterator[Issue]:
-        held = {_identity(reference) for reference in reference_ids_of(self.manifest)}
+        held = study_references(self.manifest.study)
         for kind, what in (
             (codes.REFERENCE_STUDY, "Study Instance UID"),
             (codes.REFERENCE_ACCESSION, "accession number"),
         ):
+            known = [reference for reference in held if reference.type == kind]
             stated = [reference for reference in self.entry.reference_ids if reference.type == kind]
-            if any(_identity(replace(r, home_community_id=None)) not in held for r in stated):
+            if known and not all(any(_may_be(one, other) for other in known) for one in stated):
                 yield _error(
                     "context.related",
                     f"The entry names another {what} than the manifest; a manifest is about one study and "
@@ -273,6 +275,14 @@ class _Check:
                 "context.sourcePatientInfo",
                 "sourcePatientId is another patient than that of the manifest, in the same authority.",
             )
+
+
+def _may_be(one: ReferenceId, other: ReferenceId) -> bool:
+    """True where two numbers can be the same: an issuer that one of them does not say, or not as an OID, is
+    none to differ in.
+    """
+    both_say = all(number.authority and is_oid(number.authority) for number in (one, other))
+    return one.id == other.id and (one.authority == other.authority or not both_say)
 
 
 def _error(element: str, text: str) -> Issue:

@@ -147,6 +147,24 @@ def test_what_says_the_same_or_something_else_is_no_contradiction(changes):
     assert check_entry_against_manifest(entry(**changes), SIMPLE, ManifestFormat.KOS) == ()
 
 
+@pytest.mark.parametrize(
+    "issuer", [None, Issuer("RIS"), Issuer(universal_id="https://ris", universal_id_type="URI")]
+)
+def test_a_number_whose_issuer_the_manifest_does_not_say_is_that_of_the_entry(issuer):
+    request = replace(SIMPLE.study.requests[0], accession=IssuedId("A1", issuer))
+    manifest = replace(SIMPLE, study=replace(SIMPLE.study, requests=(request,)))
+    same = entry(reference_ids=(ReferenceId("A1", "2.999.10", codes.REFERENCE_ACCESSION),))
+    assert texts(same, manifest) == []
+    other = entry(reference_ids=(ReferenceId("A2", "2.999.10", codes.REFERENCE_ACCESSION),))
+    assert texts(other, manifest) == ["DocumentReference.context.related"]
+
+
+def test_a_manifest_without_accession_numbers_is_not_contradicted_by_one():
+    manifest = replace(SIMPLE, study=replace(SIMPLE.study, requests=()))
+    stated = entry(reference_ids=(ReferenceId("A1", "2.999.10", codes.REFERENCE_ACCESSION),))
+    assert texts(stated, manifest) == []
+
+
 def test_each_code_of_the_spine_is_the_spine():
     for code in imaging.SPINE:
         assert texts(entry(GROUP, event_codes=(Code(code, imaging.SNOMED),)), GROUP) == []
