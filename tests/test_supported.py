@@ -4,12 +4,8 @@ import json
 from datetime import UTC
 from pathlib import Path
 
-from gateway.fhir.capability import (
-    SUPPORTED,
-    search_table_markdown,
-    supported_table_markdown,
-    write_capability_statement,
-)
+from gateway.fhir.capability import search_table_markdown, write_capability_statement
+from gateway.fhir.supported import SUPPORTED, supported_table_markdown
 from gateway.imaging.resource_routes import ImagingRoutes
 from gateway.imaging.resource_search import kinds
 from gateway.mhd.routes import MhdRoutes

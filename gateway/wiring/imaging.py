@@ -1,8 +1,9 @@
 """Sources of images, manifests and the routes over them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
@@ -16,13 +17,16 @@ from gateway.correlation.store import CorrelationStore
 from gateway.correlation.studies import StudyIndex
 from gateway.dicom.errors import DicomError
 from gateway.dicom.kos_reader import read_kos
+from gateway.fhir.formats import FhirFormat
+from gateway.fhir.manifest_read import NotAManifestError, read_manifest
 from gateway.fhir.study_search import MANIFEST_FORMATS
+from gateway.fhir.terminology import Terminology
 from gateway.imaging.archive_views import ArchiveViews
 from gateway.imaging.dicom_patients import DicomPatients
 from gateway.imaging.found import StudyNames
 from gateway.imaging.grants import Grants
 from gateway.imaging.image_search import ImageSearcher
-from gateway.imaging.manifests import ManifestError, Manifests
+from gateway.imaging.manifests import ManifestError, Manifests, Reader
 from gateway.imaging.plan import Locations
 from gateway.imaging.rad69_server import ImagingFacade
 from gateway.imaging.resource_routes import ImagingRoutes
@@ -32,6 +36,7 @@ from gateway.imaging.search_routes import SearchRoutes
 from gateway.imaging.studies import StudyFinder
 from gateway.imaging.wado_routes import WadoRoutes
 from gateway.model.imaging import ReadManifest
+from gateway.model.imaging_codes import MIME_DICOM
 from gateway.security.document_urls import PageTokens
 from gateway.security.sealing import KeyRing
 from gateway.security.study_ids import StudyIds
@@ -91,16 +96,31 @@ def manifests(settings: Settings, parts: ImagingParts) -> tuple[Manifests, Manif
     found = Manifests(
         document_repositories(settings, parts.soap),
         store,
-        {"application/dicom": _read_kos},
+        manifest_readers(terminology(settings)),
         max_bytes=settings.imaging.max_manifest_bytes,
     )
     return found, store
+
+
+def manifest_readers(terms: Terminology) -> Mapping[str, Reader]:
+    """What reads each format of manifests, by MIME type."""
+    return {
+        MIME_DICOM: _read_kos,
+        **{str(form): partial(_read_fhir, terms, form) for form in FhirFormat},
+    }
 
 
 def _read_kos(content: bytes) -> ReadManifest:
     try:
         return read_kos(content)
     except DicomError as error:
+        raise ManifestError(str(error)) from None
+
+
+def _read_fhir(terms: Terminology, form: FhirFormat, content: bytes) -> ReadManifest:
+    try:
+        return read_manifest(content, terms, form)
+    except NotAManifestError as error:
         raise ManifestError(str(error)) from None
 
 

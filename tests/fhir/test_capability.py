@@ -5,7 +5,7 @@ import json
 import pytest
 from fhir.resources.R4B.capabilitystatement import CapabilityStatement
 
-from gateway.fhir.capability import SUPPORTED, Level, supported_table_markdown, write_capability_statement
+from gateway.fhir.capability import write_capability_statement
 from gateway.fhir.document_search import SearchContext, parse_document_search
 from gateway.fhir.issues import OutcomeError
 from gateway.fhir.list_parameters import LIST_PARAMETERS
@@ -17,6 +17,7 @@ from gateway.fhir.study_search import (
     parse_order_search,
     parse_provenance_search,
 )
+from gateway.fhir.supported import SUPPORTED, Level, supported_table_markdown
 from gateway.fhir.terminology import Terminology
 from gateway.model import Cx
 

@@ -1,0 +1,234 @@
+"""What is supported by transaction and option. The README has the same table, and a test compares them."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Level(StrEnum):
+    """How far a row is supported."""
+
+    YES = "yes"
+    PART = "part"
+    NO = "no"
+
+
+@dataclass(frozen=True, slots=True)
+class SupportedRow:
+    """One transaction and option."""
+
+    transaction: str
+    option: str
+    supported: Level
+    note: str
+
+
+SUPPORTED: tuple[SupportedRow, ...] = (
+    SupportedRow(
+        "ITI-65 Provide Document Bundle",
+        "Comprehensive Metadata",
+        Level.YES,
+        "documents, folders, replace, append, transform, sign; atomic and repeatable",
+    ),
+    SupportedRow(
+        "ITI-65 Provide Document Bundle", "XDS on FHIR", Level.YES, "ITI-41 to the configured repository"
+    ),
+    SupportedRow(
+        "ITI-65 Provide Document Bundle",
+        "Minimal Metadata",
+        Level.YES,
+        "all that XDS requires has to be there, and the answer lists what is not; repositories with "
+        "limited_metadata get it as it is",
+    ),
+    SupportedRow(
+        "ITI-65 Provide Document Bundle",
+        "UnContained Reference",
+        Level.YES,
+        "targets at servers of references.allowed_hosts are fetched and stored as values, others by "
+        "identifier or display",
+    ),
+    SupportedRow(
+        "ITI-65 Provide Document Bundle",
+        "FHIR Documents Publish",
+        Level.YES,
+        "stored with the bytes of the request (JSON) or in canonical form (XML)",
+    ),
+    SupportedRow(
+        "ITI-66 Find Document Lists",
+        "-",
+        Level.YES,
+        "SubmissionSets and Folders with their members; source.* and sourceId are left out with a warning "
+        "where only Folders are searched",
+    ),
+    SupportedRow(
+        "ITI-66 Find Document Lists",
+        "XDS on FHIR",
+        Level.YES,
+        "one ITI-18 for each kind, one for the members of the page, one more where a SubmissionSet brought "
+        "Folders",
+    ),
+    SupportedRow(
+        "ITI-66 Find Document Lists", "Target Communities", Level.NO, "targetCommunityIdList is refused"
+    ),
+    SupportedRow(
+        "ITI-67 Find Document References",
+        "-",
+        Level.YES,
+        "every parameter; date and _lastUpdated are the submissionTime of the SubmissionSet",
+    ),
+    SupportedRow(
+        "ITI-67 Find Document References",
+        "XDS on FHIR",
+        Level.YES,
+        "one ITI-18 for the page, one for its associations, one more for date and _lastUpdated; related "
+        "needs the registry's Reference ID option",
+    ),
+    SupportedRow(
+        "ITI-67 Find Document References", "Target Communities", Level.NO, "targetCommunityIdList is refused"
+    ),
+    SupportedRow(
+        "ITI-68 Retrieve Document",
+        "XDS on FHIR",
+        Level.YES,
+        "streamed from ITI-43; HEAD, ETag and Range; also by Binary/[id of the DocumentReference]",
+    ),
+    SupportedRow(
+        "ITI-105 Simplified Publish",
+        "-",
+        Level.YES,
+        "with relatesTo; the rules are those of ITI-65, the SubmissionSet says what the document says",
+    ),
+    SupportedRow(
+        "ITI-106 Generate Metadata",
+        "-",
+        Level.YES,
+        "from CDA R2 and FHIR documents; what they leave open comes from publish.defaults, and the answer "
+        "lists what is still missing",
+    ),
+    SupportedRow(
+        "FHIR R4",
+        "search at the base",
+        Level.YES,
+        "documents and Lists together by what both have; one _type is the search of that type",
+    ),
+    SupportedRow(
+        "FHIR R4",
+        "search results",
+        Level.YES,
+        "_count, _sort, _total, _summary, _elements; _include and _revinclude of patients, related "
+        "documents, List.item, with a query for each kind; Prefer: handling",
+    ),
+    SupportedRow("FHIR R4", "JSON", Level.YES, "Accept with weights, _format, _pretty, fhirVersion 4.0"),
+    SupportedRow("FHIR R4", "XML", Level.YES, "requests and answers, errors included"),
+    SupportedRow("FHIR R4", "gzip", Level.YES, "requests and answers; documents are sent as they are"),
+    SupportedRow(
+        "ITI-18 Registry Stored Query",
+        "client",
+        Level.YES,
+        "all 14 queries can be written; too many results are asked for by id, in pieces",
+    ),
+    SupportedRow(
+        "ITI-41 Provide and Register Document Set-b",
+        "client",
+        Level.YES,
+        "to one repository; sent once, and the registry is asked where the outcome is unknown",
+    ),
+    SupportedRow(
+        "ITI-43 Retrieve Document Set",
+        "client",
+        Level.YES,
+        "several repositories by repositoryUniqueId; one document streamed, or sets of small ones",
+    ),
+    SupportedRow(
+        "RAD-69 Retrieve Imaging Document Set",
+        "client",
+        Level.YES,
+        "by imaging.locations; streamed, split by the source's limit, each image accounted for",
+    ),
+    SupportedRow(
+        "RAD-69 Retrieve Imaging Document Set",
+        "server",
+        Level.YES,
+        "/xds/imaging, from RAD-69 and WADO-RS sources, for what manifests grant; in files until complete",
+    ),
+    SupportedRow(
+        "RAD-107 WADO-RS Retrieve",
+        "server",
+        Level.YES,
+        "study, series and instance, of what manifests grant, from RAD-69 and WADO-RS sources at once; "
+        "streamed, as stored; metadata and rendered where an archive gives them; RAD-55 for instances",
+    ),
+    SupportedRow(
+        "RAD-107 WADO-RS Retrieve",
+        "client",
+        Level.YES,
+        "by imaging.locations, and by Retrieve URLs of imaging.retrieve_url_hosts",
+    ),
+    SupportedRow(
+        "QIDO-RS (DICOM PS3.18 10.6)",
+        "server",
+        Level.YES,
+        "studies, series, instances of a patient or of one study, over the same manifests; JSON; attributes "
+        "by keyword, tag and sequence, wildcards, ranges, lists; neither fuzzy nor empty value matching",
+    ),
+    SupportedRow(
+        "Imaging resources",
+        "FHIR R4",
+        Level.YES,
+        "ImagingStudy, ServiceRequest, Endpoint and Provenance of a patient, assembled from manifests",
+    ),
+    SupportedRow(
+        "Imaging manifest",
+        "DICOM KOS",
+        Level.YES,
+        "MADO in final, trial and draft codes and XDS-I.b are read, MADO is written (final or trial codes); "
+        "little endian",
+    ),
+    SupportedRow("RAD-75 Cross Gateway Retrieve Imaging Document Set", "-", Level.NO, "one community only"),
+    SupportedRow(
+        "ITI-18 Registry Stored Query",
+        "embedded affinity domain",
+        Level.YES,
+        "all 14 queries, LeafClass and ObjectRef",
+    ),
+    SupportedRow(
+        "ITI-41, ITI-42, ITI-43",
+        "embedded affinity domain",
+        Level.YES,
+        "atomic and durable",
+    ),
+    SupportedRow(
+        "RAD-69, RAD-107 WADO-RS",
+        "embedded affinity domain",
+        Level.YES,
+        "DICOM files in folders, as they are stored; study, series, instance, metadata; nothing rendered",
+    ),
+    SupportedRow(
+        "ITI-57, ITI-61, ITI-62, ITI-86",
+        "embedded affinity domain",
+        Level.PART,
+        "versions of DocumentEntries, status, new associations, deletion, removal; On-Demand documents are "
+        "lists of a patient's documents; no versions of Folders",
+    ),
+    SupportedRow(
+        "ITI-57, ITI-62, ITI-86",
+        "client",
+        Level.YES,
+        "by gateway admin: status, metadata, deletion, removal; sent once, and the registry is asked where "
+        "the outcome is unknown",
+    ),
+    SupportedRow(
+        "ITI-61 Register On-Demand Document Entry", "client", Level.PART, "a client method, no route uses it"
+    ),
+    SupportedRow("ITI-38, ITI-39 Cross Gateway", "-", Level.NO, "one community only"),
+    SupportedRow("SOAP", "MTOM/XOP", Level.YES, "streamed both ways; plain SOAP answers are read too"),
+    SupportedRow("SOAP", "WS-Addressing", Level.YES, "synchronous; request and response headers, faults"),
+    SupportedRow("SOAP", "Asynchronous Web Services Exchange", Level.NO, "non-anonymous ReplyTo is refused"),
+    SupportedRow("SOAP", "XUA (SAML)", Level.NO, "no assertion is sent or checked"),
+)
+
+
+def supported_table_markdown() -> str:
+    """`SUPPORTED` as a Markdown table, with a line break at its end."""
+    lines = ["| transaction | option | supported | note |", "|---|---|---|---|"]
+    lines += [f"| {r.transaction} | {r.option} | {r.supported} | {r.note} |" for r in SUPPORTED]
+    return "\n".join(lines) + "\n"
