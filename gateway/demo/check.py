@@ -7,6 +7,7 @@ its state.
 import asyncio
 import secrets
 from collections.abc import Callable
+from pathlib import Path
 from urllib.parse import urljoin
 
 import aiohttp
@@ -18,6 +19,7 @@ from gateway.demo.walk_admin import AdminCommand, AdminWalk
 from gateway.demo.walk_find import FindWalk
 from gateway.demo.walk_formats import FormatWalk
 from gateway.demo.walk_generate import GenerateWalk
+from gateway.demo.walk_images import ImageWalk
 from gateway.demo.walk_lists import LIST_PARAMETERS, ListWalk
 from gateway.demo.walk_publish import REPLACED, PublishWalk, make_samples
 from gateway.demo.walk_results import ResultWalk
@@ -49,15 +51,23 @@ SEARCHED = (
 )
 
 
-def run_check(base_url: str, out: Callable[[str], object] = print, admin: AdminCommand | None = None) -> int:
+def run_check(
+    base_url: str,
+    out: Callable[[str], object] = print,
+    admin: AdminCommand | None = None,
+    images: Path | None = None,
+) -> int:
     """Walk through the gateway at `base_url` (`http://host:port/fhir`), one line per step to `out`.
 
-    With `admin` an operator's changes are walked through too. Returns 0 where every step passed, else 1.
+    With `admin` an operator's changes are walked through too, with `images` (the folder in which each
+    location has the folder of its images) imaging studies. Returns 0 where every step passed, else 1.
     """
-    return asyncio.run(_check(base_url, out, admin))
+    return asyncio.run(_check(base_url, out, admin, images))
 
 
-async def _check(base_url: str, out: Callable[[str], object], admin: AdminCommand | None) -> int:
+async def _check(
+    base_url: str, out: Callable[[str], object], admin: AdminCommand | None, images: Path | None
+) -> int:
     seed = secrets.token_hex(8)
     samples = make_samples(sample_content(seed, f"CHECK-{seed}-1", f"CHECK-{seed}-2"), seed)
     timeout = aiohttp.ClientTimeout(total=_SECONDS_PER_REQUEST)
@@ -80,6 +90,9 @@ async def _check(base_url: str, out: Callable[[str], object], admin: AdminComman
         await GenerateWalk(client, samples).run(walk)
         await publish.run_replacement(walk)
         await retrieve.run_after_replacement(walk, (REPLACED,))
+        if images is not None:
+            content = sample_content(f"{seed} images", f"CHECK-{seed}-3", f"CHECK-{seed}-4")
+            await ImageWalk(client, content, images).run(walk)
         if admin is not None:
             await AdminWalk(client, samples, admin).run(walk)
     out(walk.summary())

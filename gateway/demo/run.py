@@ -142,7 +142,7 @@ def _gateway_settings(state_dir: Path, port: int, domain_url: str) -> dict[str, 
 
 def _check(state_dir: Path) -> int:
     with _running(state_dir, 0, "warning") as (base_url, children, environment):
-        code = run_check(base_url, admin=AdminCommand(environment))
+        code = run_check(base_url, admin=AdminCommand(environment), images=images_dir(state_dir))
         for child in children:
             child.require_running()
         if code:
@@ -232,6 +232,13 @@ find:
        --data-urlencode 'patient.identifier={patient}' --data-urlencode 'status=current'
 retrieve:
   curl -s '{document_url}'
+find imaging studies, with the addresses of their images:
+  curl -s -G '{base_url}/ImagingStudy' \\
+       --data-urlencode 'patient.identifier={patient}' --data-urlencode '_include=ImagingStudy:endpoint'
+find them by QIDO-RS:
+  curl -s -G '{base_url}/dicomweb/studies' \\
+       --data-urlencode 'PatientID={content.patient.id}' \\
+       --data-urlencode 'IssuerOfPatientID={content.patient.authority}'
 
 Ctrl-C ends it. Logs and state are in {_shown(example.parent)}.""",
         flush=True,

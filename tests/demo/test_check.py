@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from aiohttp import web
@@ -64,10 +65,10 @@ async def _empty(request: web.Request) -> web.Response:
     return web.json_response(bundle, content_type="application/fhir+json")
 
 
-def test_a_server_that_always_fails_fails_every_step() -> None:
+def test_a_server_that_always_fails_fails_every_step(tmp_path: Path) -> None:
     lines: list[str] = []
     with _server(_failing) as base_url:
-        assert run_check(base_url, lines.append) == 1
+        assert run_check(base_url, lines.append, images=tmp_path) == 1
     assert all(line.startswith("FAIL  ") for line in lines[:-1])
     assert len(lines) > 100
     assert lines[-1] == f"{len(lines) - 1} of {len(lines) - 1} steps failed"
