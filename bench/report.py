@@ -1,7 +1,50 @@
 """Plain tables on standard output."""
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from bench.processes import Child
+
+
+@dataclass
+class Way:
+    """One way to the same bytes; the first of several is what the others are compared with."""
+
+    url: str
+    probe: Child | None = None
+    rates: list[float] = field(default_factory=list)
+    firsts: list[float] = field(default_factory=list)
+    added: str = ""
+    blocked: str = ""
+
+    def measure(self, idle_kib: float) -> None:
+        """Memory added since it was idle, and how long the loop was blocked."""
+        assert self.probe is not None
+        after = self.probe.ask()
+        self.added = f"{(after['peak_kib'] - idle_kib) / 1024:.1f}"
+        self.blocked = f"{after['blocked_ms']:.1f}"
+
+
+def compare(title: str, ways: Mapping[str, Way]) -> None:
+    """Print rates, and each as a part of the first."""
+    plain = statistics.median(next(iter(ways.values())).rates)
+    show(
+        title,
+        ("through", "MB/s best", "MB/s median", "first byte ms", "added MiB", "blocked ms", "of proxy"),
+        [
+            (
+                name,
+                max(way.rates),
+                statistics.median(way.rates),
+                min(way.firsts),
+                way.added,
+                way.blocked,
+                f"{statistics.median(way.rates) / plain * 100:.0f} %",
+            )
+            for name, way in ways.items()
+        ],
+    )
 
 
 def show(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
