@@ -34,6 +34,8 @@ _LEVELS: Final = (
     f"{_STUDY}/series/{{series:{_UID}}}/instances/{{sop:{_UID}}}",
 )
 _RENDERED: Final = ("image/jpeg", "image/png", "image/gif", "image/webp", "video/mp4", "text/plain")
+_COPIED: Final = 16 * 1024
+"""Bytes up to which a copy costs less than a call of the system."""
 _HEADERS: Final = {"Cache-Control": "private, no-cache", "X-Content-Type-Options": "nosniff"}
 
 log = structlog.get_logger()
@@ -191,12 +193,16 @@ async def _framed(parts: AsyncIterator[ImagePart], boundary: str) -> AsyncIterat
         head: bytes | None = f"{lead}--{boundary}\r\nContent-Type: {DICOM}{syntax}\r\n\r\n".encode("ascii")
         lead = "\r\n"
         async for chunk in part.chunks:
-            if head is not None:
-                # the small head and the first bytes travel together
-                yield head + chunk
-                head = None
-            else:
+            if head is None:
                 yield chunk
+                continue
+            if len(chunk) > _COPIED:
+                yield head
+                yield chunk
+            else:
+                # one packet for both
+                yield head + chunk
+            head = None
     yield f"\r\n--{boundary}--\r\n".encode("ascii")
 
 
