@@ -101,8 +101,8 @@ def derive_entry_metadata(
         title=study.description,
         creation_time=utc_dtm(manifest.created, zones),
         service_start_time=utc_dtm(study.started, zones),
-        source_patient_id=_source_patient_id(study.patient),
-        source_patient_info=_source_patient_info(study.patient),
+        source_patient_id=source_patient_id(study.patient),
+        source_patient_info=source_patient_info(study.patient),
     )
 
 
@@ -131,8 +131,11 @@ def reference_ids_of(manifest: Manifest) -> tuple[ReferenceId, ...]:
     )
 
 
-def filled(entry: DocumentEntry, derived: ManifestMetadata) -> DocumentEntry:
-    """The entry with what it left out; of its lists the missing values are added to those that it has."""
+def filled(entry: DocumentEntry, derived: Struct) -> DocumentEntry:
+    """The entry with what it left out, from values under the names of its attributes.
+
+    Of event codes and reference ids the missing values are added to those that it has.
+    """
     changes: dict[str, object] = {}
     for name, value in asdict(derived).items():
         held = getattr(entry, name)
@@ -144,11 +147,12 @@ def filled(entry: DocumentEntry, derived: ManifestMetadata) -> DocumentEntry:
 
 
 def _united(held: Sequence[Code | ReferenceId], more: Iterable[Code | ReferenceId]) -> tuple[object, ...]:
-    known = {_identity(value) for value in held}
-    return (*held, *(value for value in more if _identity(value) not in known))
+    known = {identity(value) for value in held}
+    return (*held, *(value for value in more if identity(value) not in known))
 
 
-def _identity(value: Code | ReferenceId) -> tuple[str | None, ...]:
+def identity(value: Code | ReferenceId) -> tuple[str | None, ...]:
+    """What makes a code or a reference id another one, whatever its display and its home community."""
     if isinstance(value, Code):
         return value.code, _scheme(value)
     return value.id, value.authority, value.type
@@ -295,11 +299,13 @@ def _cx(issued: IssuedId) -> Cx | None:
     return Cx(issued.value, oid) if oid else None
 
 
-def _source_patient_id(patient: ImagingPatient) -> Cx | None:
+def source_patient_id(patient: ImagingPatient) -> Cx | None:
+    """sourcePatientId: the first identifier whose issuer is an OID."""
     return next((cx for issued in patient.ids if (cx := _cx(issued)) is not None), None)
 
 
-def _source_patient_info(patient: ImagingPatient) -> SourcePatientInfo | None:
+def source_patient_info(patient: ImagingPatient) -> SourcePatientInfo | None:
+    """sourcePatientInfo; None where nothing is known of the patient."""
     names = (patient.name, patient.ideographic_name, patient.phonetic_name)
     info = SourcePatientInfo(
         ids=tuple(cx for issued in patient.ids if (cx := _cx(issued)) is not None),

@@ -30,6 +30,11 @@ MEDICAL_IMAGING: Final = "Medical-Imaging"
 LOINC_IMAGING_STUDY: Final = "18748-4"
 LOINC_IMAGING_STUDY_DISPLAY: Final = "Diagnostic imaging study"
 LOINC_IMAGING_REPORT: Final = "85430-7"
+LOINC_IMAGING_REPORT_DISPLAY: Final = "Diagnostic imaging report"
+LOINC_RADIATION_DOSE: Final = "73569-6"
+LOINC_KEY_IMAGE: Final = "55113-5"
+SNOMED_IMAGING_DEVICE: Final = "314789007"
+SOP_INSTANCE_UID: Final = "00080018"
 LEGACY_LOINC_MANIFEST: Final = "19005-8"
 """Type of manifests before MADO; in reports it is the code of a section."""
 FORMAT_KOS: Final = "1.2.840.10008.5.1.4.1.1.88.59"
@@ -74,6 +79,16 @@ R5_EXTENSION: Final = "http://hl7.org/fhir/5.0/StructureDefinition/extension-"
 EXT_DOCUMENT_MODALITY: Final = R5_EXTENSION + "DocumentReference.modality"
 EXT_DOCUMENT_BODY_SITE: Final = R5_EXTENSION + "DocumentReference.bodySite"
 EXT_DOCUMENT_CONTENT_PROFILE: Final = R5_EXTENSION + "DocumentReference.content.profile"
+EXT_REPORT_COMPOSITION: Final = R5_EXTENSION + "DiagnosticReport.composition"
+EXT_COMPOSITION_VERSION: Final = R5_EXTENSION + "Composition.version"
+EXT_ARTIFACT_VERSION: Final = "http://hl7.org/fhir/StructureDefinition/artifact-version"
+EXT_DEVICE_CATEGORY: Final = R5_EXTENSION + "Device.category"
+EXT_IMAGING_SELECTION: Final = R5_EXTENSION + "ImagingSelection"
+EXT_EVENT_BASED_ON: Final = "http://hl7.org/fhir/StructureDefinition/event-basedOn"
+EXT_SECTION_NOTE: Final = "http://hl7.org/fhir/StructureDefinition/note"
+EXT_REPORT_OF_COMPOSITION: Final = (
+    "http://hl7.eu/fhir/extensions/StructureDefinition/composition-diagnosticReportReference"
+)
 
 # --- IHE RAD MADO ---------------------------------------------------------------------------------------
 MADO: Final = "https://profiles.ihe.net/RAD/MADO/"
@@ -104,6 +119,7 @@ PLACEHOLDER_HOSTS: Final = frozenset({"notspecified", "notapplicable"})
 # --- HL7 Europe -----------------------------------------------------------------------------------------
 EU_IMAGING: Final = "http://hl7.eu/fhir/imaging/"
 EU_STRUCTURE: Final = EU_IMAGING + "StructureDefinition/"
+EU_R5_STRUCTURE: Final = "http://hl7.eu/fhir/imaging-r5/StructureDefinition/"
 EU_SEARCH_PARAMETER: Final = EU_IMAGING + "SearchParameter/"
 LEGACY_EU_STRUCTURES: Final = (
     "http://hl7.eu/fhir/imaging-r4/StructureDefinition/",
@@ -116,9 +132,12 @@ EU_REPORT_BUNDLES: Final = frozenset(
     {
         EU_STRUCTURE + "BundleReportEuImaging",
         EU_STRUCTURE + "BundleReportMinimalMetadataEuImaging",
+        EU_R5_STRUCTURE + "BundleReportEuImaging",
+        EU_R5_STRUCTURE + "BundleReportMinimalMetadataEuImaging",
     }
 )
-"""Profiles of report Bundles; their canonicals are the formatCodes of reports, which have no others."""
+"""Profiles of report Bundles in either release; their canonicals are the formatCodes of reports, which have
+no others."""
 EXT_EU_CONTENT_PROFILE: Final = EU_STRUCTURE + "im-documentreference-content-profile"
 EXT_EU_REGION: Final = EU_STRUCTURE + "AnatomicalRegionExtension"
 EXT_EU_FRAMES: Final = EU_STRUCTURE + "NumberOfFrames"
