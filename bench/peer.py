@@ -3,6 +3,7 @@
 import asyncio
 import re
 import sys
+from collections import Counter
 from collections.abc import Sequence
 
 from aiohttp import web
@@ -39,6 +40,7 @@ class Peer:
 
     def __init__(self) -> None:
         self._answers: dict[int, bytes] = {}
+        self._calls: Counter[str] = Counter()
 
     def app(self) -> web.Application:
         """Routes of the peer."""
@@ -48,6 +50,10 @@ class Peer:
         app.router.add_get("/plain/{size}", self.plain)
         app.router.add_post("/manifests/{series}/{instances}", self.manifest)
         app.router.add_post("/imaging/{size}", self.imaging)
+        app.router.add_post("/registered-manifests/{entries}", self.registered_manifests)
+        app.router.add_post("/study-manifests/{instances}", self.study_manifests)
+        app.router.add_get("/warm/{entries}/{instances}", self.warm)
+        app.router.add_get("/calls", self.calls)
         return app
 
     async def registry(self, request: web.Request) -> web.Response:
@@ -96,6 +102,35 @@ class Peer:
         content = study.manifest_bytes(*(int(request.match_info[n]) for n in ("series", "instances")))
         root = _document_responses([unique_id.group(1)])
         return await self._parts(request, sample.envelope(root, _RETRIEVED), [(content, 0)])
+
+    async def registered_manifests(self, request: web.Request) -> web.Response:
+        """ITI-18 of a patient with a manifest in each entry."""
+        self._calls["registry"] += 1
+        if b"14d4debf-8f97-4251-9a74-a90016b0af0d" not in await request.read():
+            return self._soap(_EMPTY % _SUCCESS)
+        return self._soap(study.registered(int(request.match_info["entries"])))
+
+    async def study_manifests(self, request: web.Request) -> web.StreamResponse:
+        """ITI-43 of the manifests of several studies."""
+        self._calls["repository"] += 1
+        asked = _UNIQUE_ID.findall(await request.read())
+        count = int(request.match_info["instances"])
+        root = sample.envelope(_document_responses(asked), _RETRIEVED)
+        parts = [(study.manifest_of(uid.decode(), count), 0) for uid in asked]
+        return await self._parts(request, root, parts)
+
+    async def warm(self, request: web.Request) -> web.Response:
+        """Make what will be asked for."""
+        entries, instances = (int(request.match_info[n]) for n in ("entries", "instances"))
+        study.registered(entries)
+        for number in range(entries):
+            study.manifest_of(study.document(number), instances)
+        return web.Response()
+
+    async def calls(self, _request: web.Request) -> web.Response:
+        """SOAP calls since this was asked last."""
+        counted, self._calls = self._calls, Counter()
+        return web.json_response(counted)
 
     async def imaging(self, request: web.Request) -> web.StreamResponse:
         """RAD-69: every instance that is asked for, with `size` bytes of pixels behind its head."""

@@ -2,7 +2,14 @@
 
 from functools import lru_cache
 
+from lxml import etree
+from msgspec.structs import replace as changed
+
+from bench import sample
+from bench.manifests import sample_manifest
 from gateway.dicom.kos_writer import write_kos
+from gateway.ebxml.query_response import write_query_response
+from gateway.model import QueryResult, ResponseStatus, imaging_codes
 from gateway.model.imaging import Instance, Manifest, RetrieveLocation, RetrieveLocationUid, Series, Study
 from gateway.model.metadata import Code
 
@@ -42,6 +49,36 @@ def manifest(series: int, instances: int) -> Manifest:
 def manifest_bytes(series: int, instances: int) -> bytes:
     """The same as a key object document."""
     return write_kos(manifest(series, instances))
+
+
+def document(number: int) -> str:
+    """uniqueId of the manifest of one of several studies."""
+    return f"2.999.7.{number + 1}"
+
+
+@lru_cache(maxsize=4)
+def registered(count: int) -> bytes:
+    """The AdhocQueryResponse with the entries of `count` manifests."""
+    entries = tuple(
+        changed(
+            sample.entry(number),
+            unique_id=document(number),
+            mime_type="application/dicom",
+            format_code=Code(imaging_codes.FORMAT_KOS, imaging_codes.DCMUID, "Key Object Selection"),
+            hash=None,
+            size=None,
+        )
+        for number in range(count)
+    )
+    return etree.tostring(write_query_response(QueryResult(status=ResponseStatus.SUCCESS, entries=entries)))
+
+
+@lru_cache(maxsize=1000)
+def manifest_of(unique_id: str, instances: int) -> bytes:
+    """The manifest of a study of its own."""
+    made = sample_manifest(instances)
+    own = changed(made.study, study_instance_uid=f"{unique_id}.1")
+    return write_kos(changed(made, sop_instance_uid=unique_id, study=own))
 
 
 def head(sop_instance_uid: str) -> bytes:

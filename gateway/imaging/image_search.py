@@ -154,37 +154,60 @@ class ImageSearcher:
     async def _written(self, search: ImageSearch, found: list[_Match]) -> bytes | None:
         if not found:
             return None
-        names = {a.name for a in ATTRIBUTES.all if search.gives(a)}
+        writer = _Writer(self._names, {a.name for a in ATTRIBUTES.all if search.gives(a)})
         items = []
         for number, match in enumerate(found, 1):
-            items.append(self._item(match, names))
+            items.append(writer.item(match))
             if number % _AT_ONCE == 0:
                 await asyncio.sleep(0)
         return orjson.dumps(items)
 
-    def _item(self, match: _Match, names: set[str]) -> Item:
-        study = match.listed.study
+
+class _Writer:
+    """Results as DICOM JSON. What neighbours have in common is made once: they come together."""
+
+    def __init__(self, names: StudyNames, tags: set[str]) -> None:
+        self._names = names
+        self._tags = tags
+        self._above: tuple[Listed, Series | None] | None = None
+        self._common: Item = {}
+        self._url: str | None = None
+
+    def item(self, match: _Match) -> Item:
+        """One result with the attributes that are asked for, in the order of their tags."""
+        above = (match.listed, match.series)
+        if self._above is None or any(a is not b for a, b in zip(self._above, above, strict=True)):
+            self._above = above
+            self._common = self._chosen(self._of_parents(match))
+            self._url = self._address(match)
+        if match.instance is None:
+            return self._sorted(self._common | retrieve_url(self._url))
+        own = instance_item(match.instance)
+        sop_instance_uid = match.instance.sop_instance_uid
+        url = None if self._url is None else f"{self._url}/instances/{sop_instance_uid}"
+        return self._sorted(self._common | self._chosen(own) | retrieve_url(url))
+
+    def _of_parents(self, match: _Match) -> Item:
         item = _study_item(match.listed, match.request)
         if match.series is not None:
-            item |= series_item(match.series, study)
-        if match.instance is not None:
-            item |= instance_item(match.instance)
-        item |= retrieve_url(self._url(match))
-        return {name: item[name] for name in sorted(item) if name in names}
+            item |= series_item(match.series, match.listed.study)
+        return item
 
-    def _url(self, match: _Match) -> str | None:
-        """Where the gateway gives it; None where it reaches none of its locations."""
+    def _chosen(self, item: Item) -> Item:
+        return {name: value for name, value in item.items() if name in self._tags}
+
+    def _sorted(self, item: Item) -> Item:
+        return dict(sorted(item.items()))
+
+    def _address(self, match: _Match) -> str | None:
+        """Where the gateway gives study or series; None where it reaches none of its locations."""
         study, series = match.listed.study, match.series
         places = [place for s in ([series] if series else study.series) for place in s.locations]
         if all(self._names.locations.leg(place) is None for place in places):
             return None
         key = match.listed.key_of(series.series_instance_uid if series else None)
         url = f"{self._names.base_of(key)}/studies/{study.study_instance_uid}"
-        if series is not None:
-            url += f"/series/{series.series_instance_uid}"
-        if match.instance is not None:
-            url += f"/instances/{match.instance.sop_instance_uid}"
-        return url
+        return url if series is None else f"{url}/series/{series.series_instance_uid}"
 
 
 async def _matching(search: ImageSearch, listed: Iterable[Listed]) -> AsyncIterator[_Match]:
@@ -197,14 +220,16 @@ async def _matching(search: ImageSearch, listed: Iterable[Listed]) -> AsyncItera
             yield _Match(each, request[0])
             continue
         for series in sorted(each.study.series, key=_by_number):
-            if not search.matchers[Level.SERIES].matches(series_item(series, each.study)):
+            of_series = search.matchers[Level.SERIES]
+            if not (of_series.universal or of_series.matches(series_item(series, each.study))):
                 continue
             if search.level is Level.SERIES:
                 yield _Match(each, request[0], series)
                 continue
             await asyncio.sleep(0)
+            of_instances = search.matchers[Level.INSTANCE]
             for instance in sorted(series.instances, key=_by_number):
-                if search.matchers[Level.INSTANCE].matches(instance_item(instance)):
+                if of_instances.universal or of_instances.matches(instance_item(instance)):
                     yield _Match(each, request[0], series, instance)
 
 
@@ -213,8 +238,9 @@ def _matching_request(search: ImageSearch, listed: Listed) -> tuple[ImagingReque
 
     A study that fulfils several orders has several accession numbers, where the attribute has one value.
     """
+    of_study = search.matchers[Level.STUDY]
     for request in listed.study.requests or (None,):
-        if search.matchers[Level.STUDY].matches(_study_item(listed, request)):
+        if of_study.universal or of_study.matches(_study_item(listed, request)):
             return (request,)
     return None
 
