@@ -157,10 +157,10 @@ class ImageSearcher:
         writer = _Writer(self._names, {a.name for a in ATTRIBUTES.all if search.gives(a)})
         items = []
         for number, match in enumerate(found, 1):
-            items.append(writer.item(match))
+            items.append(orjson.dumps(writer.item(match)))
             if number % _AT_ONCE == 0:
                 await asyncio.sleep(0)
-        return orjson.dumps(items)
+        return b"[" + b",".join(items) + b"]"
 
 
 class _Writer:

@@ -243,7 +243,7 @@ class ResourceSearch(Generic[T]):
         page = _Page(
             matching[start : start + count], start, len(matching), tuple(dict.fromkeys(issues)), shape
         )
-        return self._written(search, shelf, page)
+        return await self._written(search, shelf, page)
 
     async def _matching(self, search: Search[T], shelf: StudyShelf) -> list[T]:
         matching: list[T] = []
@@ -266,10 +266,12 @@ class ResourceSearch(Generic[T]):
         ids = [self._kind.id_of(item) for item in matching]
         return ids.index(key.anchor) + 1 if key.anchor in ids else key.offset
 
-    def _written(self, search: Search[T], shelf: StudyShelf, page: "_Page[T]") -> bytes:
+    async def _written(self, search: Search[T], shelf: StudyShelf, page: "_Page[T]") -> bytes:
         made: dict[str, dict[str, Json]] = {}
         entries: list[tuple[str, bytes]] = []
-        for item in page.items:
+        for number, item in enumerate(page.items, 1):
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)
             study = self._kind.study_of(item)
             if study.id not in made:
                 made[study.id] = {r["id"]: r for r in shelf.resources(study, self._kind.name)}
