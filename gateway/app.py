@@ -38,7 +38,7 @@ from gateway.mhd.read import Reader
 from gateway.mhd.references import document_urls
 from gateway.mhd.retrieve import RetrievePolicy, Retriever
 from gateway.mhd.routes import MhdRoutes, UseCases
-from gateway.mhd.search_pages import FindLimits
+from gateway.mhd.search_pages import FindLimits, SearchServices
 from gateway.mhd.sources import client_in_header, nobody
 from gateway.model import DocumentEntry
 from gateway.security.document_urls import DocumentTokens, PageTokens
@@ -53,6 +53,8 @@ from gateway.wiring.imaging import (
     ImagingParts,
     image_routes,
     imaging_resources,
+    manifest_translator,
+    offered_manifests,
     rad69_service,
     search_routes,
 )
@@ -123,6 +125,11 @@ class Parts:
     ring: KeyRing
     dicomweb: DicomWebClient
 
+    @property
+    def imaging(self) -> ImagingParts:
+        """Those that images need."""
+        return ImagingParts(self.soap, self.dicomweb, self.store, self.ring)
+
 
 def use_cases(settings: Settings, parts: Parts, base_url: str) -> UseCases:
     """Build the use cases over their clients."""
@@ -139,8 +146,14 @@ def use_cases(settings: Settings, parts: Parts, base_url: str) -> UseCases:
         patient_reference=references.of,
     )
     searching = search_context(settings, terms, references, base_url)
-    includer = Includer(registry, references)
-    find_limits = FindLimits(settings.search.max_results, settings.lifetimes.snapshot)
+    services = SearchServices(
+        registry,
+        searching,
+        write_context,
+        FindLimits(settings.search.max_results, settings.lifetimes.snapshot),
+        Includer(registry, references),
+        offered_manifests(settings, parts.imaging),
+    )
     publish_to = repositories[settings.publish_repository.unique_id]
     return UseCases(
         publisher=Publisher(
@@ -168,31 +181,17 @@ def use_cases(settings: Settings, parts: Parts, base_url: str) -> UseCases:
             sources=publishing_sources(settings, terms, base_url),
         ),
         finder=Finder(
-            registry,
+            services,
             snapshots=SnapshotStore[DocumentEntry](parts.store, DocumentEntry),
             pages=PageTokens(parts.ring, "DocumentReference"),
-            search_context=searching,
-            write_context=write_context,
-            limits=find_limits,
-            includer=includer,
         ),
         list_finder=ListFinder(
-            registry,
+            services,
             snapshots=SnapshotStore[RegistryList](parts.store, RegistryList),
             pages=PageTokens(parts.ring, "List"),
-            search_context=searching,
-            write_context=write_context,
-            limits=find_limits,
-            includer=includer,
         ),
         all_finder=AllFinder(
-            registry,
-            snapshots=MixedSnapshots(parts.store),
-            pages=PageTokens(parts.ring, "all"),
-            search_context=searching,
-            write_context=write_context,
-            limits=find_limits,
-            includer=includer,
+            services, snapshots=MixedSnapshots(parts.store), pages=PageTokens(parts.ring, "all")
         ),
         definitions=Definitions(lambda: write_capability_statement(base_url), base_url),
         retriever=Retriever(
@@ -205,6 +204,7 @@ def use_cases(settings: Settings, parts: Parts, base_url: str) -> UseCases:
                 settings.retrieve.removed,
                 settings.retrieve.verify_sha1_up_to,
             ),
+            translator=manifest_translator(settings, parts.imaging, base_url),
         ),
         reader=Reader(registry, references, write_context),
         patient_finder=PatientFinder(registry, references, searching, settings.search.patient_authorities),
@@ -285,7 +285,7 @@ def create_app(settings: Settings, parts: Parts, base_url: str) -> tuple[web.App
     admission = Admission(settings.server.max_bundle_bytes, settings.server.max_publish_bytes_in_flight)
     app = web.Application(middlewares=[access_log, outcomes])
     app.add_routes(MhdRoutes(cases, admission).table(BASE_PATH))
-    imaging = ImagingParts(parts.soap, parts.dicomweb, parts.store, parts.ring)
+    imaging = parts.imaging
     app.add_routes(image_routes(settings, imaging, base_url).table(BASE_PATH))
     app.add_routes(imaging_resources(settings, imaging, base_url).table(BASE_PATH))
     app.add_routes(search_routes(settings, imaging, base_url).table(BASE_PATH))

@@ -122,6 +122,10 @@ class ImagingSettings(Section):
     """Zone of times in manifests that have none, and of days in searches (there UTC by default)."""
     patient_id_authority: Oid | None = None
     """Issuer of the PatientIDs of QIDO-RS searches that name none. Without it such a search is refused."""
+    twins: bool = True
+    """True: a manifest is offered both as DICOM and as FHIR, though it is registered in one of them."""
+    kos_codes: Literal["dcm", "ti"] = "dcm"
+    """Codes of manifests that are written in DICOM: those of the standard, or those of IHE's trial."""
     max_manifest_bytes: Count = 32 * 1024 * 1024
     max_metadata_bytes: Count = 64 * 1024 * 1024
     """Largest metadata (DICOM JSON) of one series that an archive may give."""

@@ -8,7 +8,8 @@ from gateway.demo.outside_client import FHIR_JSON, OutsideClient, Page, expect, 
 from gateway.demo.walk import Walk
 from gateway.demo.walk_publish import NOTED, PUBLISHED, Samples
 
-_DOCUMENTS = 4
+_DOCUMENTS = 5
+"""Four, and the manifest in its other format."""
 _LISTS = 3
 """A SubmissionSet with a Folder, and that of the note."""
 

@@ -56,8 +56,9 @@ class RetrieveWalk:
             ("identifier", document.token),
         ]
         page = await self._client.search(parameters)
-        expect("matches", 1, len(page.matches))
-        attachment: dict[str, Any] = page.matches[0]["content"][0]["attachment"]
+        # a manifest is there in another format too
+        shown: list[dict[str, Any]] = [found["content"][0]["attachment"] for found in page.matches]
+        (attachment,) = [one for one in shown if one["contentType"] == document.content_type]
         return attachment
 
     def _whole(self, patient: SamplePatient, document: SampleDocument) -> Step:

@@ -12,13 +12,13 @@ from gateway import __version__
 from gateway.fhir.capability_imaging import IMAGING_GUIDES, IMAGING_TABLES, imaging_resources
 from gateway.fhir.capability_parameters import search_parameters, supported_rows
 from gateway.fhir.formats import FhirFormat
+from gateway.fhir.imaging_document_search import IMAGING_DOCUMENT_PARAMETERS
 from gateway.fhir.list_parameters import LIST_PARAMETERS
 from gateway.fhir.patient_search import PATIENT_PARAMETERS
 from gateway.fhir.provide_profiles import MetadataLevel
 from gateway.fhir.search_all import COMMON_PARAMETERS, SEARCHED
 from gateway.fhir.search_includes import paths
-from gateway.fhir.search_parameters import DOCUMENT_PARAMETERS
-from gateway.model import codes
+from gateway.model import codes, imaging_codes
 
 FHIR_VERSION = "4.0.1"
 
@@ -27,7 +27,7 @@ def search_table_markdown() -> str:
     """The search parameters as a Markdown table, with a line break at its end."""
     lines = ["| search of | parameters |", "|---|---|"]
     for name, table in (
-        ("DocumentReference", DOCUMENT_PARAMETERS),
+        ("DocumentReference", IMAGING_DOCUMENT_PARAMETERS),
         ("List", LIST_PARAMETERS),
         ("the base", COMMON_PARAMETERS),
         ("Patient", PATIENT_PARAMETERS),
@@ -112,11 +112,13 @@ def _document_reference() -> dict[str, Any]:
             codes.PROFILE_MINIMAL_DOCUMENT,
             codes.PROFILE_COMPREHENSIVE_DOCUMENT,
             codes.PROFILE_SIMPLIFIED_DOCUMENT,
+            imaging_codes.PROFILE_MADO_KOS_DOCUMENT,
+            imaging_codes.PROFILE_MADO_FHIR_DOCUMENT,
         ],
         "interaction": [{"code": "read"}, {"code": "create"}, {"code": "search-type"}],
         "searchInclude": list(paths("_include", "DocumentReference")),
         "searchRevInclude": list(paths("_revinclude", "DocumentReference")),
-        "searchParam": search_parameters(DOCUMENT_PARAMETERS),
+        "searchParam": search_parameters(IMAGING_DOCUMENT_PARAMETERS),
         "operation": [{"name": "generate-metadata", "definition": codes.OPERATION_GENERATE_METADATA}],
     }
 

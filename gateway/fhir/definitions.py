@@ -1,7 +1,7 @@
 """SearchParameter and OperationDefinition resources of this server (FHIR R4; IHE MHD 4.2.4 artefacts).
 
-Those that IHE MHD defines and this server supports, under their canonical URLs, made from the tables that the
-parser and the CapabilityStatement read. What FHIR itself defines is not repeated.
+Those that IHE MHD, MADO and HL7 Europe define and this server supports, under their canonical URLs, made from
+the tables that the parser and the CapabilityStatement read. What FHIR itself defines is not repeated.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,10 +11,11 @@ from typing import Any, Final
 
 import orjson
 
+from gateway.fhir.capability_imaging import IMAGING_TABLES
 from gateway.fhir.datatypes import Json
+from gateway.fhir.imaging_document_search import IMAGING_DOCUMENT_PARAMETERS
 from gateway.fhir.list_parameters import LIST_PARAMETERS
 from gateway.fhir.search_dates import Prefix
-from gateway.fhir.search_parameters import DOCUMENT_PARAMETERS
 from gateway.fhir.search_table import Kind, SearchParameter, Support
 from gateway.model import codes
 
@@ -74,9 +75,10 @@ def definitions(resource_type: str, stated: Iterable[str]) -> Mapping[str, bytes
 
 def _search_parameters() -> Iterable[Json]:
     by_url: dict[str, Json] = {}
-    for table in (DOCUMENT_PARAMETERS, LIST_PARAMETERS):
+    for table in (IMAGING_DOCUMENT_PARAMETERS, LIST_PARAMETERS, *IMAGING_TABLES):
         for row in table.rows:
-            if row.support is Support.FULL and (row.definition or "").startswith(codes.MHD_SEARCH_PARAMETER):
+            of_guide = row.definition and not row.definition.startswith(codes.FHIR_SEARCH_PARAMETER)
+            if row.support is Support.FULL and of_guide:
                 content = by_url.setdefault(str(row.definition), _search_parameter(row))
                 content["base"].append(table.resource)
     return by_url.values()
@@ -85,7 +87,7 @@ def _search_parameters() -> Iterable[Json]:
 def _search_parameter(row: SearchParameter) -> dict[str, Any]:
     written: dict[str, Any] = {
         "url": row.definition,
-        "name": row.name[0].upper() + row.name[1:],
+        "name": "".join(part[0].upper() + part[1:] for part in row.name.split("-")),
         "status": "active",
         "description": row.documentation,
         "code": row.name,

@@ -22,6 +22,7 @@ from gateway.fhir.datatypes import (
     write_hash,
     write_unique_id,
 )
+from gateway.fhir.document_ids import translation_id
 from gateway.fhir.issues import Issue
 from gateway.fhir.matching import Registered
 from gateway.fhir.people import author_fragments, practitioner_fragment, source_patient_fragment
@@ -75,8 +76,11 @@ def logical_id(entry_uuid: str) -> str:
 
 def resource_id(item: Registered) -> str:
     """FHIR id of a registry object. Of a document it is the logicalID, which stays through updates."""
-    lasting = item.logical_id if isinstance(item, DocumentEntry) else None
-    return logical_id(lasting if lasting is not None and is_uuid_urn(lasting) else item.entry_uuid)
+    if not isinstance(item, DocumentEntry):
+        return logical_id(item.entry_uuid)
+    lasting = item.logical_id
+    found = logical_id(lasting if lasting is not None and is_uuid_urn(lasting) else item.entry_uuid)
+    return found if item.made_of is None else translation_id(found, item.mime_type)
 
 
 def entry_uuid_of(resource_id: str) -> str | None:

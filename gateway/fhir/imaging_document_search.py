@@ -8,7 +8,7 @@ says which of them have to be read, and what their manifests say is compared onc
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from dataclasses import replace as with_fields
 from typing import Final
 
@@ -102,6 +102,8 @@ _WANTED: Final = {
     "identifier": frozenset({codes.REFERENCE_STUDY}),
 }
 """What an entry has to say to be compared with a parameter."""
+_OF_MHD: Final = frozenset({"identifier", "related"})
+"""Parameters of IHE MHD: their searches cost no more for imaging where they find something without it."""
 _SHOWN_CATEGORIES: Final = frozenset(
     {imaging.MEDICAL_IMAGING, imaging.LOINC_IMAGING_STUDY, imaging.LOINC_IMAGING_REPORT}
 )
@@ -112,16 +114,19 @@ _KINDS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class ImagingDocumentSearch:
+class ImagingDocumentSearch(DocumentSearch):
     """A search, and what it has to know of manifests whose entries do not say it.
 
-    `queries_of_manifests` find every manifest of the patient that the other parameters allow, whatever its
-    entry says of modality, region, study and numbers; they are empty where the search asks for none of these.
+    `queries_of_manifests` find every manifest of the patient, whatever its entry says of modality, region,
+    study and numbers; they are empty where the other queries miss none. With `reserve` they are asked only
+    where nothing else is found. `query_of_related` finds what an `identifier` of the search is related to,
+    where it is none of a document itself.
     """
 
-    search: DocumentSearch
     queries_of_manifests: tuple[StoredQuery, ...] = ()
     asked: frozenset[str] = frozenset()
+    reserve: bool = False
+    query_of_related: StoredQuery | None = None
 
     def has_to_read(self, entry: DocumentEntry) -> bool:
         """True where only the manifest tells whether the entry matches."""
@@ -139,7 +144,13 @@ def parse_imaging_document_search(
     for name, value in params:
         parser.add(name, value)
     search = parser.finish()
-    return ImagingDocumentSearch(search, parser.queries_of_manifests if parser.wanted else (), parser.wanted)
+    return ImagingDocumentSearch(
+        **{each.name: getattr(search, each.name) for each in fields(search)},
+        queries_of_manifests=parser.queries_of_manifests,
+        asked=parser.wanted,
+        reserve=parser.reserve,
+        query_of_related=parser.query_of_related,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,12 +196,15 @@ class IsEither:
 
 class _ImagingParser(DocumentSearchParser):
     queries_of_manifests: tuple[StoredQuery, ...] = ()
+    query_of_related: StoredQuery | None = None
     wanted: frozenset[str] = frozenset()
+    reserve: bool = True
     _related_ids: tuple[tuple[str, ...], ...] = ()
 
     def _read(self, parameter: SearchParameter, modifier: str | None, values: list[str]) -> None:
         name = parameter.name
         self.wanted |= _WANTED.get(name, frozenset())
+        self.reserve = self.reserve and (name in _OF_MHD or name not in _WANTED)
         if name in ("modality", "bodysite"):
             self._read_events(name, modifier, values)
         elif name in _KINDS:
@@ -290,11 +304,17 @@ class _ImagingParser(DocumentSearchParser):
             return queries
         (patient,) = known
         statuses = self._statuses or frozenset(AvailabilityStatus)
-        self.queries_of_manifests = self._queries_of_all_manifests(patient, statuses)
         by_id = not any(isinstance(query, FindDocuments) for query in queries)
-        if self._related_ids and by_id and not self._ids["_id"]:
+        if self.wanted and (by_id or self._asked.codes["event"] or self._asked.references):
+            self.queries_of_manifests = self._queries_of_all_manifests(patient, statuses)
+        if by_id and self._ids["_id"]:
+            self.queries_of_manifests = ()
+        elif self._related_ids and by_id:
             asked = Asked(references=list(self._related_ids))
-            return (*queries, find_documents(patient, statuses, asked, self._no_limits()))
+            related = find_documents(patient, statuses, asked, self._no_limits())
+            if sum(map(len, self._ids["identifier"])) > 1:
+                return (*queries, related)
+            self.query_of_related = related
         return queries
 
     def _no_limits(self) -> dict[str, Limits]:

@@ -5,14 +5,20 @@ HL7 Europe Imaging Report 1.0.0-ballot; EU Health Data API 1.0.0-ballot).
 Documents that are not of imaging are not touched by anything here.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import orjson
 from msgspec.structs import replace
 
 from gateway.fhir.datatypes import Json, write_date_time
-from gateway.fhir.document_reference import WriteContext, write_document_reference
+from gateway.fhir.document_reference import (
+    WriteContext,
+    document_reference_json,
+    resource_id,
+    write_document_reference,
+)
 from gateway.fhir.imaging_elements import ACCESSION_TYPE, PLACER_TYPE, STUDY_UID_TYPE, coding, made_id, put
 from gateway.fhir.manifest_metadata import ManifestFormat
 from gateway.fhir.people import write_organization
@@ -20,7 +26,14 @@ from gateway.fhir.reference_ids import write_reference_id
 from gateway.fhir.terminology import Terminology
 from gateway.model import codes
 from gateway.model import imaging_codes as imaging
-from gateway.model.metadata import Association, AvailabilityStatus, Code, DocumentEntry, Organization
+from gateway.model.metadata import (
+    Association,
+    AvailabilityStatus,
+    Code,
+    DocumentEntry,
+    Organization,
+    Original,
+)
 
 MODALITY: Final = "modality"
 REGION: Final = "region"
@@ -123,13 +136,16 @@ def twin_of(entry: DocumentEntry, form: ManifestFormat) -> DocumentEntry:
 
     It shares uniqueId and everything clinical with its entry, has an entryUUID of its own that home
     community, uniqueId and format always give, and neither hash nor size, which are known when it is made.
+    What it has of a lasting id is that of the entry, see `gateway.fhir.document_ids`.
     """
     number = made_id(entry.home_community_id or "", entry.unique_id, form.value)
     return replace(
         entry,
         entry_uuid=f"urn:uuid:{number}",
-        logical_id=None,
+        logical_id=entry.logical_id or entry.entry_uuid,
         version=None,
+        has_translation=False,
+        made_of=Original(entry.entry_uuid, entry.mime_type, entry.hash, entry.size),
         mime_type=form.value,
         format_code=form.code,
         hash=None,
@@ -138,44 +154,45 @@ def twin_of(entry: DocumentEntry, form: ManifestFormat) -> DocumentEntry:
     )
 
 
-def twin_relations(entry: DocumentEntry, twin: DocumentEntry) -> tuple[Association, ...]:
-    """Transforms in both directions, as MADO shows a manifest in two formats."""
-    return tuple(
-        Association(
-            entry_uuid=f"urn:uuid:{made_id(source.entry_uuid, target.entry_uuid)}",
-            type=codes.XFRM,
-            source=source.entry_uuid,
-            target=target.entry_uuid,
-        )
-        for source, target in ((entry, twin), (twin, entry))
-    )
-
-
 def with_twins(
-    entries: Iterable[DocumentEntry], relations: Iterable[Association] = ()
-) -> tuple[tuple[DocumentEntry, ...], tuple[Association, ...]]:
+    entries: Iterable[DocumentEntry],
+    relations: Iterable[Association] = (),
+    beside: Iterable[DocumentEntry] = (),
+) -> tuple[DocumentEntry, ...]:
     """Entries with a twin behind each manifest that is not registered in both formats already.
 
     Two entries are one manifest in two formats where an association transforms one into the other, or else
-    where they name the same study in the same community; none is doubled then.
+    where they name the same study in the same community; none is doubled then. `beside` are registered
+    manifests that count for this and are not shown.
     """
-    held, given = tuple(entries), tuple(relations)
-    forms = {e.entry_uuid: form for e in held if (form := manifest_format(e)) is not None}
-    joined = _joined(given, forms)
-    known = {(forms[e.entry_uuid], key) for e in held if e.entry_uuid in forms for key in _study_keys(e)}
-    made: list[DocumentEntry] = []
-    added: list[Association] = []
+    held = tuple(entries)
+    counted = (*held, *beside)
+    forms = {e.entry_uuid: form for e in counted if (form := manifest_format(e)) is not None}
+    if not forms:
+        return held
+    joined = _joined(relations, forms)
+    known = {(forms[e.entry_uuid], key) for e in counted if e.entry_uuid in forms for key in _study_keys(e)}
+    shown: list[DocumentEntry] = []
     for entry in held:
-        made.append(entry)
         form = forms.get(entry.entry_uuid)
-        if form is None or entry.entry_uuid in joined:
-            continue
         other = ManifestFormat.FHIR if form is ManifestFormat.KOS else ManifestFormat.KOS
-        if not any((other, key) in known for key in _study_keys(entry)):
-            twin = twin_of(entry, other)
-            made.append(twin)
-            added.extend(twin_relations(entry, twin))
-    return tuple(made), (*given, *added)
+        if (
+            form is None
+            or entry.entry_uuid in joined
+            or any((other, key) in known for key in _study_keys(entry))
+        ):
+            shown.append(entry)
+        else:
+            shown += (replace(entry, has_translation=True), twin_of(entry, other))
+    return tuple(shown)
+
+
+def other_twin(entry: DocumentEntry) -> DocumentEntry | None:
+    """The translation of an entry that `with_twins` has marked."""
+    form = manifest_format(entry)
+    if form is None or not entry.has_translation:
+        return None
+    return twin_of(entry, ManifestFormat.FHIR if form is ManifestFormat.KOS else ManifestFormat.KOS)
 
 
 def _joined(relations: Iterable[Association], forms: Mapping[str, ManifestFormat]) -> set[str]:
@@ -188,6 +205,11 @@ def _joined(relations: Iterable[Association], forms: Mapping[str, ManifestFormat
         and {forms.get(relation.source), forms.get(relation.target)} == set(ManifestFormat)
         for uuid in (relation.source, relation.target)
     }
+
+
+def is_paired_by_study(entry: DocumentEntry) -> bool:
+    """True where the entry names its study, by which its other format is known."""
+    return bool(_studies(entry))
 
 
 def _study_keys(entry: DocumentEntry) -> Iterator[tuple[str, str, AvailabilityStatus]]:
@@ -209,6 +231,7 @@ def write_imaging_document_reference(
     resource = write_document_reference(entry, context, tuple(relations))
     if not is_imaging(entry):
         return resource
+    _write_twin(resource, entry)
     shown = imaging_context or ImagingDocumentContext()
     form, terminology = manifest_format(entry), context.terminology
     extensions = [*resource.pop("extension", ()), *_extensions(entry, form, shown, terminology)]
@@ -225,6 +248,27 @@ def write_imaging_document_reference(
         extension = {"url": imaging.EXT_EU_CONTENT_PROFILE, "valueCanonical": entry.format_code.code}
         _write_content_extension(resource, extension)
     return resource
+
+
+def imaging_document_json(
+    entry: DocumentEntry, context: WriteContext, relations: Sequence[Association] = ()
+) -> bytes:
+    """The same as JSON text, for any document: what is not of imaging goes the fast way."""
+    if not is_imaging(entry):
+        return document_reference_json(entry, context, relations)
+    return orjson.dumps(write_imaging_document_reference(entry, context, relations))
+
+
+def _write_twin(resource: Json, entry: DocumentEntry) -> None:
+    """Transforms in both directions, as MADO shows a manifest in two formats."""
+    if entry.made_of is not None:
+        other: str = resource_id(replace(entry, made_of=None))
+    elif (twin := other_twin(entry)) is not None:
+        other = resource_id(twin)
+    else:
+        return
+    relation = {"code": "transforms", "target": {"reference": f"DocumentReference/{other}"}}
+    resource["relatesTo"] = [*resource.get("relatesTo", ()), relation]
 
 
 def _extensions(

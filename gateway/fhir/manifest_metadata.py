@@ -146,6 +146,15 @@ def filled(entry: DocumentEntry, derived: Struct) -> DocumentEntry:
     return replace(entry, **changes)
 
 
+def searchable(entry: DocumentEntry, manifest: Manifest) -> DocumentEntry:
+    """The entry with what searches for imaging compare: modalities, regions, study and numbers."""
+    return replace(
+        entry,
+        event_codes=_united(entry.event_codes, event_codes_of(manifest)),
+        reference_ids=_united(entry.reference_ids, study_references(manifest.study)),
+    )
+
+
 def _united(held: Sequence[Code | ReferenceId], more: Iterable[Code | ReferenceId]) -> tuple[object, ...]:
     known = {identity(value) for value in held}
     return (*held, *(value for value in more if identity(value) not in known))

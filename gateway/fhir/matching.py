@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Generic, Protocol, TypeVar
 
+from gateway.fhir.document_ids import made_as
 from gateway.fhir.search_dates import DateCondition, Interval
 from gateway.model import codes
 from gateway.model.metadata import Author, AvailabilityStatus, Code, Cx, DocumentEntry, Person, ReferenceId
@@ -214,23 +215,28 @@ class HasName(Generic[T]):
 class IdentifierToken:
     """What names a document: its uniqueId, its entryUUID, or the extension of a uniqueId `root^extension`.
 
-    With `lasting` the entryUUID is that of the first version, the logicalID.
+    With `lasting` the entryUUID is that of the first version, the logicalID, and `made_as` is the MIME type
+    of the translation that is asked for; without it, it is the registered document.
     """
 
     unique_id: str | None = None
     entry_uuid: str | None = None
     extension: str | None = None
     lasting: bool = False
+    made_as: str | None = None
 
     def fits(self, item: Registered) -> bool:
         """True where the entry has the identifier."""
         if self.unique_id is not None and self.unique_id in (item.unique_id, bare_oid(item.unique_id)):
             return True
-        if self.entry_uuid is not None and self.entry_uuid == (
-            (self.lasting and isinstance(item, DocumentEntry) and item.logical_id) or item.entry_uuid
-        ):
+        if self.entry_uuid is not None and self._names(item):
             return True
         return self.extension is not None and item.unique_id.partition("^")[2] == self.extension
+
+    def _names(self, item: Registered) -> bool:
+        if not self.lasting or not isinstance(item, DocumentEntry):
+            return self.entry_uuid == item.entry_uuid
+        return self.entry_uuid == (item.logical_id or item.entry_uuid) and self.made_as == made_as(item)
 
 
 @dataclass(frozen=True, slots=True)

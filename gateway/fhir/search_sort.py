@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import total_ordering
 from typing import Generic
 
+from gateway.fhir.document_reference import resource_id
 from gateway.fhir.matching import Elements, T
 from gateway.fhir.search_table import ParameterTable
 from gateway.fhir.search_values import SearchProblem, shown
@@ -47,7 +48,7 @@ class SortKey(Generic[T]):
         if name in self.elements.codes:
             held = self.elements.codes[name](item)
             return min((f"{code.code} {code.scheme}" for code in held), default=None)
-        return item.status.value if name == "status" else item.entry_uuid
+        return item.status.value if name == "status" else resource_id(item)
 
 
 def read_sort(value: str, table: ParameterTable) -> Rules:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from gateway.fhir.document_ids import read_document_id
 from gateway.fhir.matching import CodeToken, IdentifierToken, RelatedToken
 from gateway.fhir.search_values import SearchProblem, read_token
 from gateway.fhir.terminology import OidMap, Terminology, UnmappedError
@@ -15,7 +16,6 @@ from gateway.model import codes
 from gateway.model.metadata import Code, Cx
 from gateway.model.oids import bare_oid, is_oid
 
-_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _UID_SYSTEMS = frozenset({codes.URI_SYSTEM, codes.DICOM_UID_SYSTEM})
 _HL7_DELIMITER = re.compile(r"[|^&~\\]")
 _TYPES_WITH_AUTHORITY = (
@@ -79,11 +79,11 @@ def read_identifier(text: str, parameter: str, terminology: Terminology) -> Iden
 
 
 def read_logical_id(text: str) -> IdentifierToken:
-    """Read an `_id`: the UUID of the logicalID or entryUUID. Any other id names no document here."""
-    value = (read_token(text).code or "").lower()
-    if not _UUID.fullmatch(value):
+    """Read an `_id`: the UUID of the logicalID or entryUUID, or the id of a translation; others name none."""
+    named = read_document_id(read_token(text).code or "")
+    if named is None:
         return IdentifierToken()
-    return IdentifierToken(entry_uuid=f"urn:uuid:{value}", lasting=True)
+    return IdentifierToken(entry_uuid=named.entry_uuid, lasting=True, made_as=named.made_as)
 
 
 def read_related(text: str, parameter: str, terminology: Terminology) -> RelatedToken:

@@ -86,10 +86,22 @@ SUPPORTED: tuple[SupportedRow, ...] = (
         "ITI-67 Find Document References", "Target Communities", Level.NO, "targetCommunityIdList is refused"
     ),
     SupportedRow(
+        "ITI-67 Find Document References",
+        "imaging manifests (MADO, HL7 Europe)",
+        Level.YES,
+        "each in both formats, by modality, region, study and numbers; entries that do not say it are read",
+    ),
+    SupportedRow(
         "ITI-68 Retrieve Document",
         "XDS on FHIR",
         Level.YES,
         "streamed from ITI-43; HEAD, ETag and Range; also by Binary/[id of the DocumentReference]",
+    ),
+    SupportedRow(
+        "ITI-68 Retrieve Document",
+        "imaging manifests (MADO)",
+        Level.YES,
+        "DICOM, FHIR JSON or XML by Accept, whatever is stored; addresses of images are the gateway's",
     ),
     SupportedRow(
         "ITI-105 Simplified Publish",

@@ -34,6 +34,10 @@ class ManifestError(Exception):
     """A document is no manifest that can be used; the text has no patient data."""
 
 
+class AlteredManifest(ManifestError):
+    """The repository gives another document than the one that the registry describes."""
+
+
 class UnknownRepository(Exception):
     """No setting leads to the repository of a manifest."""
 
@@ -99,6 +103,22 @@ class Manifests:
                 raise outcome
         raise AssertionError("a manifest was asked for and neither given nor refused")
 
+    async def content(self, wanted: WantedManifest) -> bytes:
+        """The document of a manifest as it is stored. Raises what `many` gives as a Problem."""
+        key = wanted.key
+        repository = self._repositories.get(key.repository_unique_id)
+        if repository is None:
+            raise UnknownRepository(key.repository_unique_id)
+        request = DocumentRequest(key.repository_unique_id, key.document_unique_id, key.home_community_id)
+        async with aclosing(repository.retrieve_many([request], max_bytes=self._max_bytes)) as found:
+            async for _, outcome in found:
+                if not isinstance(outcome, WholeDocument):
+                    raise outcome
+                if _altered(wanted, outcome.content):
+                    raise _other_document(wanted)
+                return outcome.content
+        raise AssertionError("a manifest was asked for and neither given nor refused")
+
     async def many(
         self, wanted: Iterable[WantedManifest]
     ) -> AsyncGenerator[tuple[WantedManifest, ReadManifest | Problem], None]:
@@ -130,8 +150,7 @@ class Manifests:
     ) -> ReadManifest | ManifestError:
         content = document.content
         if _altered(wanted, content):
-            log.error("manifest.altered", repository=wanted.key.repository_unique_id)
-            return ManifestError("the repository gives another document than the one that is registered")
+            return _other_document(wanted)
         mime_type = wanted.key.mime_type or document.header.mime_type
         reader = self._readers.get(mime_type.partition(";")[0].strip().lower())
         if reader is None:
@@ -146,6 +165,11 @@ class Manifests:
             return error
         await self._store.remember(_keyed(wanted.key, read), read)
         return read
+
+
+def _other_document(wanted: WantedManifest) -> AlteredManifest:
+    log.error("manifest.altered", repository=wanted.key.repository_unique_id)
+    return AlteredManifest("the repository gives another document than the one that is registered")
 
 
 def _keyed(key: StudyKey, read: ReadManifest) -> StudyKey:

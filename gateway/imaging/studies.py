@@ -103,7 +103,7 @@ class StudyFinder:
         """The studies that the manifests of these entries list."""
         by_uuid = {entry.entry_uuid: entry for entry in entries}
         wanted = [w for entry in by_uuid.values() if (w := WantedManifest.of(entry)) is not None]
-        issues = [_unplaced(len(by_uuid) - len(wanted))] if len(wanted) < len(by_uuid) else []
+        issues = [unplaced_manifests(len(by_uuid) - len(wanted))] if len(wanted) < len(by_uuid) else []
         read: list[tuple[StudySource, ReadManifest]] = []
         async with aclosing(self._manifests.many(wanted)) as found:
             async for item, outcome in found:
@@ -113,7 +113,7 @@ class StudyFinder:
                     key = changed(item.key, study_instance_uid=uid)
                     read.append((StudySource(key, entry), outcome))
                 else:
-                    issues.append(_missing(outcome))
+                    issues.append(missing_manifest(outcome))
         return merged(read), tuple(dict.fromkeys(issues))
 
 
@@ -162,7 +162,8 @@ def _with_locations(series: Series, more: Sequence[RetrieveLocation]) -> Series:
     return changed(series, locations=known)
 
 
-def _missing(problem: PeerError | RegistryFailure | ManifestError | UnknownRepository) -> Issue:
+def missing_manifest(problem: PeerError | RegistryFailure | ManifestError | UnknownRepository) -> Issue:
+    """Warning that a manifest could not be had."""
     if isinstance(problem, PeerError | RegistryFailure):
         text = f"{problem.peer} ({problem.transaction}) did not give a manifest"
     elif isinstance(problem, UnknownRepository):
@@ -172,7 +173,8 @@ def _missing(problem: PeerError | RegistryFailure | ManifestError | UnknownRepos
     return Issue("warning", "incomplete", f"{text[0].upper()}{text[1:]}. Its study is missing here.")
 
 
-def _unplaced(count: int) -> Issue:
+def unplaced_manifests(count: int) -> Issue:
+    """Warning that manifests lie nobody says where."""
     return Issue(
         "warning",
         "incomplete",

@@ -1,6 +1,7 @@
 """Request headers of a document retrieval: Accept, If-None-Match, Range (RFC 9110 12.5.1, 13.1.2, 14)."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 _NAME = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
@@ -32,8 +33,13 @@ def is_media_type(text: str) -> bool:
 
 def accepts(accept: str | None, media_type: str) -> bool:
     """True where an Accept header allows the media type; no header allows everything."""
+    return weight(accept, media_type) > 0
+
+
+def weight(accept: str | None, media_type: str) -> float:
+    """How much an Accept header wants the media type, from 0 to 1; without a header everything is wanted."""
     if accept is None or not accept.strip():
-        return True
+        return 1.0
     main, _, sub = media_type.partition(";")[0].strip().lower().partition("/")
     best: tuple[int, float] | None = None
     for item in accept.lower().split(","):
@@ -41,7 +47,13 @@ def accepts(accept: str | None, media_type: str) -> bool:
         specificity = {f"{main}/{sub}": 3, f"{main}/*": 2, "*/*": 1, "*": 1}.get(name, 0)
         if specificity and (best is None or specificity > best[0]):
             best = (specificity, quality(parameters))
-    return best is not None and best[1] > 0
+    return best[1] if best is not None else 0.0
+
+
+def best_type(offered: Sequence[str], accept: str | None) -> str | None:
+    """The type that an Accept header wants most, of equal ones the first; None where it allows none."""
+    best = max(offered, key=lambda media_type: weight(accept, media_type))
+    return best if accepts(accept, best) else None
 
 
 def quality(parameters: list[str]) -> float:

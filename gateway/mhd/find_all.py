@@ -14,9 +14,10 @@ from gateway.fhir.list_elements import RegistryList
 from gateway.fhir.search_all import Item, parse_search_of_all, read_types
 from gateway.fhir.search_request import Search
 from gateway.mhd.page_writers import MEMBERS, RELATIONS, Writer, document_writer, list_writer
-from gateway.mhd.search_pages import SearchPages
+from gateway.mhd.search_pages import Matches, SearchPages
 from gateway.mhd.submissions import submission_times
 from gateway.model import Association, DocumentEntry, QueryResult, SubmissionSet
+from gateway.model.query import FindDocuments
 
 
 class Held(Struct, frozen=True, gc=False):
@@ -63,6 +64,14 @@ class AllFinder(SearchPages[Item]):
 
     def _parse(self, parameters: Sequence[tuple[str, str]], *, strict: bool = False) -> Search[Item]:
         return parse_search_of_all(parameters, self._search_context, strict=strict)
+
+    async def _candidates(self, search: Search[Item]) -> Matches[Item]:
+        found = await super()._candidates(search)
+        documents = [item for item in found.items if isinstance(item, DocumentEntry)]
+        lists = [item for item in found.items if not isinstance(item, DocumentEntry)]
+        by_id = not any(isinstance(query, FindDocuments) for query in search.stored_queries)
+        offered = await self._manifests.offered(documents, by_id=by_id)
+        return Matches((*offered, *lists), found.issues)
 
     def _found(self, result: QueryResult) -> Iterable[Item]:
         yield from result.entries

@@ -11,6 +11,7 @@ from functools import partial
 
 from gateway.clients.registry import DocumentRegistry
 from gateway.fhir.document_reference import WriteContext, resource_id
+from gateway.fhir.imaging_documents import other_twin
 from gateway.fhir.issues import Issue
 from gateway.fhir.list_elements import RegistryList
 from gateway.fhir.matching import Registered
@@ -19,6 +20,7 @@ from gateway.fhir.search_includes import Inclusion
 from gateway.mhd.members import memberships
 from gateway.mhd.page_writers import document_writer, list_writer
 from gateway.mhd.references import PatientReferences
+from gateway.mhd.registered import registered, registered_uuids
 from gateway.mhd.submissions import submissions_of
 from gateway.model import (
     Association,
@@ -68,12 +70,14 @@ class Includer:
         documents = await asked.documents(page.documents_for(wanted) - page.own, page.patients)
         lists: list[RegistryList] = []
         if Inclusion.HOLDING_LISTS in wanted:
-            lists += await asked.submission_sets([i for i in items if not isinstance(i, SubmissionSet)])
+            held = {i.entry_uuid: i for i in map(registered, items) if not isinstance(i, SubmissionSet)}
+            lists += await asked.submission_sets(tuple(held.values()))
         known = {item.entry_uuid for item in lists} | page.own
         lists += await asked.folders(page.folders_for(wanted) - known)
+        documents += _translations(items, wanted)
         documents = [entry for entry in documents if entry.entry_uuid not in page.own]
         lists = [item for item in lists if item.entry_uuid not in page.own]
-        touching = await asked.associations([item.entry_uuid for item in (*documents, *lists)])
+        touching = await asked.associations(registered_uuids((*documents, *lists)))
         writer_of_lists = await list_writer(self._registry, lists, touching)
         write_document = document_writer(documents, touching).write
         base = context.base_url
@@ -93,12 +97,23 @@ class Includer:
         return [(f"{base}/Patient/{name}", body) for name, body in filter(None, resources)]
 
 
+def _translations(items: Iterable[Registered], wanted: frozenset[Inclusion]) -> list[DocumentEntry]:
+    """What the gateway makes of the documents of a page, which transforms them and is transformed by them."""
+    if wanted.isdisjoint((Inclusion.RELATED_DOCUMENTS, Inclusion.RELATING_DOCUMENTS)):
+        return []
+    twins = (other_twin(item) for item in items if isinstance(item, DocumentEntry))
+    return [twin for twin in twins if twin is not None]
+
+
 class _Page:
     """What the associations of a page say about its neighbours."""
 
     def __init__(self, items: Sequence[Registered], associations: Sequence[Association]) -> None:
         self.own = frozenset(item.entry_uuid for item in items)
         self.patients = frozenset(i.patient_id for i in items if i.patient_id is not None)
+        self._originals = {
+            i.made_of.entry_uuid for i in items if isinstance(i, DocumentEntry) and i.made_of is not None
+        }
         self._folders = {i.entry_uuid for i in items if isinstance(i, Folder)}
         self._no_resources = {a.entry_uuid for a in associations}
         self._members = list(memberships(associations))
@@ -111,6 +126,8 @@ class _Page:
     def documents_for(self, wanted: frozenset[Inclusion]) -> set[str]:
         """entryUUIDs of documents to ask for, and perhaps of objects that are none."""
         found: set[str] = set()
+        if not wanted.isdisjoint((Inclusion.RELATED_DOCUMENTS, Inclusion.RELATING_DOCUMENTS)):
+            found |= self._originals
         if Inclusion.RELATED_DOCUMENTS in wanted:
             found |= {a.target for a in self._relations if a.source in self.own}
         if Inclusion.RELATING_DOCUMENTS in wanted:

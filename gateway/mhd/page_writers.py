@@ -10,7 +10,8 @@ from typing import Generic, TypeVar
 import orjson
 
 from gateway.clients.registry import DocumentRegistry
-from gateway.fhir.document_reference import WriteContext, document_reference_json
+from gateway.fhir.document_reference import WriteContext
+from gateway.fhir.imaging_documents import imaging_document_json
 from gateway.fhir.issues import Issue
 from gateway.fhir.list_elements import RegistryList
 from gateway.fhir.lists import write_folder_list, write_submission_set_list
@@ -61,7 +62,7 @@ def document_writer(
         if association.source in own and is_relation_of(association, association.source):
             relations[association.source].append(association)
     return Writer(
-        lambda entry, context: document_reference_json(entry, context, relations.get(entry.entry_uuid, ()))
+        lambda entry, context: imaging_document_json(entry, context, relations.get(entry.entry_uuid, ()))
     )
 
 

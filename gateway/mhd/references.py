@@ -6,6 +6,7 @@ from functools import lru_cache
 import orjson
 
 from gateway.fhir.datatypes import write_cx
+from gateway.fhir.imaging_documents import manifest_format
 from gateway.fhir.terminology import Terminology
 from gateway.model import Cx, DocumentEntry
 from gateway.security.document_urls import DocumentKey, DocumentTokens
@@ -62,4 +63,9 @@ class PatientReferences:
 def document_urls(tokens: DocumentTokens, base_url: str) -> Callable[[DocumentEntry], str]:
     """A function that writes the ITI-68 URL of a DocumentEntry."""
     prefix = f"{base_url}/content/"
-    return lambda entry: prefix + tokens.write(DocumentKey.of(entry))
+    return lambda entry: prefix + tokens.write(document_key(entry))
+
+
+def document_key(entry: DocumentEntry) -> DocumentKey:
+    """What a retrieve of the document needs."""
+    return DocumentKey.of(entry, manifest=manifest_format(entry) is not None)

@@ -5,30 +5,38 @@ limit its SHA-1, are checked on the way with the last chunk held back, so that a
 document for a complete one (IHE MHD 4.2.4 2:3.68; ITI TF-2 3.43).
 """
 
+import hashlib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Literal
 
+from msgspec.structs import replace
+
 from gateway.clients.registry import DocumentRegistry
 from gateway.clients.repository import DocumentRepository
 from gateway.correlation.lookups import DocumentLookup
-from gateway.fhir.document_reference import entry_uuid_of
+from gateway.fhir.document_ids import read_document_id
 from gateway.fhir.error_table import known_code
 from gateway.fhir.issues import OutcomeError, fail
+from gateway.imaging.manifests import AlteredManifest, ManifestError
+from gateway.imaging.translations import MANIFEST_TYPES, ManifestTranslator
 from gateway.mhd.conditions import (
     ByteRange,
     UnsatisfiableRange,
     accepts,
+    best_type,
     is_media_type,
     none_match,
     parse_range,
 )
 from gateway.mhd.current_version import named, with_current_versions
+from gateway.mhd.references import document_key
 from gateway.mhd.stream_digest import StreamDigest
 from gateway.model import AvailabilityStatus, DocumentEntry, DocumentRequest, RegistryFailure
 from gateway.model.codes import EMPTY_SHA1
 from gateway.model.errors import PeerError
+from gateway.model.imaging_codes import MIME_DICOM
 from gateway.model.query import GetDocuments
 from gateway.security.document_urls import DocumentKey, DocumentTokens, NotOurs
 
@@ -58,6 +66,8 @@ class Conditions:
 class Retrieval:
     """An answer ready to be written: `size` of the whole document where known, and the bytes to send.
 
+    `negotiated` says that another Accept would give another document.
+
     Iterating `chunks` raises PeerError or AlteredDocument when the document cannot be completed.
     """
 
@@ -67,6 +77,7 @@ class Retrieval:
     size: int | None
     range: ByteRange | None
     chunks: AsyncIterator[bytes] | None
+    negotiated: bool = False
 
     @property
     def length(self) -> int | None:
@@ -94,20 +105,33 @@ class Retriever:
         tokens: DocumentTokens,
         lookup: DocumentLookup,
         policy: RetrievePolicy,
+        translator: ManifestTranslator | None = None,
     ) -> None:
+        """`translator` gives manifests in the formats too that they are not stored in."""
         self._registry = registry
         self._repositories = repositories
         self._tokens = tokens
         self._lookup = lookup
         self._policy = policy
+        self._translator = translator
 
     async def describe(self, token: str, conditions: Conditions) -> Retrieval:
         """Answer a HEAD request from the registry, without moving the document."""
         key = self._key(token)
-        self._negotiate(key, conditions)
+        served = self._negotiate(key, conditions)
         await self._check_registered(key.entry_uuid)
+        if served is not None:
+            return Retrieval(200, served, None, None, None, None, negotiated=True)
         status = 304 if none_match(conditions.if_none_match, _etag(key)) else 200
-        return Retrieval(status, _media_type(key.mime_type), _etag(key), _size(key), None, None)
+        return Retrieval(
+            status,
+            _media_type(key.mime_type),
+            _etag(key),
+            _size(key),
+            None,
+            None,
+            negotiated=key.manifest,
+        )
 
     def retrieve(self, token: str, conditions: Conditions) -> AbstractAsyncContextManager[Retrieval]:
         """Open the document of an ITI-68 URL. Leaving the context ends the repository's answer.
@@ -118,14 +142,19 @@ class Retriever:
 
     async def find_binary(self, logical_id: str) -> DocumentKey:
         """Where the document lies whose DocumentReference has this id. Raises OutcomeError 404 and 410."""
-        entry_uuid = entry_uuid_of(logical_id)
-        if entry_uuid is None:
-            raise fail(404, "not-found", "No Binary with this id; it is that of a DocumentReference.")
-        key = await self._lookup.find(entry_uuid)
+        wanted = read_document_id(logical_id)
+        unknown = fail(404, "not-found", "No Binary with this id; it is that of a DocumentReference.")
+        if wanted is None:
+            raise unknown
+        key = await self._lookup.find(wanted.entry_uuid)
         if key is None:
-            key = DocumentKey.of(await self._check_registered(entry_uuid, known=False))
+            key = document_key(await self._check_registered(wanted.entry_uuid, known=False))
             await self._lookup.remember(key)
-        return key
+        if wanted.made_as is None:
+            return key
+        if not key.manifest or (key.mime_type == MIME_DICOM) is (wanted.made_as == MIME_DICOM):
+            raise unknown
+        return replace(key, made_as=wanted.made_as)
 
     def retrieve_binary(
         self, key: DocumentKey, conditions: Conditions
@@ -135,11 +164,16 @@ class Retriever:
 
     @asynccontextmanager
     async def _retrieve(self, key: DocumentKey, conditions: Conditions) -> AsyncIterator[Retrieval]:
-        self._negotiate(key, conditions)
+        served = self._negotiate(key, conditions)
+        if served is not None:
+            yield await self._translated(key, served, conditions)
+            return
         etag = _etag(key)
         if none_match(conditions.if_none_match, etag):
             await self._check_registered(key.entry_uuid)
-            yield Retrieval(304, _media_type(key.mime_type), etag, _size(key), None, None)
+            yield Retrieval(
+                304, _media_type(key.mime_type), etag, _size(key), None, None, negotiated=key.manifest
+            )
             return
         if self._policy.deprecated == "gone":
             await self._check_registered(key.entry_uuid)
@@ -158,6 +192,7 @@ class Retriever:
                     _size(key),
                     wanted,
                     _cut(whole, wanted) if wanted else whole,
+                    negotiated=key.manifest,
                 )
         except RegistryFailure as failure:
             if any(known_code(error.code) in _NO_SUCH_DOCUMENT for error in failure.errors):
@@ -174,7 +209,16 @@ class Retriever:
                 "No document at this URL. Search again and use attachment.url as it is given.",
             ) from None
 
-    def _negotiate(self, key: DocumentKey, conditions: Conditions) -> None:
+    def _negotiate(self, key: DocumentKey, conditions: Conditions) -> str | None:
+        """The type that a manifest has to be translated to; None for the document as it is stored."""
+        if key.manifest and self._translator is not None:
+            served = best_type((key.media_type, *MANIFEST_TYPES), conditions.accept)
+            if served is None:
+                types = ", ".join(MANIFEST_TYPES)
+                raise fail(
+                    406, "not-supported", f"The manifest is given as one of {types}; Accept allows none."
+                )
+            return served if served != key.mime_type.partition(";")[0].strip().lower() else None
         if is_media_type(key.mime_type or "") and not accepts(conditions.accept, key.mime_type or ""):
             raise fail(
                 406,
@@ -182,6 +226,31 @@ class Retriever:
                 f"The document is {key.mime_type}; the Accept header allows it not. "
                 "Ask for that type or for */*.",
             )
+        return None
+
+    async def _translated(self, key: DocumentKey, served: str, conditions: Conditions) -> Retrieval:
+        """A manifest in another format, which is made now: it has neither hash nor size before."""
+        assert self._translator is not None
+        entry = await self._check_registered(key.entry_uuid)
+        _, request = self._route(key)
+        entry = replace(entry, repository_unique_id=request.repository_unique_id)
+        try:
+            content = await self._translator.translated(entry, served)
+        except AlteredManifest as error:
+            raise AlteredDocument(
+                self._repositories[request.repository_unique_id].peer.name, str(error)
+            ) from None
+        except ManifestError as error:
+            own = f" Its own type, {entry.mime_type}, can be had." if not key.made_as else ""
+            raise fail(
+                502 if key.made_as else 406,
+                "exception" if key.made_as else "not-supported",
+                f"The manifest cannot be given as {served}: {error}.{own}",
+            ) from None
+        etag = f'"{hashlib.sha256(content).hexdigest()}"'
+        if none_match(conditions.if_none_match, etag):
+            return Retrieval(304, served, etag, None, None, None, negotiated=True)
+        return Retrieval(200, served, etag, None, None, _once(content), negotiated=True)
 
     def _range(self, key: DocumentKey, conditions: Conditions) -> ByteRange | None:
         size = _size(key)
@@ -283,6 +352,10 @@ async def _checked(
         raise AlteredDocument(peer, "its SHA-1 is not that of the metadata")
     if held:
         yield held
+
+
+async def _once(content: bytes) -> AsyncIterator[bytes]:
+    yield content
 
 
 async def _chain(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -189,7 +189,7 @@ class MhdRoutes:
         """Read of one Binary: the resource where a FHIR format is asked for, else the document itself."""
         logical_id = request.match_info["id"]
         key = await self._use.retriever.find_binary(logical_id)
-        if not wants_resource(request, key.mime_type or ""):
+        if not wants_resource(request, key.media_type):
             async with self._use.retriever.retrieve_binary(key, _conditions(request)) as found:
                 return await _stream(request, found)
         negotiate(request)
@@ -259,6 +259,8 @@ def _document_headers(found: Retrieval) -> dict[str, str]:
         "Cache-Control": "private, no-cache",
         "X-Content-Type-Options": "nosniff",
     }
+    if found.negotiated:
+        headers["Vary"] = "Accept"
     if found.etag is not None:
         headers["ETag"] = found.etag
     if found.size is not None:

@@ -23,9 +23,11 @@ from gateway.fhir.outcome import issues_of_warnings, means_no_match, means_sever
 from gateway.fhir.search_dates import dtm_interval
 from gateway.fhir.search_request import Search, SearchContext
 from gateway.fhir.searchset import write_searchset
+from gateway.imaging.offered_manifests import OfferedManifests
 from gateway.mhd.current_version import with_current_versions
 from gateway.mhd.includes import Includer
 from gateway.mhd.page_writers import Writer, missing
+from gateway.mhd.registered import registered_uuids
 from gateway.model import Association, DocumentEntry, QueryResult, RegistryFailure
 from gateway.model.errors import PeerError
 from gateway.model.query import GetAssociations, GetDocuments, StoredQuery
@@ -47,7 +49,21 @@ class FindLimits:
 
 
 @dataclass(frozen=True, slots=True)
-class _Matches(Generic[T]):
+class SearchServices:
+    """What searches of every type use."""
+
+    registry: DocumentRegistry
+    search_context: SearchContext
+    write_context: WriteContext
+    limits: FindLimits
+    includer: Includer
+    manifests: OfferedManifests
+
+
+@dataclass(frozen=True, slots=True)
+class Matches(Generic[T]):
+    """Objects, and what the registry warned of with them."""
+
     items: Sequence[T]
     issues: tuple[Issue, ...]
 
@@ -84,24 +100,15 @@ class SearchPages(ABC, Generic[T]):
     from_associations: ClassVar[str]
     """FHIRPath of what the associations of a page are asked for."""
 
-    def __init__(
-        self,
-        registry: DocumentRegistry,
-        *,
-        snapshots: Snapshots[T],
-        pages: PageTokens,
-        search_context: SearchContext,
-        write_context: WriteContext,
-        limits: FindLimits,
-        includer: Includer,
-    ) -> None:
-        self._registry = registry
+    def __init__(self, services: SearchServices, *, snapshots: Snapshots[T], pages: PageTokens) -> None:
+        self._registry = services.registry
         self._snapshots = snapshots
         self._pages = pages
-        self._search_context = search_context
-        self._write_context = write_context
-        self._limits = limits
-        self._includer = includer
+        self._search_context = services.search_context
+        self._write_context = services.write_context
+        self._limits = services.limits
+        self._includer = services.includer
+        self._manifests = services.manifests
 
     @abstractmethod
     def _parse(self, parameters: Sequence[tuple[str, str]], *, strict: bool = False) -> Search[T]:
@@ -115,6 +122,10 @@ class SearchPages(ABC, Generic[T]):
     async def _writer(self, items: Sequence[T], associations: Sequence[Association]) -> Writer[T]:
         """What writes `items`; `associations` are those that touch one of them."""
 
+    async def _completed(self, parameters: Sequence[tuple[str, str]]) -> Sequence[tuple[str, str]]:
+        """The parameters with what is known without the client's saying it. Raises OutcomeError."""
+        return parameters
+
     async def _submission_times(self, items: Sequence[T]) -> Mapping[str, str]:
         """DTM of the submission of objects by entryUUID, for those that do not say it themselves."""
         return {}
@@ -125,7 +136,7 @@ class SearchPages(ABC, Generic[T]):
         `parameters` are decoded names and values of URL and form. Raises OutcomeError for parameters that
         cannot be met, RegistryFailure and PeerError for what the registry says.
         """
-        search = self._parse(parameters, strict=strict)
+        search = self._parse(await self._completed(parameters), strict=strict)
         matches = await self._run(search)
         items, count = matches.items, search.count
         snapshot = None
@@ -156,14 +167,9 @@ class SearchPages(ABC, Generic[T]):
                 return await self._write_page(search, page, search.warnings)
         return await self._page_without_snapshot(search, key, _shape(parameters))
 
-    async def _run(self, search: Search[T]) -> _Matches[T]:
-        unique: dict[str, T] = {}
-        issues: list[Issue] = []
-        for result in await self._answers(search):
-            issues.extend(issues_of_warnings(result.errors))
-            for item in self._found(result):
-                unique.setdefault(item.entry_uuid, item)
-        matching = await _matching(search, tuple(unique.values()))
+    async def _run(self, search: Search[T]) -> Matches[T]:
+        candidates = await self._candidates(search)
+        matching = await _matching(search, candidates.items)
         if search.needs_submission_times:
             times = await self._submission_times(matching)
             held = ((uuid, dtm_interval(time)) for uuid, time in times.items())
@@ -177,7 +183,20 @@ class SearchPages(ABC, Generic[T]):
                 f"Narrow it, for example by {self.narrow_by}.",
             )
         matching.sort(key=search.sort_key)
-        return _Matches(matching, tuple(issues))
+        return Matches(matching, candidates.issues)
+
+    async def _candidates(self, search: Search[T]) -> "Matches[T]":
+        """What the registry says to the queries of a search: at least what matches it."""
+        return self._each_once(await self._answers(search))
+
+    def _each_once(self, answers: Iterable[QueryResult]) -> "Matches[T]":
+        unique: dict[str, T] = {}
+        issues: list[Issue] = []
+        for result in answers:
+            issues.extend(issues_of_warnings(result.errors))
+            for item in self._found(result):
+                unique.setdefault(item.entry_uuid, item)
+        return Matches(tuple(unique.values()), tuple(issues))
 
     async def _answers(self, search: Search[T]) -> list[QueryResult]:
         """What the registry says to the queries of a search."""
@@ -244,7 +263,7 @@ class SearchPages(ABC, Generic[T]):
         if not items:
             return (), ()
         try:
-            found = await self._registry.query(GetAssociations(uuids=tuple(i.entry_uuid for i in items)))
+            found = await self._registry.query(GetAssociations(uuids=registered_uuids(items)))
         except (PeerError, RegistryFailure) as error:
             return (), (missing(error, self.from_associations),)
         return found.associations, issues_of_warnings(found.errors)

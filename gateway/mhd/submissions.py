@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from gateway.clients.registry import DocumentRegistry
 from gateway.fhir.matching import Registered
 from gateway.fhir.outcome import means_several_patients
+from gateway.mhd.registered import registered
 from gateway.model import Association, DocumentEntry, RegistryFailure, SubmissionSet
 from gateway.model.codes import HAS_MEMBER
 from gateway.model.query import ANY_STATUS, FindSubmissionSets, GetAssociations, GetSubmissionSets
@@ -49,12 +50,16 @@ async def submissions_of(registry: DocumentRegistry, members: Sequence[Registere
 async def submission_times(registry: DocumentRegistry, entries: Sequence[DocumentEntry]) -> dict[str, str]:
     """DTM of the submission of each document by entryUUID. Raises PeerError, RegistryFailure.
 
-    A document may later be referred to by other SubmissionSets; the one that brought it counts.
+    A document may later be referred to by other SubmissionSets; the one that brought it counts, and for a
+    translation that of its original.
     """
-    found = await submissions_of(registry, entries)
+    originals = {registered(entry).entry_uuid: registered(entry) for entry in entries}
+    found = await submissions_of(registry, tuple(originals.values()))
     times = {held.entry_uuid: held.submission_time for held in found.submission_sets}
-    return {
+    submitted = {
         a.target: times[a.source]
         for a in found.associations
         if a.type == HAS_MEMBER and a.source in times and a.submission_set_status != _REFERENCE
     }
+    translated = ((e.entry_uuid, registered(e).entry_uuid) for e in entries if e.made_of is not None)
+    return submitted | {made: submitted[of] for made, of in translated if of in submitted}

@@ -121,6 +121,15 @@ class IntendedRecipient(Struct, frozen=True, gc=False):
     telecom: Telecom | None = None
 
 
+class Original(Struct, frozen=True, gc=False):
+    """The registered document that a translation is made of; fields are those of its DocumentEntry."""
+
+    entry_uuid: str
+    mime_type: str
+    hash: str | None = None
+    size: int | None = None
+
+
 class DocumentEntry(Struct, frozen=True, kw_only=True, gc=False):
     """DocumentEntry (ITI TF-3 4.2.3.2). Optional here where any actor may leave it out."""
 
@@ -159,6 +168,11 @@ class DocumentEntry(Struct, frozen=True, kw_only=True, gc=False):
     version: str | None = None
     extra: tuple[tuple[str, tuple[str, ...]], ...] = ()
     """Slots that XDS does not define (name, values), in order."""
+
+    has_translation: bool = False
+    """True where this gateway offers the document in another format too."""
+    made_of: Original | None = None
+    """Set for such a translation, which is in no registry; its `logical_id` is that of the original."""
 
     @property
     def on_demand(self) -> bool:

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from gateway.model import DocumentEntry, DocumentRequest
+from gateway.model.imaging_codes import MIME_DICOM, MIME_FHIR_JSON
 from gateway.security.sealing import KeyRing, NotOurs, Sealer
 
 _UUID = re.compile(r"urn:uuid:([0-9a-f]{8})-([0-9a-f]{4})-([0-9a-f]{4})-([0-9a-f]{4})-([0-9a-f]{12})")
@@ -24,7 +25,9 @@ class DocumentKey(Struct, frozen=True, kw_only=True, gc=False):
 
     Fields are those of DocumentEntry; `entry_uuid` is that of its first version where the registry says it,
     which is the id that stays. `repository_unique_id` is absent where the registry did not say it;
-    `hash` and `size` are absent for On-Demand entries and where metadata is limited.
+    `hash` and `size` are absent for On-Demand entries and where metadata is limited. A `manifest` can be
+    given in other formats too; `made_as` is the MIME type of the translation that the key names, where it
+    names one: the other fields are those of its original then.
     """
 
     document_unique_id: str
@@ -35,20 +38,30 @@ class DocumentKey(Struct, frozen=True, kw_only=True, gc=False):
     size: int | None = None
     hash: str | None = None
     on_demand: bool = False
+    manifest: bool = False
+    made_as: str = ""
 
     @classmethod
-    def of(cls, entry: DocumentEntry) -> "DocumentKey":
+    def of(cls, entry: DocumentEntry, *, manifest: bool = False) -> "DocumentKey":
         """The key of a DocumentEntry."""
+        stored = entry.made_of or entry
         return cls(
             document_unique_id=entry.unique_id,
             entry_uuid=entry.logical_id or entry.entry_uuid,
             repository_unique_id=entry.repository_unique_id,
             home_community_id=entry.home_community_id,
-            mime_type=entry.mime_type,
-            size=entry.size,
-            hash=entry.hash,
+            mime_type=stored.mime_type,
+            size=stored.size,
+            hash=stored.hash,
             on_demand=entry.on_demand,
+            manifest=manifest,
+            made_as=entry.mime_type if entry.made_of is not None else "",
         )
+
+    @property
+    def media_type(self) -> str:
+        """The MIME type of what the key names."""
+        return self.made_as or self.mime_type
 
     @property
     def request(self) -> DocumentRequest | None:
@@ -86,7 +99,8 @@ class _Document(Struct, array_like=True, frozen=True, gc=False):
     hash: bytes | None
 
 
-_ON_DEMAND, _PACKED_UUID, _PACKED_HASH = 1, 2, 4
+_ON_DEMAND, _PACKED_UUID, _PACKED_HASH, _MANIFEST = 1, 2, 4, 8
+_MADE_AS = {MIME_FHIR_JSON: 16, MIME_DICOM: 32}
 
 
 class _Page(Struct, array_like=True, frozen=True, gc=False):
@@ -110,6 +124,7 @@ def _decode(decoder: "msgspec.msgpack.Decoder[_T]", content: bytes) -> _T:
 
 def _pack(key: DocumentKey) -> _Document:
     flags = _ON_DEMAND if key.on_demand else 0
+    flags |= (_MANIFEST if key.manifest else 0) | _MADE_AS.get(key.made_as, 0)
     match = _UUID.fullmatch(key.entry_uuid)
     if match:
         flags |= _PACKED_UUID
@@ -152,6 +167,8 @@ def _unpack(packed: _Document) -> DocumentKey:
         size=packed.size,
         hash=text_hash,
         on_demand=bool(packed.flags & _ON_DEMAND),
+        manifest=bool(packed.flags & _MANIFEST),
+        made_as=next((form for form, flag in _MADE_AS.items() if packed.flags & flag), ""),
     )
 
 

@@ -27,6 +27,7 @@ from gateway.imaging.found import StudyNames
 from gateway.imaging.grants import Grants
 from gateway.imaging.image_search import ImageSearcher
 from gateway.imaging.manifests import ManifestError, Manifests, Reader
+from gateway.imaging.offered_manifests import OfferedManifests
 from gateway.imaging.plan import Locations
 from gateway.imaging.rad69_server import ImagingFacade
 from gateway.imaging.resource_routes import ImagingRoutes
@@ -34,6 +35,7 @@ from gateway.imaging.resource_search import ImagingServices, ResourceSearch, kin
 from gateway.imaging.retrieve import ImageRetriever, RetrievePolicy
 from gateway.imaging.search_routes import SearchRoutes
 from gateway.imaging.studies import StudyFinder
+from gateway.imaging.translations import ManifestTranslator
 from gateway.imaging.wado_routes import WadoRoutes
 from gateway.model.imaging import ReadManifest
 from gateway.model.imaging_codes import MIME_DICOM
@@ -100,6 +102,29 @@ def manifests(settings: Settings, parts: ImagingParts) -> tuple[Manifests, Manif
         max_bytes=settings.imaging.max_manifest_bytes,
     )
     return found, store
+
+
+def offered_manifests(settings: Settings, parts: ImagingParts) -> OfferedManifests:
+    """What searches of documents offer of manifests."""
+    found, _ = manifests(settings, parts)
+    return OfferedManifests(document_registry(settings, parts.soap), found, twins=settings.imaging.twins)
+
+
+def manifest_translator(settings: Settings, parts: ImagingParts, base_url: str) -> ManifestTranslator:
+    """What writes manifests in other formats."""
+    found, _ = manifests(settings, parts)
+    places = locations(settings, parts.soap, parts.dicomweb)
+    return ManifestTranslator(
+        found,
+        _names(settings, parts, places, base_url),
+        terminology(settings),
+        _zone(settings),
+        settings.imaging.kos_codes,
+    )
+
+
+def _zone(settings: Settings) -> ZoneInfo | None:
+    return ZoneInfo(settings.imaging.time_zone) if settings.imaging.time_zone else None
 
 
 def manifest_readers(terms: Terminology) -> Mapping[str, Reader]:
@@ -183,7 +208,7 @@ def imaging_resources(settings: Settings, parts: ImagingParts, base_url: str) ->
     terms = terminology(settings)
     references = patient_references(parts.ring, terms, base_url)
     found, _ = manifests(settings, parts)
-    zone = ZoneInfo(settings.imaging.time_zone) if settings.imaging.time_zone else None
+    zone = _zone(settings)
     services = ImagingServices(
         finder=_finder(settings, parts, found),
         names=_names(settings, parts, locations(settings, parts.soap, parts.dicomweb), base_url),

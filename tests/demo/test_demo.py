@@ -102,7 +102,8 @@ def test_it_shows_sample_content_and_a_second_start_stores_nothing_twice(tmp_pat
     content = sample_content("demo")
     for _ in range(2):
         with _demo(tmp_path) as (process, base_url):
-            assert _search(base_url, content.patient.token)["total"] == 3
+            # report, discharge summary, and the manifest in both formats
+            assert _search(base_url, content.patient.token)["total"] == 4
             assert _search(base_url, content.patient.token, "superseded")["total"] == 1
             assert _search(base_url, content.other_patient.token)["total"] == 1
             process.terminate()

@@ -6,11 +6,11 @@ import pytest
 from fhir.resources.R4B.capabilitystatement import CapabilityStatement
 
 from gateway.fhir.capability import write_capability_statement
-from gateway.fhir.document_search import SearchContext, parse_document_search
+from gateway.fhir.document_search import SearchContext
+from gateway.fhir.imaging_document_search import IMAGING_DOCUMENT_PARAMETERS, parse_imaging_document_search
 from gateway.fhir.issues import OutcomeError
 from gateway.fhir.list_parameters import LIST_PARAMETERS
 from gateway.fhir.list_search import parse_list_search
-from gateway.fhir.search_parameters import DOCUMENT_PARAMETERS
 from gateway.fhir.study_search import (
     parse_endpoint_search,
     parse_imaging_study_search,
@@ -68,7 +68,8 @@ def test_it_lists_the_parameters_of_mhd_except_those_that_are_refused(statement)
     listed = {p["name"] for p in of_type(statement, "DocumentReference")["searchParam"]}
     mhd = "patient patient.identifier status author.given author.family category type creation date event facility"
     mhd += " setting format security-label period related identifier _id _lastUpdated"
-    assert listed == set(mhd.split()) | {"subject", "subject.identifier"}
+    imaging = "modality bodysite study-instance-uid accession-number contenttype"
+    assert listed == {*mhd.split(), *imaging.split(), "subject", "subject.identifier"}
 
 
 def test_every_listed_parameter_is_used_by_the_parser(statement):
@@ -77,7 +78,8 @@ def test_every_listed_parameter_is_used_by_the_parser(statement):
         if name == "related":
             continue
         parameters = [("patient", "p"), (name, EXAMPLES.get(name, "x"))]
-        assert parameters[1] in parse_document_search(parameters, CONTEXT, strict=True).self_parameters
+        search = parse_imaging_document_search(parameters, CONTEXT, strict=True)
+        assert parameters[1] in search.self_parameters
 
 
 def test_it_lists_the_parameters_of_lists(statement):
@@ -98,7 +100,7 @@ OF_FHIR = {
     "_id _lastUpdated _profile _security _source _tag _text",
 }
 """Names of FHIR R4, supported or not."""
-PARSERS = {"DocumentReference": parse_document_search, "List": parse_list_search}
+PARSERS = {"DocumentReference": parse_imaging_document_search, "List": parse_list_search}
 
 
 @pytest.mark.parametrize("resource", ["DocumentReference", "List"])
@@ -154,7 +156,9 @@ def test_the_responder_is_claimed_with_all_that_its_statement_lists(statement):
     assert {"application/fhir+json", "application/fhir+xml"} <= set(statement["format"])
 
 
-@pytest.mark.parametrize("table", [DOCUMENT_PARAMETERS, LIST_PARAMETERS], ids=lambda table: table.resource)
+@pytest.mark.parametrize(
+    "table", [IMAGING_DOCUMENT_PARAMETERS, LIST_PARAMETERS], ids=lambda table: table.resource
+)
 def test_every_modifier_that_is_documented_is_taken(statement, table):
     for listed in of_type(statement, table.resource)["searchParam"]:
         _, _, modifiers = listed["documentation"].partition("Modifiers: ")
@@ -163,11 +167,16 @@ def test_every_modifier_that_is_documented_is_taken(statement, table):
 
 
 @pytest.mark.parametrize("resource", ["DocumentReference", "List"])
-def test_every_definition_is_a_canonical_of_fhir_or_mhd(statement, resource):
+def test_every_definition_is_a_canonical_of_fhir_or_a_guide(statement, resource):
     for listed in of_type(statement, resource)["searchParam"]:
         if "." not in listed["name"]:
             assert listed["definition"].startswith(
-                ("http://hl7.org/fhir/SearchParameter/", "https://profiles.ihe.net/ITI/MHD/SearchParameter/")
+                (
+                    "http://hl7.org/fhir/SearchParameter/",
+                    "https://profiles.ihe.net/ITI/MHD/SearchParameter/",
+                    "https://profiles.ihe.net/RAD/MADO/SearchParameter/",
+                    "http://hl7.eu/fhir/imaging/SearchParameter/",
+                )
             )
 
 

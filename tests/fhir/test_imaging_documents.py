@@ -181,9 +181,9 @@ def test_the_twin_shares_what_the_manifest_is_and_not_its_bytes():
 
 
 def test_every_manifest_is_offered_in_both_formats_which_transform_each_other():
-    entries, relations = with_twins([A, PLAIN, G])
+    entries = with_twins([A, PLAIN, G])
     assert [manifest_format(e) for e in entries] == [KOS, FHIR, None, KOS, FHIR]
-    first, second = (write_imaging_document_reference(e, write_context(), relations) for e in entries[:2])
+    first, second = (write_imaging_document_reference(e, write_context()) for e in entries[:2])
     assert first["relatesTo"] == [
         {"code": "transforms", "target": {"reference": f"DocumentReference/{second['id']}"}}
     ]
@@ -191,24 +191,28 @@ def test_every_manifest_is_offered_in_both_formats_which_transform_each_other():
         {"code": "transforms", "target": {"reference": f"DocumentReference/{first['id']}"}}
     ]
     assert first["masterIdentifier"] == second["masterIdentifier"]
-    assert len({r.entry_uuid for r in relations}) == 4
+    assert second["id"] == f"{first['id']}-fhir"
+    registered = entry(number=6, form=FHIR)
+    (only, twin) = with_twins([registered])
+    assert written(twin)["id"] == f"{written(only)['id']}-kos"
 
 
 def test_a_registered_pair_is_not_tripled():
     fhir = entry(number=6, form=FHIR, unique_id="2.999.1.9")
     for pair in itertools.permutations((A, fhir)):
-        assert with_twins(pair)[0] == pair
+        assert with_twins(pair) == pair
+        assert with_twins(pair[:1], beside=pair[1:]) == pair[:1]
     bare = replace(fhir, reference_ids=())
-    assert len(with_twins([A, bare])[0]) == 4
+    assert len(with_twins([A, bare])) == 4
     joined = Association(
         entry_uuid="urn:uuid:9", type=codes.XFRM, source=bare.entry_uuid, target=A.entry_uuid
     )
-    assert with_twins([A, bare], [joined])[0] == (A, bare)
+    assert with_twins([A, bare], [joined]) == (A, bare)
 
 
 def test_the_same_study_of_another_community_is_another_manifest():
     fhir = entry(number=6, form=FHIR, unique_id="2.999.1.9", home_community_id="urn:oid:2.999.71")
-    assert len(with_twins([A, fhir])[0]) == 4
+    assert len(with_twins([A, fhir])) == 4
 
 
 @pytest.mark.parametrize(
@@ -233,7 +237,7 @@ def parse(*parameters):
 
 
 def names(*parameters):
-    search = parse(*parameters).search
+    search = parse(*parameters)
     return "".join(name for name, item in NAMED.items() if search.matches(item))
 
 
@@ -294,16 +298,16 @@ def test_parameters_narrow_each_other():
 
 
 def test_what_the_registry_is_asked():
-    (query,) = parse(("modality", "CT,MR"), ("bodysite", imaging.SPINE_EU)).search.queries()
+    (query,) = parse(("modality", "CT,MR"), ("bodysite", imaging.SPINE_EU)).queries()
     assert isinstance(query, FindDocuments)
     modalities, regions = query.event_codes
     assert set(modalities) == {Code(c, s) for c in ("CT", "MR") for s in ("1.2.840.10008.2.16.4", "DCM")}
     assert {code.code for code in regions} == imaging.SPINE
     assert {code.scheme for code in regions} == {"2.16.840.1.113883.6.96", "SCT"}
-    (query,) = parse(("study-instance-uid", f"urn:oid:{STUDY_UID}")).search.queries()
+    (query,) = parse(("study-instance-uid", f"urn:oid:{STUDY_UID}")).queries()
     assert isinstance(query, FindDocumentsByReferenceId)
     assert f"{STUDY_UID}^^^^urn:ihe:iti:xds:2016:studyInstanceUID" in query.reference_ids[0]
-    (query,) = parse(("accession-number", "urn:oid:2.999.10|A1")).search.queries()
+    (query,) = parse(("accession-number", "urn:oid:2.999.10|A1")).queries()
     assert "A1^^^&2.999.10&ISO^urn:ihe:iti:xds:2013:accession" in query.reference_ids[0]
 
 
@@ -313,23 +317,26 @@ def test_a_filter_on_what_is_absent_asks_the_registry_for_no_less():
         ("modality:missing", "true"),
         ("contenttype", "application/pdf"),
     ):
-        (query,) = parse(parameter).search.queries()
+        (query,) = parse(parameter).queries()
         assert query.event_codes == ()
 
 
 def test_either_format_of_manifests_is_found_for_the_other():
     system = "http://ihe.net/fhir/ihe.formatcode.fhir/CodeSystem/formatcode"
-    search = parse(("format", f"{system}|urn:ihe:rad:MADO:fhir-manifest:2026")).search
+    search = parse(("format", f"{system}|urn:ihe:rad:MADO:fhir-manifest:2026"))
     (query,) = search.queries()
     assert {code.code for code in query.format_code} == {imaging.FORMAT_KOS, imaging.FORMAT_FHIR_MANIFEST}
-    entries, _ = with_twins([A, G, PLAIN])
+    entries = with_twins([A, G, PLAIN])
     assert [manifest_format(e) for e in entries if search.matches(e)] == [FHIR, FHIR]
 
 
 def test_identifier_names_a_document_or_what_it_is_about():
-    queries = parse(("identifier", f"urn:oid:{STUDY_UID}")).search.queries()
-    assert [type(query) for query in queries] == [GetDocuments, FindDocumentsByReferenceId]
-    alone = parse_imaging_document_search([("identifier", f"urn:oid:{STUDY_UID}")], CONTEXT).search.queries()
+    search = parse(("identifier", f"urn:oid:{STUDY_UID}"))
+    assert [type(query) for query in search.queries()] == [GetDocuments]
+    assert type(search.query_of_related) is FindDocumentsByReferenceId
+    search = parse(("identifier", f"urn:oid:{STUDY_UID},urn:oid:2.999.404"))
+    assert [type(query) for query in search.queries()] == [GetDocuments, FindDocumentsByReferenceId]
+    alone = parse_imaging_document_search([("identifier", f"urn:oid:{STUDY_UID}")], CONTEXT).queries()
     assert [type(query) for query in alone] == [GetDocuments]
 
 
@@ -363,7 +370,7 @@ def test_a_legacy_entry_is_found_by_its_manifest(parameter, expected):
         assert {code.code for code in query.format_code} == {imaging.FORMAT_KOS, imaging.FORMAT_FHIR_MANIFEST}
         assert (query.patient_id, query.event_codes) == (PATIENT, ())
     known = filled(LEGACY, derive_entry_metadata(SIMPLE, KOS, DEFAULTS))
-    assert found.search.matches(known)
+    assert found.matches(known)
 
 
 def test_an_entry_is_read_for_what_it_lacks_alone():

@@ -71,5 +71,7 @@ async def published_study(folder: Path, seed: str) -> AsyncIterator[Published]:
         stack.interfere = None
         status, answer = await stack.publish(provide_bundle([content.manifest], patient=content.patient))
         assert status == 200, answer
-        found = await stack.find(patient__identifier=content.patient.token, status="current")
-        yield Published(stack, content, f"urn:uuid:{found[0]['id']}")
+        (found,) = await stack.find(
+            patient__identifier=content.patient.token, status="current", contenttype="application/dicom"
+        )
+        yield Published(stack, content, f"urn:uuid:{found['id']}")
