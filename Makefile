@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help install demo demo-check test lint types check bench lock clean
+.PHONY: help install demo demo-check test lint types check bench sbom chart-schema lock clean
 .DEFAULT_GOAL := help
 
 help: ## Show what can be made
@@ -41,10 +41,22 @@ check: lint types test ## All of the above
 bench: $(READY) ## Measure, as ratios within one run
 	@$(BIN)/python -m bench
 
+sbom: $(READY) ## Write the bill of materials of what an image holds (CycloneDX) to dist/sbom.cdx.json
+	@rm -rf build/sbom && mkdir -p dist
+	@$(PYTHON) -m venv --without-pip build/sbom
+	@$(BIN)/python -m pip --python build/sbom/bin/python install --quiet --require-hashes --no-deps -r requirements/runtime.lock
+	@$(BIN)/cyclonedx-py environment build/sbom/bin/python --pyproject pyproject.toml \
+		--output-reproducible --output-format JSON --output-file dist/sbom.cdx.json
+	@rm -rf build/sbom
+
+chart-schema: $(READY) ## Write the schema of the chart's values again, after settings have changed
+	@$(BIN)/python -m helm.write_schema
+
 lock: ## Lock the dependencies again, with hashes
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv
 	@$(BIN)/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-header --no-annotate pyproject.toml -o requirements/runtime.lock
 	@$(BIN)/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-header --no-annotate --extra dev pyproject.toml -o requirements/dev.lock
+	@$(BIN)/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-header --no-annotate -c requirements/dev.lock requirements/build.in -o requirements/build.lock
 
 clean: ## Remove what was made
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache state

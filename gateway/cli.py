@@ -1,4 +1,4 @@
-"""The command line: `gateway serve | demo | doctor | admin | affinity | manifest`."""
+"""The command line: `gateway serve | health | demo | doctor | admin | affinity | manifest`."""
 
 import asyncio
 import sys
@@ -46,6 +46,22 @@ def serve(config: ConfigOption = None) -> None:
     except (StartError, SettingsError) as error:
         typer.echo(f"gateway: {error}", err=True)
         raise typer.Exit(1) from None
+
+
+@app.command()
+def health(
+    config: ConfigOption = None,
+    ready: Annotated[
+        bool, typer.Option("--ready", help="Ask whether it takes requests, not only whether it lives.")
+    ] = False,
+) -> None:
+    """Ask the gateway that runs here how it is; exit 1 where it does not answer, or is not ready."""
+    settings = _settings(config)
+    from gateway.health_check import ask_health
+
+    well, text = ask_health(settings, "/health/ready" if ready else "/health/live")
+    typer.echo(text, err=not well)
+    raise typer.Exit(0 if well else 1)
 
 
 @app.command()
