@@ -5,7 +5,7 @@ import gc
 import signal
 import socket
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from zoneinfo import ZoneInfo
 
@@ -24,7 +24,7 @@ from gateway.fhir.capability import write_capability_statement
 from gateway.fhir.document_reference import WriteContext
 from gateway.fhir.list_elements import RegistryList
 from gateway.fhir.provide_context import ProvideContext
-from gateway.health import Health
+from gateway.health import Health, abilities
 from gateway.mhd.admission import Admission
 from gateway.mhd.definitions import Definitions
 from gateway.mhd.find import Finder
@@ -281,7 +281,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
 def create_app(settings: Settings, parts: Parts, base_url: str) -> tuple[web.Application, Health]:
     """The aiohttp application over parts that are open, and its health."""
     cases = use_cases(settings, parts, base_url)
-    health = Health(parts.store, parts.soap, parts.dicomweb)
+    health = Health(parts.store, parts.soap, parts.dicomweb, abilities(settings))
     admission = Admission(settings.server.max_bundle_bytes, settings.server.max_publish_bytes_in_flight)
     app = web.Application(middlewares=[access_log, outcomes])
     app.add_routes(MhdRoutes(cases, admission).table(BASE_PATH))
@@ -292,6 +292,7 @@ def create_app(settings: Settings, parts: Parts, base_url: str) -> tuple[web.App
     if settings.imaging.rad69_server:
         _serve_rad69(app, rad69_service(settings, imaging))
     app.add_routes(health.table())
+    app.on_response_prepare.append(health.say_goodbye)
     _drain_on_stop(app, cases.publisher, settings.server.shutdown_timeout)
     return app, health
 
@@ -352,7 +353,16 @@ async def serve(settings: Settings) -> None:
             await stop.wait()
             health.draining = True
             log.info("gateway.stopping")
+            await _until_others_know(stop, settings.server.drain_wait)
             await runner.cleanup()
+
+
+async def _until_others_know(stop: asyncio.Event, seconds: float) -> None:
+    """Wait until load balancers have seen that this gateway is not ready; a second signal ends it."""
+    stop.clear()
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await stop.wait()
 
 
 def _tune_collector() -> None:

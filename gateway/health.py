@@ -1,53 +1,115 @@
-"""Liveness and readiness for whoever runs the gateway."""
+"""Liveness, readiness and state for whoever runs the gateway."""
+
+from collections.abc import Mapping, Sequence
 
 import orjson
 from aiohttp import web
 
 from gateway.clients.dicomweb import DicomWebClient
 from gateway.correlation.store import CorrelationStore
+from gateway.settings import Settings
 from gateway.soap.client import SoapClient
+
+_OK = frozenset({"ready", "impaired"})
+
+
+def abilities(settings: Settings) -> dict[str, tuple[str, ...]]:
+    """What a gateway with these settings can do, and the circuits (`peer transaction`) that each needs."""
+    found = {
+        "find": ("registry ITI-18",),
+        "publish": (f"repository {settings.publish_repository.unique_id} ITI-41",),
+        "retrieve": tuple(f"repository {each.unique_id} ITI-43" for each in settings.repositories),
+        "images": tuple(
+            f"imaging source {each.uid} {'RAD-69' if each.protocol == 'rad-69' else 'RAD-107'}"
+            for each in settings.imaging.locations
+        ),
+    }
+    return {name: circuits for name, circuits in found.items() if circuits}
 
 
 class Health:
-    """`/health/live` says that the process answers; `/health/ready` whether it takes requests, and what of
-    it is impaired.
+    """`/health/live` says that the process answers, `/health/ready` whether it takes requests, `/health` how
+    well it can carry them out.
 
-    A lost Redis or a peer that fails impairs the gateway; it stays ready, since the rest goes on and
-    another replica would fare no better. Only a gateway that is stopping is not ready (503).
+    The state is `ready`; `impaired` where Redis is lost or a peer fails and the rest goes on; `down` where
+    the registry does, without which nothing is found; `stopping`. Only a gateway that is stopping is not
+    ready (503 at `/health/ready`): another replica would fare no better with a failing peer, and a circuit
+    closes by a request that goes well, so a gateway without requests would stay down. Monitors ask
+    `/health`, which is 503 while down, too.
     """
 
-    def __init__(self, store: CorrelationStore, soap: SoapClient, dicomweb: DicomWebClient) -> None:
+    def __init__(
+        self,
+        store: CorrelationStore,
+        soap: SoapClient,
+        dicomweb: DicomWebClient,
+        needed: Mapping[str, Sequence[str]],
+    ) -> None:
+        """`needed` are the circuits of each ability, see `abilities`."""
         self._store = store
         self._soap = soap
         self._dicomweb = dicomweb
+        self._needed = needed
         self.draining = False
 
     def table(self) -> list[web.RouteDef]:
         """Routes for an aiohttp application."""
-        return [web.get("/health/live", self.live), web.get("/health/ready", self.ready)]
+        return [
+            web.get("/health", self.state),
+            web.get("/health/live", self.live),
+            web.get("/health/ready", self.ready),
+        ]
 
     async def live(self, _: web.Request) -> web.Response:
         """The process answers."""
         return _json(200, {"status": "live"})
 
     async def ready(self, _: web.Request) -> web.Response:
-        """`status` is ready, impaired or stopping; `redis` and `circuits` say what is impaired."""
+        """The report; 503 while stopping."""
+        report = await self.report()
+        return _json(503 if self.draining else 200, report)
+
+    async def state(self, _: web.Request) -> web.Response:
+        """The report; 503 while stopping or down."""
+        report = await self.report()
+        return _json(200 if report["status"] in _OK else 503, report)
+
+    async def report(self) -> dict[str, object]:
+        """`status`; `abilities`, each `up`, `degraded` or `down`; `redis` and `circuits` say why."""
         # without traffic nothing else would notice that Redis is gone
         await self._store.get("health", "ready")
-        circuits = {**self._soap.circuit_states(), **self._dicomweb.circuit_states()}
+        circuits = self.circuits()
+        able = {
+            name: _state([circuits.get(each, "closed") for each in needed])
+            for name, needed in self._needed.items()
+        }
+        # a peer that a manifest names belongs to no ability
         impaired = not self._store.available or any(state != "closed" for state in circuits.values())
-        status = "stopping" if self.draining else "impaired" if impaired else "ready"
-        return _json(
-            503 if self.draining else 200,
-            {
-                "status": status,
-                "redis": self._store.status(),
-                "circuits": circuits,
-            },
-        )
+        status = "impaired" if impaired else "ready"
+        if able.get("find") == "down":
+            status = "down"
+        if self.draining:
+            status = "stopping"
+        return {"status": status, "abilities": able, "redis": self._store.status(), "circuits": circuits}
+
+    def circuits(self) -> dict[str, str]:
+        """State per `peer transaction` that was called."""
+        return {**self._soap.circuit_states(), **self._dicomweb.circuit_states()}
+
+    async def say_goodbye(self, _: web.Request, response: web.StreamResponse) -> None:
+        """Signal `on_response_prepare`: while stopping, clients are told to come by another connection."""
+        if self.draining:
+            response.force_close()
+            response.headers["Connection"] = "close"
 
 
-def _json(status: int, content: dict[str, object]) -> web.Response:
+def _state(circuits: Sequence[str]) -> str:
+    if all(state == "closed" for state in circuits):
+        return "up"
+    return "down" if all(state == "open" for state in circuits) else "degraded"
+
+
+def _json(status: int, content: Mapping[str, object]) -> web.Response:
     return web.Response(
         status=status,
         body=orjson.dumps(content),

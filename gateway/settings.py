@@ -54,7 +54,11 @@ class ServerSettings(Section):
     """Largest ITI-65 request body; it is held in memory once, with its documents decoded."""
     max_publish_bytes_in_flight: Count = 1024 * 1024 * 1024
     """Bodies of ITI-65 requests handled at the same time, added up; more are told to come back (503)."""
+    drain_wait: Annotated[float, Field(ge=0, le=3600)] = 0.0
+    """Seconds after SIGTERM in which requests are still taken while /health/ready says 503 and every answer
+    ends its connection, so that load balancers turn to others before the listener ends."""
     shutdown_timeout: Seconds = 30.0
+    """Seconds that requests in flight have after the end of the listener."""
 
 
 class PeerSettings(Section):

@@ -343,7 +343,8 @@ async def test_a_silent_peer_is_a_gateway_timeout_and_opens_its_circuit(tmp_path
             assert_outcome(outcome, transaction, "transient", patient=case.patient)
         assert not stack.soap_calls, "an open circuit asks nobody"
         _, health = await stack.get(stack.base_url.replace("/fhir", "/health/ready"))
-        assert health["status"] == "impaired"
+        assert health["status"] == "down"
+        assert health["abilities"] == {"find": "down", "publish": "down", "retrieve": "down"}
         assert health["circuits"][f"{PEER[PUBLISH]} {PUBLISH}"] == "open"
 
 
