@@ -48,6 +48,7 @@ from gateway.soap.client import SoapClient
 from gateway.soap.contract import load_contract
 from gateway.soap.server import SoapService
 from gateway.telemetry.logs import configure
+from gateway.wiring.communities import responding_services
 from gateway.wiring.fhir import patient_references, search_context, terminology
 from gateway.wiring.imaging import (
     ImagingParts,
@@ -290,21 +291,23 @@ def create_app(settings: Settings, parts: Parts, base_url: str) -> tuple[web.App
     app.add_routes(imaging_resources(settings, imaging, base_url).table(BASE_PATH))
     app.add_routes(search_routes(settings, imaging, base_url).table(BASE_PATH))
     if settings.imaging.rad69_server:
-        _serve_rad69(app, rad69_service(settings, imaging))
+        _serve_soap(app, RAD69_PATH, rad69_service(settings, imaging))
+    for path, service in responding_services(settings, parts.soap, parts.dicomweb).items():
+        _serve_soap(app, path, service)
     app.add_routes(health.table())
     app.on_response_prepare.append(health.say_goodbye)
     _drain_on_stop(app, cases.publisher, settings.server.shutdown_timeout)
     return app, health
 
 
-def _serve_rad69(app: web.Application, service: SoapService) -> None:
+def _serve_soap(app: web.Application, path: str, service: SoapService) -> None:
     async def answer(request: web.Request) -> web.StreamResponse:
         return await service(request)
 
     async def close(_: web.Application) -> None:
         service.close()
 
-    app.router.add_route("*", RAD69_PATH, answer)
+    app.router.add_route("*", path, answer)
     app.on_cleanup.append(close)
 
 

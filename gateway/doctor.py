@@ -1,8 +1,9 @@
 """`gateway doctor`: is everything in place that the settings name?
 
 Peers are asked with harmless requests: the registry for a document that cannot exist, each repository and
-each source of images for the same. Those that speak SOAP are asked for their WSDL too, which need not exist
-but must fit the transactions where it does.
+each source of images for the same, each community for an object, a document and an image that cannot. Those
+of the own community that speak SOAP are asked for their WSDL too, which need not exist but must fit the
+transactions where it does.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ from gateway.clients.imaging_source import ImagingDocumentSource
 from gateway.clients.quirks import Quirks
 from gateway.clients.registry import DocumentRegistry
 from gateway.clients.repository import DocumentRepository
+from gateway.clients.responding_gateway import RespondingGateway
 from gateway.fhir.error_table import known_code
 from gateway.model import DocumentRequest, RegistryFailure
 from gateway.model.errors import PeerError, PeerProtocolError
@@ -29,12 +31,14 @@ from gateway.settings import PeerSettings, Settings, SettingsError
 from gateway.soap.client import Peer, SoapClient
 from gateway.soap.contract import check_peer_wsdl, load_contract
 from gateway.telemetry.logs import configure
+from gateway.wiring.communities import responding_gateway
 from gateway.wiring.fhir import terminology
 from gateway.wiring.peers import peer_of
 from gateway.wiring.publishing import metadata_tables, publishing_sources
 
 _MAX_WSDL_BYTES = 4 * 1024 * 1024
 _NOT_THERE = frozenset({"XDSDocumentUniqueIdError", "XDSMissingDocument"})
+_NOT_IN_COMMUNITY = _NOT_THERE | {"XDSUnknownRepositoryId"}
 _NO_SUCH_STUDY = frozenset({200, 204, 404, 410})
 
 
@@ -112,6 +116,49 @@ async def _examine_peers(settings: Settings, soap: SoapClient, findings: _Findin
         await _check_wsdl(name, each, findings)
         _tell_quirks(name, each.quirks, findings)
     await _examine_locations(settings, soap, findings)
+    await _examine_communities(settings, soap, findings)
+
+
+async def _examine_communities(settings: Settings, soap: SoapClient, findings: _Findings) -> None:
+    for each in settings.communities:
+        name = f"community {each.name}"
+        community = responding_gateway(settings, each, soap)
+        await _try(name, "ITI-38", findings, partial(_ask_community, community))
+        await _try(name, "ITI-39", findings, partial(_ask_community_document, community))
+        if each.images_url:
+            await _try(name, "RAD-75", findings, partial(_ask_community_image, community))
+        for what in ("query", "retrieve", "images"):
+            _tell_quirks(f"{name} {what}", getattr(each.quirks, what), findings)
+
+
+async def _ask_community(community: RespondingGateway) -> None:
+    await community.query(GetDocuments(entry_uuids=(uuid.uuid4().urn,)))
+
+
+async def _ask_community_document(community: RespondingGateway) -> None:
+    try:
+        async with community.retrieve(DocumentRequest(_nowhere(), _nowhere())):
+            pass
+    except RegistryFailure as failure:
+        _raise_unless_absent(failure, _NOT_IN_COMMUNITY)
+
+
+async def _ask_community_image(community: RespondingGateway) -> None:
+    location = RetrieveLocation(uid=RetrieveLocationUid(_nowhere()))
+    try:
+        async with community.images([SeriesWanted(_nowhere(), _nowhere(), (_nowhere(),), location)]):
+            pass
+    except RegistryFailure as failure:
+        _raise_unless_absent(failure, _NOT_IN_COMMUNITY)
+
+
+def _nowhere() -> str:
+    return f"2.25.{uuid.uuid4().int}"
+
+
+def _raise_unless_absent(failure: RegistryFailure, codes: frozenset[str]) -> None:
+    if not any(known_code(error.code) in codes for error in failure.errors):
+        raise failure
 
 
 async def _examine_locations(settings: Settings, soap: SoapClient, findings: _Findings) -> None:
@@ -132,30 +179,28 @@ async def _ask_registry(registry: DocumentRegistry) -> None:
 
 
 async def _ask_repository(repository: DocumentRepository) -> None:
-    request = DocumentRequest(repository.unique_id, f"2.25.{uuid.uuid4().int}")
+    request = DocumentRequest(repository.unique_id, _nowhere())
     try:
         async with repository.retrieve(request):
             pass
     except RegistryFailure as failure:
-        if not any(known_code(error.code) in _NOT_THERE for error in failure.errors):
-            raise
+        _raise_unless_absent(failure, _NOT_THERE)
 
 
 async def _ask_imaging_source(soap: SoapClient, peer: Peer, location_uid: str) -> None:
     """Ask for an image that is not there. A source that does not know the location says another error."""
-    study, series, image = (f"2.25.{uuid.uuid4().int}" for _ in range(3))
+    study, series, image = (_nowhere() for _ in range(3))
     wanted = SeriesWanted(study, series, (image,), RetrieveLocation(uid=RetrieveLocationUid(location_uid)))
     try:
         async with ImagingDocumentSource(soap, peer).retrieve([wanted]):
             pass
     except RegistryFailure as failure:
-        if not any(known_code(error.code) in _NOT_THERE for error in failure.errors):
-            raise
+        _raise_unless_absent(failure, _NOT_THERE)
 
 
 async def _ask_archive(dicomweb: DicomWebClient, peer: Peer) -> None:
     """Ask for a study that is not there."""
-    path = f"/studies/2.25.{uuid.uuid4().int}"
+    path = f"/studies/{_nowhere()}"
     accept = 'multipart/related; type="application/dicom"; transfer-syntax=*'
     async with dicomweb.get(peer, path, accept) as answer:
         if answer.status not in _NO_SUCH_STUDY:

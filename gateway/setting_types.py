@@ -60,3 +60,17 @@ class Section(BaseModel):
     """A part of the tree: no key that it does not know, and nothing changes after the start."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PeerLimits(Section):
+    """How to treat one peer. Times in seconds."""
+
+    connect_timeout: Seconds = 5.0
+    read_timeout: Seconds = 60.0
+    total_timeout: Seconds = 120.0
+    max_in_flight: Count = 32
+    max_waiting: Annotated[int, Field(ge=0)] = 256
+    max_answer_bytes: Count = 64 * 1024 * 1024
+    max_attempts: Count = 3
+    circuit_threshold: Count = 8
+    circuit_reset: Seconds = 10.0

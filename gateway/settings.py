@@ -23,6 +23,7 @@ from pydantic_settings import (
 from pydantic_settings import SettingsError as SourceError
 
 from gateway.clients.quirks import ImagingSourceQuirks, RegistryQuirks, RepositoryQuirks
+from gateway.community_settings import CommunitySettings, RespondingGatewaySettings
 from gateway.publish_settings import PublishSettings
 from gateway.setting_types import (
     Count,
@@ -30,6 +31,7 @@ from gateway.setting_types import (
     HostAndPort,
     HttpUrl,
     Oid,
+    PeerLimits,
     Seconds,
     Section,
     ZoneName,
@@ -61,19 +63,10 @@ class ServerSettings(Section):
     """Seconds that requests in flight have after the end of the listener."""
 
 
-class PeerSettings(Section):
+class PeerSettings(PeerLimits):
     """How to speak to one SOAP peer. Times in seconds."""
 
     url: HttpUrl
-    connect_timeout: Seconds = 5.0
-    read_timeout: Seconds = 60.0
-    total_timeout: Seconds = 120.0
-    max_in_flight: Count = 32
-    max_waiting: Annotated[int, Field(ge=0)] = 256
-    max_answer_bytes: Count = 64 * 1024 * 1024
-    max_attempts: Count = 3
-    circuit_threshold: Count = 8
-    circuit_reset: Seconds = 10.0
 
 
 class RegistrySettings(PeerSettings):
@@ -271,13 +264,15 @@ class Settings(BaseSettings):
 
     state_dir: Path = Path("state")
     home_community_id: HomeCommunityId | None = None
-    """The own community; documents of other communities need routes that this release does not have."""
+    """The own community."""
     server: ServerSettings = ServerSettings()
     registry: RegistrySettings
     repositories: Annotated[tuple[RepositorySettings, ...], Field(min_length=1)]
     publish_to: Oid | None = None
     """repositoryUniqueId that takes submissions; the first of `repositories` by default."""
     imaging: ImagingSettings = ImagingSettings()
+    communities: tuple[CommunitySettings, ...] = ()
+    responding_gateway: RespondingGatewaySettings = RespondingGatewaySettings()
     redis: RedisSettings = RedisSettings()
     lifetimes: LifetimeSettings = LifetimeSettings()
     terminology: TerminologySettings = TerminologySettings()
@@ -295,6 +290,23 @@ class Settings(BaseSettings):
             raise ValueError("repositories: each unique_id may appear once")
         if self.publish_to is not None and self.publish_to not in ids:
             raise ValueError("publish_to must be the unique_id of one of the repositories")
+        return self
+
+    @model_validator(mode="after")
+    def _communities(self) -> Self:
+        homes = [home for community in self.communities for home in community.homes]
+        if len(set(homes)) != len(homes):
+            raise ValueError("communities: each homeCommunityId may appear once")
+        if self.home_community_id in homes:
+            raise ValueError("communities: home_community_id is the own community, which is not one of them")
+        names = [community.name for community in self.communities]
+        if len(set(names)) != len(names):
+            raise ValueError("communities: each name may appear once")
+        if self.home_community_id is None and (self.communities or self.responding_gateway.enabled):
+            raise ValueError(
+                "home_community_id must be set where there are communities or a responding_gateway: "
+                "other communities know this one by it"
+            )
         return self
 
     @property

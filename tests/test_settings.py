@@ -46,6 +46,40 @@ def test_a_secret_comes_from_its_file(monkeypatch, tmp_path):
     assert load_settings(overrides=MINIMAL).publish_to == "2.999.10.1"
 
 
+COMMUNITY = {"home_community_id": "2.999.60.2", "name": "b", "query_url": "http://127.0.0.1:1/xca"}
+OWN = {"home_community_id": "2.999.60.1"}
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({"communities": [COMMUNITY]}, "home_community_id must be set"),
+        ({"responding_gateway": {"enabled": True}}, "home_community_id must be set"),
+        (OWN | {"communities": [COMMUNITY | {"home_community_id": "2.999.60.1"}]}, "the own community"),
+        (OWN | {"communities": [COMMUNITY, COMMUNITY | {"name": "c"}]}, "homeCommunityId may appear once"),
+        (
+            OWN | {"communities": [COMMUNITY, COMMUNITY | {"home_community_id": "2.999.60.3"}]},
+            "each name may appear once",
+        ),
+        (
+            OWN | {"communities": [COMMUNITY | {"further_home_community_ids": ["2.999.60.2"]}]},
+            "communities.0: further_home_community_ids: each homeCommunityId may appear once",
+        ),
+        (OWN | {"communities": [{"name": "b"}]}, "communities.0.query_url: is not set"),
+        (OWN | {"communities": [COMMUNITY | {"quirks": {"missing_home": "no"}}]}, "quirks.missing_home: "),
+    ],
+)
+def test_communities_that_cannot_be_told_apart_stop_the_start(change, line):
+    with pytest.raises(SettingsError, match=line):
+        load_settings(overrides=MINIMAL | change)
+
+
+def test_a_community_is_known_by_all_its_ids():
+    further = COMMUNITY | {"further_home_community_ids": ["urn:oid:2.999.60.4"]}
+    (community,) = load_settings(overrides=MINIMAL | OWN | {"communities": [further]}).communities
+    assert community.homes == ("urn:oid:2.999.60.2", "urn:oid:2.999.60.4")
+
+
 @pytest.mark.parametrize(
     ("change", "line"),
     [

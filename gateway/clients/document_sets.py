@@ -81,6 +81,7 @@ def refusals(
     answered: Container[DocumentRequest],
     answer: RetrieveAnswer,
     peer: str,
+    transaction: str = "ITI-43",
 ) -> dict[DocumentRequest, RegistryFailure | PeerError]:
     """What is said of the requests that have no document.
 
@@ -90,11 +91,15 @@ def refusals(
     missing = [request for request in asked if request not in answered]
     named = [request for request in missing if _has_error(_errors_at(request, answer.errors))]
     settled = named if named and len(missing) == len(asked) else missing
-    return {request: refusal(request, answer, asked, peer) for request in settled}
+    return {request: refusal(request, answer, asked, peer, transaction) for request in settled}
 
 
 def refusal(
-    request: DocumentRequest, answer: RetrieveAnswer, asked: Iterable[DocumentRequest], peer: str
+    request: DocumentRequest,
+    answer: RetrieveAnswer,
+    asked: Iterable[DocumentRequest],
+    peer: str,
+    transaction: str = "ITI-43",
 ) -> RegistryFailure | PeerError:
     """Why a request has no document: the errors that name it, else those that name no other of `asked`.
 
@@ -104,8 +109,8 @@ def refusal(
     if not _has_error(errors):
         errors = errors_of(request, answer.errors, asked)
     if _has_error(errors) or answer.status is ResponseStatus.FAILURE:
-        return RegistryFailure(peer, "ITI-43", errors)
-    return PeerProtocolError(peer, "ITI-43", "the answer holds neither the document nor an error")
+        return RegistryFailure(peer, transaction, errors)
+    return PeerProtocolError(peer, transaction, "the answer holds neither the document nor an error")
 
 
 def errors_of(

@@ -5,7 +5,7 @@ passed on as they come from the peer's socket, in its order; nothing is kept but
 envelope.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
@@ -51,7 +51,10 @@ class _Progress:
 
 
 class ImagingDocumentSource:
-    """One source, or with `transaction` RAD-75 one gateway to the sources of another community."""
+    """One source, or with `transaction` RAD-75 one gateway to the sources of another community.
+
+    `accept` sees each answer before it is used, and gives it back, changed or not, or raises PeerError.
+    """
 
     def __init__(
         self,
@@ -60,11 +63,13 @@ class ImagingDocumentSource:
         *,
         quirks: ImagingSourceQuirks | None = None,
         transaction: str = "RAD-69",
+        accept: Callable[[RetrieveAnswer], RetrieveAnswer] | None = None,
     ) -> None:
         self._soap = soap
         self.peer = peer
         self._quirks = quirks or ImagingSourceQuirks()
         self._transaction = transaction
+        self._accept = accept
 
     @property
     def name(self) -> str:
@@ -143,9 +148,10 @@ class ImagingDocumentSource:
 
     def _read(self, reply: StreamedReply) -> RetrieveAnswer:
         try:
-            return read_retrieve_response(reply.body)
+            answer = read_retrieve_response(reply.body)
         except MetadataError as error:
             raise PeerProtocolError(self.name, self._transaction, error.context) from None
+        return answer if self._accept is None else self._accept(answer)
 
     async def _parts(self, batch: Batch, reply: StreamedReply) -> AsyncIterator[ImagePart]:
         for sop_instance_uid, media_type, content in batch.inline():

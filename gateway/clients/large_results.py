@@ -57,8 +57,9 @@ Ask = Callable[[StoredQuery, ReturnType], Awaitable[QueryResult]]
 class LargeResults:
     """Queries of one registry, each answered as a whole."""
 
-    def __init__(self, ask: Ask, quirks: RegistryQuirks, peer: Peer) -> None:
+    def __init__(self, ask: Ask, quirks: RegistryQuirks, peer: Peer, transaction: str = "ITI-18") -> None:
         self._ask = ask
+        self._transaction = transaction
         self._quirks = quirks
         self._peer = peer
 
@@ -141,7 +142,7 @@ class LargeResults:
         """Ids by the community to ask for them. Raises RegistryFailure where they are too many to fetch."""
         if len(refs) > self._quirks.max_objects:
             text = f"{len(refs)} objects match; at most {self._quirks.max_objects} are fetched"
-            raise RegistryFailure(self._peer.name, "ITI-18", (RegistryError(TOO_MANY, text),))
+            raise RegistryFailure(self._peer.name, self._transaction, (RegistryError(TOO_MANY, text),))
         homes: dict[str | None, list[str]] = {}
         for ref in refs:
             homes.setdefault(ref.home_community_id or query.home, []).append(ref.id)

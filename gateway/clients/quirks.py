@@ -89,3 +89,13 @@ class RegistryQuirks(Quirks):
     def style(self) -> QueryStyle:
         """How slot values are written."""
         return QueryStyle(self.parentheses, self.quotes)
+
+
+class CommunityQuirks(Quirks):
+    """Of the gateways of another community (ITI-38, ITI-39, RAD-75, ITI-55)."""
+
+    query: RegistryQuirks = RegistryQuirks()
+    retrieve: RepositoryQuirks = RepositoryQuirks()
+    images: ImagingSourceQuirks = ImagingSourceQuirks()
+    missing_home: Literal["refuse", "assume"] = "refuse"
+    """What names no community in its answers makes the answer an error, or is taken as its own."""

@@ -1,7 +1,10 @@
-"""Document Registry as a peer: Registry Stored Query (ITI-18), changes of its metadata (ITI-57, 61, 62)."""
+"""Document Registry as a peer: Registry Stored Query (ITI-18), changes of its metadata (ITI-57, 61, 62).
+
+`StoredQueries` also asks Responding Gateways of other communities (ITI-38), whose messages are the same.
+"""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from gateway.clients.changes import change
 from gateway.clients.large_results import LargeResults
@@ -23,13 +26,26 @@ _ENTRIES_PER_STEP = 10
 _EMPTY_PAUSE = 0.5
 
 
-class DocumentRegistry:
-    """One registry. Queries change nothing, so they are repeated when the connection fails; changes never."""
+class StoredQueries:
+    """Stored queries to one peer. They change nothing, so they are repeated when the connection fails.
 
-    def __init__(self, soap: SoapClient, peer: Peer, quirks: RegistryQuirks | None = None) -> None:
+    `accept` sees each answer before it is used, and gives it back, changed or not, or raises PeerError.
+    """
+
+    def __init__(
+        self,
+        soap: SoapClient,
+        peer: Peer,
+        quirks: RegistryQuirks | None = None,
+        *,
+        transaction: str = "ITI-18",
+        accept: Callable[[QueryResult], QueryResult] | None = None,
+    ) -> None:
         self._soap = soap
         self._quirks = quirks or RegistryQuirks()
-        self._large = LargeResults(self._ask, self._quirks, peer)
+        self._transaction = transaction
+        self._accept = accept
+        self._large = LargeResults(self._ask, self._quirks, peer, transaction)
         self.peer = peer
 
     async def query(self, query: StoredQuery) -> QueryResult:
@@ -40,6 +56,34 @@ class DocumentRegistry:
         """
         asked = adapted(query, self._quirks, self.peer.name)
         return as_meant(await self._large.run(asked), query, self._quirks)
+
+    async def _ask(self, query: StoredQuery, return_type: ReturnType) -> QueryResult:
+        for _ in range(self._quirks.empty_retries):
+            result = await self._ask_once(query, return_type)
+            if result.errors or not result.empty:
+                return result
+            await asyncio.sleep(_EMPTY_PAUSE)
+        return await self._ask_once(query, return_type)
+
+    async def _ask_once(self, query: StoredQuery, return_type: ReturnType) -> QueryResult:
+        request = write_query(addressed(query, self._quirks), return_type, self._quirks.style)
+        answer = await self._soap.call(self.peer, self._transaction, request, retry=True)
+        try:
+            reader = QueryResponseReader(answer, consume=True)
+            while not reader.read_some(_ENTRIES_PER_STEP):  # noqa: ASYNC110 - gives way, waits for nothing
+                await asyncio.sleep(0)
+            result = reader.result()
+        except MetadataError as error:
+            raise PeerProtocolError(self.peer.name, self._transaction, error.context) from None
+        if self._accept is not None:
+            result = self._accept(result)
+        if result.status is ResponseStatus.FAILURE:
+            raise RegistryFailure(self.peer.name, self._transaction, result.errors)
+        return result
+
+
+class DocumentRegistry(StoredQueries):
+    """One registry. Its changes are never repeated here."""
 
     async def update(self, wanted: MetadataUpdate) -> RegistryResponse:
         """Update Document Set (ITI-57); see `change`."""
@@ -52,25 +96,3 @@ class DocumentRegistry:
     async def delete(self, entry_uuids: Iterable[str]) -> RegistryResponse:
         """Delete Document Set (ITI-62) of the objects with these ids; see `change`."""
         return await change(self._soap, self.peer, "ITI-62", write_remove_objects(entry_uuids))
-
-    async def _ask(self, query: StoredQuery, return_type: ReturnType) -> QueryResult:
-        for _ in range(self._quirks.empty_retries):
-            result = await self._ask_once(query, return_type)
-            if result.errors or not result.empty:
-                return result
-            await asyncio.sleep(_EMPTY_PAUSE)
-        return await self._ask_once(query, return_type)
-
-    async def _ask_once(self, query: StoredQuery, return_type: ReturnType) -> QueryResult:
-        request = write_query(addressed(query, self._quirks), return_type, self._quirks.style)
-        answer = await self._soap.call(self.peer, "ITI-18", request, retry=True)
-        try:
-            reader = QueryResponseReader(answer, consume=True)
-            while not reader.read_some(_ENTRIES_PER_STEP):  # noqa: ASYNC110 - gives way, waits for nothing
-                await asyncio.sleep(0)
-            result = reader.result()
-        except MetadataError as error:
-            raise PeerProtocolError(self.peer.name, "ITI-18", error.context) from None
-        if result.status is ResponseStatus.FAILURE:
-            raise RegistryFailure(self.peer.name, "ITI-18", result.errors)
-        return result

@@ -1,9 +1,12 @@
 """Document Repository as a peer: Provide and Register (ITI-41), Retrieve Document Set (ITI-43) and Remove
 Documents (ITI-86).
+
+`DocumentSets` also retrieves from Responding Gateways of other communities (ITI-39), whose messages are the
+same.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -64,63 +67,28 @@ Outcome = WholeDocument | RegistryFailure | PeerError
 """Of one document among several: the document, the peer's refusal of it, or why there is no answer."""
 
 
-class DocumentRepository:
-    """One repository."""
+class DocumentSets:
+    """Retrieves of documents from one peer. They change nothing, so they are repeated where that may help.
+
+    `accept` sees each answer before it is used, and gives it back, changed or not, or raises PeerError.
+    """
 
     def __init__(
         self,
         soap: SoapClient,
         contract: Contract,
         peer: Peer,
-        unique_id: str,
         quirks: RepositoryQuirks | None = None,
+        *,
+        transaction: str = "ITI-43",
+        accept: Callable[[RetrieveAnswer], RetrieveAnswer] | None = None,
     ) -> None:
         self._soap = soap
         self._contract = contract
         self._quirks = quirks or RepositoryQuirks()
+        self._transaction = transaction
+        self._accept = accept
         self.peer = peer
-        self.unique_id = unique_id
-
-    async def provide_and_register(
-        self, submission: Submission, documents: Sequence[OutgoingDocument]
-    ) -> RegistryResponse:
-        """Submit once, never repeated here: only the caller can tell whether a repeat is safe.
-
-        Returns Success with the peer's warnings. Raises RegistryFailure where nothing was stored, and
-        PeerError (whose `outcome_known` says whether it may have been).
-        """
-        content_ids: Mapping[str, str] = {
-            document.entry_uuid: f"{document.entry_uuid.removeprefix('urn:uuid:')}@gateway"
-            for document in documents
-        }
-        attachments = [
-            Attachment(
-                content_id=content_ids[document.entry_uuid],
-                content_type=document.mime_type,
-                size=len(document.content),
-                source=document.content,
-            )
-            for document in documents
-        ]
-        body = write_provide_and_register(submission, content_ids)
-        return await change(self._soap, self.peer, "ITI-41", body, attachments)
-
-    async def remove(self, requests: Iterable[DocumentRequest]) -> RegistryResponse:
-        """Remove Documents (ITI-86), all or none; see `change`."""
-        return await change(self._soap, self.peer, "ITI-86", write_remove_documents(requests))
-
-    async def holds(self, request: DocumentRequest) -> bool:
-        """True where the repository answers with the document, which is not read to its end.
-
-        Raises PeerError, and RegistryFailure for refusals that do not say that it has no such document.
-        """
-        try:
-            async with self.retrieve(request):
-                return True
-        except RegistryFailure as failure:
-            if any(error.code in _NO_SUCH_DOCUMENT for error in failure.errors):
-                return False
-            raise
 
     @asynccontextmanager
     async def retrieve(self, request: DocumentRequest) -> AsyncIterator[RetrievedDocument]:
@@ -129,11 +97,11 @@ class DocumentRepository:
         Raises RegistryFailure with the peer's errors where it holds no such document, PeerProtocolError
         where it answers neither document nor error.
         """
-        async with self._soap.open(self.peer, "ITI-43", self._request([request]), retry=True) as reply:
+        async with self._open([request]) as reply:
             answer = self._read(reply)
             document = assign([request], answer.documents).get(request)
             if document is None:
-                raise refusal(request, answer, (), self.peer.name)
+                raise refusal(request, answer, (), self.peer.name, self._transaction)
             if isinstance(document.content, bytes):
                 yield RetrievedDocument(document.header, _once(document.content))
             else:
@@ -177,10 +145,10 @@ class DocumentRepository:
         self, asked: Sequence[DocumentRequest], max_bytes: int, outcomes: dict[DocumentRequest, Outcome]
     ) -> None:
         """Add what one request gives; it settles one of `asked` at least."""
-        async with self._soap.open(self.peer, "ITI-43", self._request(asked), retry=True) as reply:
+        async with self._open(asked) as reply:
             answer = self._read(reply)
             documents = assign(asked, answer.documents)
-            outcomes |= refusals(asked, documents, answer, self.peer.name)
+            outcomes |= refusals(asked, documents, answer, self.peer.name, self._transaction)
             awaited: dict[str, tuple[DocumentRequest, WholeDocument]] = {}
             for request, document in documents.items():
                 errors = errors_of(request, answer.errors, asked)
@@ -196,21 +164,20 @@ class DocumentRepository:
                     request, start = awaited.pop(part.content_id)
                     outcomes[request] = self._bounded(replace(start, content=content), max_bytes)
                 elif len(content) > max_bytes:
-                    raise PeerProtocolError(
-                        self.peer.name, "ITI-43", "the answer holds a large part that was not asked for"
-                    )
+                    raise self._broken("the answer holds a large part that was not asked for")
                 if len(content) > max_bytes:
                     return
 
     def _bounded(self, document: WholeDocument, max_bytes: int) -> Outcome:
         if len(document.content) > max_bytes:
-            return PeerProtocolError(
-                self.peer.name, "ITI-43", f"the document is larger than the {max_bytes} bytes that are taken"
-            )
+            return self._broken(f"the document is larger than the {max_bytes} bytes that are taken")
         return document
 
+    def _open(self, requests: Iterable[DocumentRequest]) -> AbstractAsyncContextManager[StreamedReply]:
+        return self._soap.open(self.peer, self._transaction, self._request(requests), retry=True)
+
     def _request(self, requests: Iterable[DocumentRequest]) -> _Element:
-        return self._contract.build("ITI-43", DocumentRequest=[self._fields(r) for r in requests])
+        return self._contract.build(self._transaction, DocumentRequest=[self._fields(r) for r in requests])
 
     def _fields(self, request: DocumentRequest) -> dict[str, str]:
         fields = {
@@ -223,9 +190,10 @@ class DocumentRepository:
 
     def _read(self, reply: StreamedReply) -> RetrieveAnswer:
         try:
-            return read_retrieve_response(reply.body)
+            answer = read_retrieve_response(reply.body)
         except MetadataError as error:
-            raise PeerProtocolError(self.peer.name, "ITI-43", error.context) from None
+            raise self._broken(error.context) from None
+        return answer if self._accept is None else self._accept(answer)
 
     async def _part(self, reply: StreamedReply, href: XopHref) -> AsyncIterator[bytes]:
         wanted = cid_of_href(href)
@@ -234,7 +202,66 @@ class DocumentRepository:
                 async for chunk in part:
                     yield chunk
                 return
-        raise PeerProtocolError(self.peer.name, "ITI-43", "the answer names an attachment that it lacks")
+        raise self._broken("the answer names an attachment that it lacks")
+
+    def _broken(self, detail: str) -> PeerProtocolError:
+        return PeerProtocolError(self.peer.name, self._transaction, detail)
+
+
+class DocumentRepository(DocumentSets):
+    """One repository."""
+
+    def __init__(
+        self,
+        soap: SoapClient,
+        contract: Contract,
+        peer: Peer,
+        unique_id: str,
+        quirks: RepositoryQuirks | None = None,
+    ) -> None:
+        super().__init__(soap, contract, peer, quirks)
+        self.unique_id = unique_id
+
+    async def provide_and_register(
+        self, submission: Submission, documents: Sequence[OutgoingDocument]
+    ) -> RegistryResponse:
+        """Submit once, never repeated here: only the caller can tell whether a repeat is safe.
+
+        Returns Success with the peer's warnings. Raises RegistryFailure where nothing was stored, and
+        PeerError (whose `outcome_known` says whether it may have been).
+        """
+        content_ids: Mapping[str, str] = {
+            document.entry_uuid: f"{document.entry_uuid.removeprefix('urn:uuid:')}@gateway"
+            for document in documents
+        }
+        attachments = [
+            Attachment(
+                content_id=content_ids[document.entry_uuid],
+                content_type=document.mime_type,
+                size=len(document.content),
+                source=document.content,
+            )
+            for document in documents
+        ]
+        body = write_provide_and_register(submission, content_ids)
+        return await change(self._soap, self.peer, "ITI-41", body, attachments)
+
+    async def remove(self, requests: Iterable[DocumentRequest]) -> RegistryResponse:
+        """Remove Documents (ITI-86), all or none; see `change`."""
+        return await change(self._soap, self.peer, "ITI-86", write_remove_documents(requests))
+
+    async def holds(self, request: DocumentRequest) -> bool:
+        """True where the repository answers with the document, which is not read to its end.
+
+        Raises PeerError, and RegistryFailure for refusals that do not say that it has no such document.
+        """
+        try:
+            async with self.retrieve(request):
+                return True
+        except RegistryFailure as failure:
+            if any(error.code in _NO_SUCH_DOCUMENT for error in failure.errors):
+                return False
+            raise
 
 
 async def _start_of(part: Part, most: int) -> bytes:

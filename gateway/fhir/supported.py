@@ -195,7 +195,18 @@ SUPPORTED: tuple[SupportedRow, ...] = (
         "MADO in final, trial and draft codes and XDS-I.b are read, MADO is written (final or trial codes); "
         "little endian",
     ),
-    SupportedRow("RAD-75 Cross Gateway Retrieve Imaging Document Set", "-", Level.NO, "one community only"),
+    SupportedRow(
+        "RAD-75 Cross Gateway Retrieve Imaging Document Set",
+        "client",
+        Level.PART,
+        "by communities; gateway doctor asks, FHIR and DICOM routes do not yet",
+    ),
+    SupportedRow(
+        "RAD-75 Cross Gateway Retrieve Imaging Document Set",
+        "server",
+        Level.YES,
+        "/xca-i/imaging with responding_gateway, from imaging.locations by Retrieve Location UID",
+    ),
     SupportedRow(
         "ITI-18 Registry Stored Query",
         "embedded affinity domain",
@@ -231,7 +242,18 @@ SUPPORTED: tuple[SupportedRow, ...] = (
     SupportedRow(
         "ITI-61 Register On-Demand Document Entry", "client", Level.PART, "a client method, no route uses it"
     ),
-    SupportedRow("ITI-38, ITI-39 Cross Gateway", "-", Level.NO, "one community only"),
+    SupportedRow(
+        "ITI-38, ITI-39 Cross Gateway",
+        "client",
+        Level.PART,
+        "by communities, one at a time; gateway doctor asks, FHIR routes do not yet",
+    ),
+    SupportedRow(
+        "ITI-38, ITI-39 Cross Gateway",
+        "server",
+        Level.YES,
+        "/xca/gateway with responding_gateway, from the registry and the repositories; synchronous",
+    ),
     SupportedRow("SOAP", "MTOM/XOP", Level.YES, "streamed both ways; plain SOAP answers are read too"),
     SupportedRow("SOAP", "WS-Addressing", Level.YES, "synchronous; request and response headers, faults"),
     SupportedRow("SOAP", "Asynchronous Web Services Exchange", Level.NO, "non-anonymous ReplyTo is refused"),

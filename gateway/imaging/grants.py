@@ -4,11 +4,13 @@ An image is served because a manifest of a patient lists it, never because a sou
 token names its manifest; a URL without one is answered from the manifests that this gateway has seen.
 """
 
+from collections.abc import Sequence
+
 from gateway.correlation.manifests import ManifestStore
 from gateway.fhir.issues import OutcomeError, fail
 from gateway.imaging.manifests import ManifestError, Manifests, UnknownRepository, WantedManifest
 from gateway.imaging.plan import ImageSelection
-from gateway.model import Cx
+from gateway.model import Cx, ImageRequest
 from gateway.model.imaging import Manifest
 from gateway.security.study_urls import NotOurs, StudyKey, StudyTokens
 
@@ -46,6 +48,10 @@ class Grants:
                 "DocumentReference of the patient); the addresses of the answer open its images.",
             )
         return await self._selection(keys[0], study_instance_uid)
+
+    async def of_images(self, images: Sequence[ImageRequest]) -> ImageSelection:
+        """The study of images, which are all of one, as `by_study`."""
+        return await self.by_study(images[0].study_instance_uid)
 
     def _key(self, token: str) -> StudyKey:
         try:

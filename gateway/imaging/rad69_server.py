@@ -9,7 +9,7 @@ fewer at once, or by WADO-RS.
 """
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 from msgspec.structs import replace as changed
@@ -18,7 +18,6 @@ from gateway.ebxml.errors import MetadataError
 from gateway.ebxml.imaging_retrieve import read_imaging_request
 from gateway.ebxml.retrieve import RetrieveAnswer, RetrievedDocument, XopHref, write_retrieve_response
 from gateway.fhir.issues import OutcomeError
-from gateway.imaging.grants import Grants
 from gateway.imaging.plan import ImageSelection
 from gateway.imaging.retrieve import FAILED as SOURCE_FAILED
 from gateway.imaging.retrieve import (
@@ -29,7 +28,14 @@ from gateway.imaging.retrieve import (
     IncompleteImages,
     NoImages,
 )
-from gateway.model import DocumentHeader, ImageRequest, RegistryError, RegistryFailure, ResponseStatus
+from gateway.model import (
+    DocumentHeader,
+    ImageRequest,
+    ImageSetRequest,
+    RegistryError,
+    RegistryFailure,
+    ResponseStatus,
+)
 from gateway.model.errors import PeerBusy, PeerError
 from gateway.model.images import ImageError
 from gateway.model.imaging import RetrieveLocation, Series, Study
@@ -54,11 +60,18 @@ Outcome = SpooledPart | RegistryError
 log = structlog.get_logger()
 
 
+class ImageGrants(Protocol):
+    """Says which images of a study may be given, and where they are."""
+
+    async def of_images(self, images: Sequence[ImageRequest]) -> ImageSelection:
+        """The study of the images, which are all of one. Raises OutcomeError, RegistryFailure, PeerError."""
+
+
 class ImagingFacade:
     """The gateway as imaging document source."""
 
     def __init__(
-        self, grants: Grants, retriever: ImageRetriever, *, home_community_id: str | None = None
+        self, grants: ImageGrants, retriever: ImageRetriever, *, home_community_id: str | None = None
     ) -> None:
         self._grants = grants
         self._retriever = retriever
@@ -74,20 +87,23 @@ class ImagingFacade:
         try:
             asked = read_imaging_request(request.body)
         except MetadataError as error:
-            failure = RetrieveAnswer(ResponseStatus.FAILURE, (RegistryError(error.code, error.context),))
-            return SoapReply(write_retrieve_response(failure))
+            return failed(RegistryError(error.code, error.context))
+        return reply(await self.outcomes(asked, request.spool))
+
+    async def outcomes(self, asked: ImageSetRequest, spool: RequestSpool) -> dict[ImageRequest, Outcome]:
+        """What becomes of each image, in the order of the request; the images wait in `spool`."""
         outcomes: dict[ImageRequest, Outcome] = dict.fromkeys(asked.images, _missing(""))
         by_study: dict[str, list[ImageRequest]] = {}
         for image in outcomes:
             by_study.setdefault(image.study_instance_uid, []).append(image)
         for images in by_study.values():
-            study = _StudyRequest(images, asked.transfer_syntaxes, request.spool)
+            study = _StudyRequest(images, asked.transfer_syntaxes, spool)
             outcomes |= await self._of_study(study)
-        return _reply(outcomes)
+        return outcomes
 
     async def _of_study(self, asked: "_StudyRequest") -> dict[ImageRequest, Outcome]:
         try:
-            granted = await self._grants.by_study(asked.study_instance_uid)
+            granted = await self._grants.of_images(asked.images)
         except OutcomeError as error:
             code = NOT_FOUND if error.status == 404 else FAILED
             return asked.all(code, "this gateway knows no usable manifest of the study")
@@ -137,20 +153,18 @@ class _StudyRequest:
         self.outcomes: dict[ImageRequest, Outcome] = {}
         self.admitted: dict[str, list[ImageRequest]] = {}
         """Requests that the manifest grants, by SOP Instance UID."""
-        self._images = images
+        self.images = images
         self._spool = spool
 
     def all(self, code: str, context: str) -> dict[ImageRequest, Outcome]:
         """The same error for each image."""
-        return {
-            image: RegistryError(code, context, location=image.sop_instance_uid) for image in self._images
-        }
+        return {image: RegistryError(code, context, location=image.sop_instance_uid) for image in self.images}
 
     def admit(self, study: Study, homes: Iterable[str]) -> None:
         """Compare the request with the manifest: community, location, series and instance."""
         listed = {series.series_instance_uid: series for series in study.series}
         located = {location.uid for series in study.series for location in series.locations}
-        for image in self._images:
+        for image in self.images:
             refusal = _refusal(image, listed, located, homes)
             if refusal is None:
                 self.admitted.setdefault(image.sop_instance_uid, []).append(image)
@@ -247,7 +261,13 @@ def _failure_code(error: PeerError | RegistryFailure) -> str:
     return BUSY if isinstance(error, PeerBusy) else FAILED
 
 
-def _reply(outcomes: Mapping[ImageRequest, Outcome]) -> SoapReply:
+def failed(*errors: RegistryError) -> SoapReply:
+    """Nothing but errors."""
+    return SoapReply(write_retrieve_response(RetrieveAnswer(ResponseStatus.FAILURE, errors)))
+
+
+def reply(outcomes: Mapping[ImageRequest, Outcome]) -> SoapReply:
+    """The answer with what is there, and an error for each image that is not."""
     errors = tuple(outcome for outcome in outcomes.values() if isinstance(outcome, RegistryError))
     documents: list[RetrievedDocument] = []
     attachments: list[Attachment] = []

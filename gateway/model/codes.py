@@ -18,6 +18,8 @@ NS_SOAP12: Final = "http://www.w3.org/2003/05/soap-envelope"
 NS_WSA: Final = "http://www.w3.org/2005/08/addressing"
 NS_XOP: Final = "http://www.w3.org/2004/08/xop/include"
 NS_WSSE: Final = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-secext-1.0.xsd"
+NS_VIA: Final = "urn:mhd-xds-gateway:via"
+"""Of the header block in which a request says through which communities it came."""
 
 # --- object types ---------------------------------------------------------------------------------------
 STABLE_DOCUMENT: Final = "urn:uuid:7edca82f-054d-47f2-a032-9b2a5b5186c1"

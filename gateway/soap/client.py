@@ -22,6 +22,7 @@ from gateway.soap.exchange import READ_BUFFER, Exchange, OutgoingRequest
 from gateway.soap.mtom import Part
 from gateway.soap.outgoing import Attachment, mtom_message, simple_message
 from gateway.soap.resilience import Lane, Peer
+from gateway.soap.via import came_through, via_block
 
 __all__ = ["Attachment", "Part", "Peer", "SoapClient", "StreamedReply"]
 
@@ -204,7 +205,7 @@ def _request(
         message_id=message_id,
         reply_to=ANONYMOUS,
         to=peer.url,
-        header_blocks=header_blocks,
+        header_blocks=(*header_blocks, *via_block((*came_through(), *peer.via))),
     )
     if transaction.packaging is Packaging.MTOM or attachments:
         return OutgoingRequest(message_id, mtom_message(envelope, transaction.action, attachments))

@@ -31,7 +31,8 @@ class Peer:
     call with its repeats (of a streamed answer: as far as its envelope), and the wait for a place before it.
     `max_in_flight` and `max_waiting` hold per transaction. `max_answer_bytes` bounds the envelope of an
     answer, and all of an answer that is not streamed. The circuit opens after `circuit_threshold` failures
-    in a row and lets one request try again after `circuit_reset`.
+    in a row and lets one request try again after `circuit_reset`. `via` are homeCommunityIds that every
+    request to the peer says it came through, in front of which stand those of the request being answered.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Peer:
     max_attempts: int = 3
     circuit_threshold: int = 8
     circuit_reset: float = 10.0
+    via: tuple[str, ...] = ()
 
 
 class AttemptFailed(Exception):

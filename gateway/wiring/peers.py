@@ -2,6 +2,7 @@
 
 from gateway.clients.registry import DocumentRegistry
 from gateway.clients.repository import DocumentRepository
+from gateway.setting_types import PeerLimits
 from gateway.settings import PeerSettings, Settings
 from gateway.soap.client import Peer, SoapClient
 from gateway.soap.contract import load_contract
@@ -9,18 +10,24 @@ from gateway.soap.contract import load_contract
 
 def peer_of(name: str, settings: PeerSettings) -> Peer:
     """The SOAP client's view of a peer in the settings."""
+    return peer_at(settings.url, name, settings)
+
+
+def peer_at(url: str, name: str, limits: PeerLimits, via: tuple[str, ...] = ()) -> Peer:
+    """The same for one of several URLs with the same limits."""
     return Peer(
         name=name,
-        url=settings.url,
-        connect_timeout=settings.connect_timeout,
-        read_timeout=settings.read_timeout,
-        total_timeout=settings.total_timeout,
-        max_in_flight=settings.max_in_flight,
-        max_waiting=settings.max_waiting,
-        max_answer_bytes=settings.max_answer_bytes,
-        max_attempts=settings.max_attempts,
-        circuit_threshold=settings.circuit_threshold,
-        circuit_reset=settings.circuit_reset,
+        url=url,
+        connect_timeout=limits.connect_timeout,
+        read_timeout=limits.read_timeout,
+        total_timeout=limits.total_timeout,
+        max_in_flight=limits.max_in_flight,
+        max_waiting=limits.max_waiting,
+        max_answer_bytes=limits.max_answer_bytes,
+        max_attempts=limits.max_attempts,
+        circuit_threshold=limits.circuit_threshold,
+        circuit_reset=limits.circuit_reset,
+        via=via,
     )
 
 

@@ -37,12 +37,22 @@ def contract() -> Contract:
 
 
 def test_the_table_has_the_values_of_the_technical_framework(contract: Contract) -> None:
-    # ITI TF-2 3.18.5, 3.41.5, 3.42.5, 3.43.5, 3.57.5, 3.61.5, 3.62.5, 3.86.5 and Appendix V; RAD TF 4.69, 4.75
+    # ITI TF-2 3.18.5, 3.38.5, 3.39.5, 3.41.5, 3.42.5, 3.43.5, 3.57.5, 3.61.5, 3.62.5, 3.86.5 and Appendix V; RAD TF 4.69, 4.75
     assert dict(contract.transactions) == {
         "ITI-18": Transaction(
             "ITI-18", "DocumentRegistry_RegistryStoredQuery",
             "urn:ihe:iti:2007:RegistryStoredQuery", "urn:ihe:iti:2007:RegistryStoredQueryResponse",
             f"{{{QUERY}}}AdhocQueryRequest", f"{{{QUERY}}}AdhocQueryResponse", Packaging.SIMPLE,
+        ),
+        "ITI-38": Transaction(
+            "ITI-38", "RespondingGateway_CrossGatewayQuery",
+            "urn:ihe:iti:2007:CrossGatewayQuery", "urn:ihe:iti:2007:CrossGatewayQueryResponse",
+            f"{{{QUERY}}}AdhocQueryRequest", f"{{{QUERY}}}AdhocQueryResponse", Packaging.SIMPLE,
+        ),
+        "ITI-39": Transaction(
+            "ITI-39", "RespondingGateway_CrossGatewayRetrieve",
+            "urn:ihe:iti:2007:CrossGatewayRetrieve", "urn:ihe:iti:2007:CrossGatewayRetrieveResponse",
+            f"{{{XDS}}}RetrieveDocumentSetRequest", f"{{{XDS}}}RetrieveDocumentSetResponse", Packaging.MTOM,
         ),
         "ITI-41": Transaction(
             "ITI-41", "DocumentRepository_ProvideAndRegisterDocumentSet-b",
@@ -97,9 +107,9 @@ def test_a_transaction_is_found_by_its_action_with_blanks_around_it(contract: Co
     for transaction in contract.transactions.values():
         assert contract.by_action(f" {transaction.action}\n") is transaction
         assert contract.by_action(transaction.response_action) is None
-    assert contract.by_action("urn:ihe:iti:2007:CrossGatewayQuery") is None
+    assert contract.by_action("urn:ihe:iti:2007:RetrieveDocumentSetOfOthers") is None
     with pytest.raises(KeyError):
-        contract["ITI-38"]
+        contract["ITI-56"]
 
 
 def test_the_contract_is_read_once(contract: Contract) -> None:
@@ -134,6 +144,8 @@ def test_an_installed_package_finds_its_own_copy(tmp_path: Path) -> None:
         "ITI-86",
         "ITI-41",
         "ITI-43",
+        "ITI-38",
+        "ITI-39",
         "ITI-57",
         "ITI-61",
         "ITI-62",

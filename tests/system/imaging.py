@@ -59,15 +59,18 @@ def matches(bundle: dict[str, Any], mode: str = "match") -> list[dict[str, Any]]
 
 
 @asynccontextmanager
-async def published_study(folder: Path, seed: str) -> AsyncIterator[Published]:
-    """A stack with one patient's study, at a source that speaks RAD-69 and one that speaks WADO-RS."""
+async def published_study(folder: Path, seed: str, **settings: Any) -> AsyncIterator[Published]:
+    """A stack with one patient's study, at a source that speaks RAD-69 and one that speaks WADO-RS.
+
+    `settings` are further arguments of `running_stack`.
+    """
     content = sample_content(seed, a_patient().id)
     folders = content.images.write(folder / "images")
     images = {
         FIRST_LOCATION: (folders[FIRST_LOCATION], "rad-69"),
         SECOND_LOCATION: (folders[SECOND_LOCATION], "wado-rs"),
     }
-    async with running_stack(folder / "stack", images=images) as stack:
+    async with running_stack(folder / "stack", images=images, **settings) as stack:
         stack.interfere = None
         status, answer = await stack.publish(provide_bundle([content.manifest], patient=content.patient))
         assert status == 200, answer

@@ -1,0 +1,50 @@
+"""Settings of other communities, and of the gateway that answers them (XCA, XCA-I)."""
+
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from gateway.clients.quirks import CommunityQuirks
+from gateway.setting_types import Count, HomeCommunityId, HttpUrl, Oid, PeerLimits, Section
+
+
+class CommunitySettings(PeerLimits):
+    """Another community and its Responding Gateway. The limits hold for each of its URLs."""
+
+    home_community_id: HomeCommunityId
+    name: Annotated[str, Field(min_length=1, max_length=64)]
+    """What errors and logs call it."""
+    query_url: HttpUrl
+    """ITI-38."""
+    retrieve_url: HttpUrl | None = None
+    """ITI-39, where it is not at `query_url`."""
+    images_url: HttpUrl | None = None
+    """RAD-75; without it no images are asked for."""
+    further_home_community_ids: tuple[HomeCommunityId, ...] = ()
+    """Other homeCommunityIds that it answers for; what has any other is an error of it."""
+    assigning_authorities: tuple[Oid, ...] = ()
+    """Of the patient identifiers that it knows as they are: shared ones, and its own."""
+    quirks: CommunityQuirks = CommunityQuirks()
+
+    @model_validator(mode="after")
+    def _homes(self) -> Self:
+        if len(set(self.homes)) != len(self.homes):
+            raise ValueError("further_home_community_ids: each homeCommunityId may appear once")
+        return self
+
+    @property
+    def homes(self) -> tuple[str, ...]:
+        """Every homeCommunityId that it answers for."""
+        return (self.home_community_id, *self.further_home_community_ids)
+
+
+class RespondingGatewaySettings(Section):
+    """What this gateway answers to other communities: nothing by default."""
+
+    enabled: bool = False
+    """True: /xca/gateway answers ITI-38 and ITI-39 and /xca-i/imaging RAD-75, from `registry`,
+    `repositories` and `imaging.locations`. Whoever reaches them gets what he asks for: TLS with client
+    certificates and the decision who may ask are those of the proxy in front."""
+    spool_bytes: Count = 8 * 1024 * 1024 * 1024
+    """Bytes in the state directory that answers with documents may take up together; those with images may
+    take up as many."""

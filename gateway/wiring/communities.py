@@ -1,0 +1,72 @@
+"""Other communities, and the gateway that answers them."""
+
+from gateway.clients.dicomweb import DicomWebClient
+from gateway.clients.responding_gateway import CommunityPeers, RespondingGateway
+from gateway.community_settings import CommunitySettings
+from gateway.crossborder.images import CrossGatewayImages
+from gateway.crossborder.own_community import OwnCommunity
+from gateway.crossborder.query import CrossGatewayQuery
+from gateway.crossborder.retrieve import CrossGatewayRetrieve
+from gateway.imaging.retrieve import ImageRetriever, RetrievePolicy
+from gateway.settings import Settings
+from gateway.soap.client import SoapClient
+from gateway.soap.contract import load_contract
+from gateway.soap.server import ServiceLimits, SoapService
+from gateway.wiring.imaging import locations
+from gateway.wiring.peers import document_registry, document_repositories, peer_at
+
+GATEWAY_PATH = "/xca/gateway"
+IMAGES_PATH = "/xca-i/imaging"
+_LARGEST_REQUEST = 16 * 1024 * 1024
+
+
+def community_gateways(settings: Settings, soap: SoapClient) -> dict[str, RespondingGateway]:
+    """The Responding Gateway of each community in the settings, by every homeCommunityId that it has."""
+    gateways: dict[str, RespondingGateway] = {}
+    for community in settings.communities:
+        gateway = responding_gateway(settings, community, soap)
+        gateways |= dict.fromkeys(community.homes, gateway)
+    return gateways
+
+
+def responding_gateway(
+    settings: Settings, community: CommunitySettings, soap: SoapClient
+) -> RespondingGateway:
+    """One of them."""
+    name = f"community {community.name}"
+    via = (settings.home_community_id,) if settings.home_community_id else ()
+    peers = CommunityPeers(
+        query=peer_at(community.query_url, name, community, via),
+        retrieve=peer_at(community.retrieve_url or community.query_url, name, community, via),
+        images=peer_at(community.images_url, name, community, via) if community.images_url else None,
+    )
+    return RespondingGateway(
+        soap,
+        load_contract(),
+        peers,
+        community.home_community_id,
+        further_homes=community.further_home_community_ids,
+        quirks=community.quirks,
+    )
+
+
+def responding_services(
+    settings: Settings, soap: SoapClient, dicomweb: DicomWebClient
+) -> dict[str, SoapService]:
+    """What answers other communities, by path; each to be closed in the end. Empty where it is not wanted."""
+    if not settings.responding_gateway.enabled or settings.home_community_id is None:
+        return {}
+    community = OwnCommunity(settings.home_community_id)
+    query = CrossGatewayQuery(community, document_registry(settings, soap))
+    retrieve = CrossGatewayRetrieve(community, document_repositories(settings, soap))
+    policy = RetrievePolicy(status_wait=settings.imaging.status_wait)
+    images = CrossGatewayImages(community, ImageRetriever(locations(settings, soap, dicomweb), policy))
+    limits = ServiceLimits(
+        request=_LARGEST_REQUEST, envelope=_LARGEST_REQUEST, spooled=settings.responding_gateway.spool_bytes
+    )
+    handlers = {
+        GATEWAY_PATH: {"ITI-38": query.query, "ITI-39": retrieve.retrieve},
+        IMAGES_PATH: {"RAD-75": images.retrieve},
+    }
+    spool = settings.state_dir / "spool"
+    return {path: SoapService(load_contract(), on_path, spool, limits) for path, on_path in handlers.items()}
