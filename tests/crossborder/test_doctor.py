@@ -2,11 +2,20 @@
 
 import socket
 
+import pytest
+
 from gateway.doctor import examine
 from gateway.settings import Settings
 from tests.system.imaging import published_study
 
 HOME = "urn:oid:2.999.5"
+
+
+@pytest.fixture(autouse=True)
+def _logs_stay_those_of_the_tests(monkeypatch):
+    monkeypatch.setattr("gateway.doctor.configure", lambda level: None)
+
+
 ANSWERING = {"home_community_id": HOME, "responding_gateway": {"enabled": True}}
 
 
