@@ -34,6 +34,8 @@ from gateway.model.oids import is_oid
 
 MAX_UNSIGNED_INT: Final = 2**31 - 1
 """FHIR R4 unsignedInt: no attachment.size above it."""
+MAX_INTEGER64: Final = 2**63 - 1
+"""The same of FHIR R5."""
 
 _SOURCE_PATIENT: Final = "sourcePatient"
 _AUTHENTICATOR: Final = "authenticator"
@@ -59,7 +61,8 @@ class WriteContext:
     """What writing a resource needs beyond its metadata.
 
     `base_url` is the FHIR base without trailing slash. `document_url` gives the absolute ITI-68 URL of an
-    entry, `patient_reference` the Reference of a patient; `warn` is told what FHIR cannot carry.
+    entry, `patient_reference` the Reference of a patient; `warn` is told what FHIR cannot carry. `largest_size`
+    is the largest attachment.size of the release of FHIR that the answer will have.
     """
 
     terminology: Terminology
@@ -67,6 +70,7 @@ class WriteContext:
     document_url: Callable[[DocumentEntry], str]
     patient_reference: Callable[[Cx], Json]
     warn: Callable[[Issue], None] = _ignore
+    largest_size: int = MAX_UNSIGNED_INT
 
 
 def logical_id(entry_uuid: str) -> str:
@@ -216,7 +220,7 @@ def _write_content(entry: DocumentEntry, context: WriteContext) -> Json:
     attachment["url"] = context.document_url(entry)
     if not entry.on_demand:
         if entry.size is not None:
-            if entry.size <= MAX_UNSIGNED_INT:
+            if entry.size <= context.largest_size:
                 attachment["size"] = entry.size
             else:
                 _warn(entry, context, "content.attachment.size", "The size is larger than FHIR can say")

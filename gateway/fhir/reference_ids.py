@@ -94,6 +94,14 @@ def read_reference_id(
     return ReferenceId(value, authority, kind)
 
 
+def goes_with_orders(identifier: Json) -> bool:
+    """True for the identifiers that MHD 5.1 (FHIR R5) has in basedOn: of orders and of imaging studies."""
+    kind = _reference_type(identifier)
+    if kind is None:
+        return identifier.get("system") == codes.DICOM_UID_SYSTEM
+    return kind in _NEEDS_AUTHORITY or kind == codes.REFERENCE_STUDY
+
+
 def _reference_type(identifier: Json) -> str | None:
     for coding in (identifier.get("type") or {}).get("coding") or ():
         system, code = coding.get("system"), coding.get("code")
