@@ -4,7 +4,7 @@ import asyncio
 import gc
 import signal
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from zoneinfo import ZoneInfo
@@ -21,11 +21,13 @@ from gateway.correlation.lookups import DocumentLookup
 from gateway.correlation.snapshots import SnapshotStore
 from gateway.correlation.store import CorrelationStore
 from gateway.fhir.capability import write_capability_statement
-from gateway.fhir.document_reference import WriteContext
+from gateway.fhir.document_reference import MAX_INTEGER64, MAX_UNSIGNED_INT, WriteContext
 from gateway.fhir.list_elements import RegistryList
 from gateway.fhir.provide_context import ProvideContext
+from gateway.fhir.release import Release
 from gateway.health import Health, abilities
 from gateway.mhd.admission import Admission
+from gateway.mhd.bases import BASES, Base, Bases, by_release, releases
 from gateway.mhd.definitions import Definitions
 from gateway.mhd.find import Finder
 from gateway.mhd.find_all import AllFinder, MixedSnapshots
@@ -40,6 +42,7 @@ from gateway.mhd.retrieve import RetrievePolicy, Retriever
 from gateway.mhd.routes import MhdRoutes, UseCases
 from gateway.mhd.search_pages import FindLimits, SearchServices
 from gateway.mhd.sources import client_in_header, nobody
+from gateway.mhd.versions import versions_table
 from gateway.model import DocumentEntry
 from gateway.security.document_urls import DocumentTokens, PageTokens
 from gateway.security.sealing import KeyRing, KeyRingError
@@ -132,8 +135,9 @@ class Parts:
         return ImagingParts(self.soap, self.dicomweb, self.store, self.ring)
 
 
-def use_cases(settings: Settings, parts: Parts, base_url: str) -> UseCases:
-    """Build the use cases over their clients."""
+def use_cases(settings: Settings, parts: Parts, base: Base, release: Release, bases: Bases) -> UseCases:
+    """Build the use cases of one release at one of the bases, over their clients."""
+    base_url, scope = base.url, scope_of(base, release)
     terms = terminology(settings)
     tokens = DocumentTokens(parts.ring)
     references = patient_references(parts.ring, terms, base_url)
@@ -145,6 +149,7 @@ def use_cases(settings: Settings, parts: Parts, base_url: str) -> UseCases:
         base_url=base_url,
         document_url=document_url,
         patient_reference=references.of,
+        largest_size=MAX_UNSIGNED_INT if release is Release.R4 else MAX_INTEGER64,
     )
     searching = search_context(settings, terms, references, base_url)
     services = SearchServices(
@@ -159,10 +164,12 @@ def use_cases(settings: Settings, parts: Parts, base_url: str) -> UseCases:
     return UseCases(
         publisher=Publisher(
             PublishPeers(registry, publish_to, parts.outside),
-            IdempotencyStore(parts.store),
+            IdempotencyStore(parts.store, scope),
             ProvideContext(
                 terminology=terms,
                 base_url=base_url,
+                release=release,
+                bases=bases.urls,
                 patient_of=references.resolve,
                 patient_reference=references.of,
                 document_url=document_url,
@@ -184,17 +191,17 @@ def use_cases(settings: Settings, parts: Parts, base_url: str) -> UseCases:
         finder=Finder(
             services,
             snapshots=SnapshotStore[DocumentEntry](parts.store, DocumentEntry),
-            pages=PageTokens(parts.ring, "DocumentReference"),
+            pages=PageTokens(parts.ring, f"DocumentReference{scope}"),
         ),
         list_finder=ListFinder(
             services,
             snapshots=SnapshotStore[RegistryList](parts.store, RegistryList),
-            pages=PageTokens(parts.ring, "List"),
+            pages=PageTokens(parts.ring, f"List{scope}"),
         ),
         all_finder=AllFinder(
-            services, snapshots=MixedSnapshots(parts.store), pages=PageTokens(parts.ring, "all")
+            services, snapshots=MixedSnapshots(parts.store), pages=PageTokens(parts.ring, f"all{scope}")
         ),
-        definitions=Definitions(lambda: write_capability_statement(base_url), base_url),
+        definitions=Definitions(lambda: write_capability_statement(base_url, release=release), base_url),
         retriever=Retriever(
             registry,
             repositories,
@@ -205,14 +212,33 @@ def use_cases(settings: Settings, parts: Parts, base_url: str) -> UseCases:
                 settings.retrieve.removed,
                 settings.retrieve.verify_sha1_up_to,
             ),
-            translator=manifest_translator(settings, parts.imaging, base_url),
+            # a manifest that is made is one document, with the same bytes on every base
+            translator=manifest_translator(settings, parts.imaging, bases.shared.url),
         ),
         reader=Reader(registry, references, write_context),
         patient_finder=PatientFinder(registry, references, searching, settings.search.patient_authorities),
-        capability_statement=lambda: write_capability_statement(base_url),
+        capability_statement=lambda: write_capability_statement(base_url, release=release),
         base_url=base_url,
         client_of=client_in_header(header) if (header := settings.publish.client_header) else nobody,
     )
+
+
+def releases_of(settings: Settings) -> tuple[Release, ...]:
+    """The releases of FHIR that are spoken; R4 always is."""
+    return tuple(release for release in Release if release.value in {"R4", *settings.server.releases})
+
+
+def bases_of(settings: Settings, base_url: str) -> Bases:
+    """The base that all releases share, and one below it for each."""
+    own = [Base(f"{BASE_PATH}/{r.value}", f"{base_url}/{r.value}", r) for r in releases_of(settings)]
+    return Bases([Base(BASE_PATH, base_url), *own])
+
+
+def scope_of(base: Base, release: Release) -> str:
+    """What keeps links and answers of one release and base apart from those of the others."""
+    if base.release is None:
+        return "" if release is Release.R4 else f" {release.value}"
+    return f" below {release.value}"
 
 
 def _listen(settings: Settings) -> socket.socket:
@@ -281,22 +307,31 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
 
 def create_app(settings: Settings, parts: Parts, base_url: str) -> tuple[web.Application, Health]:
     """The aiohttp application over parts that are open, and its health."""
-    cases = use_cases(settings, parts, base_url)
     health = Health(parts.store, parts.soap, parts.dicomweb, abilities(settings))
     admission = Admission(settings.server.max_bundle_bytes, settings.server.max_publish_bytes_in_flight)
-    app = web.Application(middlewares=[access_log, outcomes])
-    app.add_routes(MhdRoutes(cases, admission).table(BASE_PATH))
+    app = web.Application(middlewares=[access_log, releases, outcomes])
     imaging = parts.imaging
-    app.add_routes(image_routes(settings, imaging, base_url).table(BASE_PATH))
-    app.add_routes(imaging_resources(settings, imaging, base_url).table(BASE_PATH))
-    app.add_routes(search_routes(settings, imaging, base_url).table(BASE_PATH))
+    bases = app[BASES] = bases_of(settings, base_url)
+    publishers: list[Publisher] = []
+    for base in bases:
+        tables: dict[Release, list[web.RouteDef]] = {}
+        for release in [base.release] if base.release else releases_of(settings):
+            cases = use_cases(settings, parts, base, release, bases)
+            publishers.append(cases.publisher)
+            resources = imaging_resources(settings, imaging, base.url, scope_of(base, release))
+            tables[release] = [*MhdRoutes(cases, admission).table(base.path), *resources.table(base.path)]
+        app.add_routes(by_release(tables))
+        if base.release is None:
+            app.add_routes(versions_table(base.path, releases_of(settings)))
+        app.add_routes(image_routes(settings, imaging, base.url).table(base.path))
+        app.add_routes(search_routes(settings, imaging, base.url).table(base.path))
     if settings.imaging.rad69_server:
         _serve_soap(app, RAD69_PATH, rad69_service(settings, imaging))
     for path, service in responding_services(settings, parts.soap, parts.dicomweb).items():
         _serve_soap(app, path, service)
     app.add_routes(health.table())
     app.on_response_prepare.append(health.say_goodbye)
-    _drain_on_stop(app, cases.publisher, settings.server.shutdown_timeout)
+    _drain_on_stop(app, publishers, settings.server.shutdown_timeout)
     return app, health
 
 
@@ -311,7 +346,7 @@ def _serve_soap(app: web.Application, path: str, service: SoapService) -> None:
     app.on_cleanup.append(close)
 
 
-def _drain_on_stop(app: web.Application, publisher: Publisher, seconds: float) -> None:
+def _drain_on_stop(app: web.Application, publishers: Sequence[Publisher], seconds: float) -> None:
     """Publishes whose client has gone end like the others: within `seconds` of the stop."""
     ends = 0.0
 
@@ -320,7 +355,8 @@ def _drain_on_stop(app: web.Application, publisher: Publisher, seconds: float) -
         ends = asyncio.get_running_loop().time() + seconds
 
     async def stopped(_: web.Application) -> None:
-        await publisher.drain(ends - asyncio.get_running_loop().time())
+        left = ends - asyncio.get_running_loop().time()
+        await asyncio.gather(*(publisher.drain(left) for publisher in publishers))
 
     app.on_shutdown.append(stopping)
     app.on_cleanup.append(stopped)

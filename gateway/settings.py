@@ -61,6 +61,8 @@ class ServerSettings(Section):
     ends its connection, so that load balancers turn to others before the listener ends."""
     shutdown_timeout: Seconds = 30.0
     """Seconds that requests in flight have after the end of the listener."""
+    releases: tuple[Literal["R4", "R5"], ...] = ("R4", "R5")
+    """Releases of FHIR with a base of their own below that of all, `/R4` and `/R5`. R4 is always spoken."""
 
 
 class PeerSettings(PeerLimits):

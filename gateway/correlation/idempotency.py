@@ -56,8 +56,10 @@ class _Held:
 class IdempotencyStore:
     """Leases and answers by digest of content. No method raises when Redis is away."""
 
-    def __init__(self, store: CorrelationStore) -> None:
+    def __init__(self, store: CorrelationStore, scope: str = "") -> None:
+        """`scope` keeps answers apart whose URLs differ: the same content has one for each."""
         self._store = store
+        self._kind = KIND + scope
         self._held: dict[str, _Held] = {}
 
     async def begin(self, digest: str, lock_seconds: float) -> Fresh | InProgress | Done:
@@ -79,10 +81,10 @@ class IdempotencyStore:
     async def _begin_shared(self, claim: Fresh, lock_seconds: float) -> Fresh | InProgress | Done:
         # a record may run out between the two commands; one that cannot be read twice protects nothing
         for _ in range(2):
-            taken = await self._store.set_nx(KIND, claim.digest, claim.token, lock_seconds)
+            taken = await self._store.set_nx(self._kind, claim.digest, claim.token, lock_seconds)
             if taken is None or taken:
                 return claim
-            record = await self._store.get(KIND, claim.digest)
+            record = await self._store.get(self._kind, claim.digest)
             if record == claim.token or not self._store.available:
                 return claim
             if record is not None:
@@ -108,7 +110,7 @@ class IdempotencyStore:
                     if held.answer is not None:
                         return Done(held.answer)
                 continue
-            record = await self._store.get(KIND, digest)
+            record = await self._store.get(self._kind, digest)
             if record is None:
                 return None
             if done := _read(record):
@@ -121,14 +123,14 @@ class IdempotencyStore:
         held = self._held.get(claim.digest)
         if held is not None and held.token == claim.token:
             self._end(claim.digest, held, answer)
-        await self._store.replace(KIND, claim.digest, claim.token, _ANSWER + answer, seconds)
+        await self._store.replace(self._kind, claim.digest, claim.token, _ANSWER + answer, seconds)
 
     async def abandon(self, claim: Fresh) -> None:
         """Give the lease back, so that the next request carries the publish out."""
         held = self._held.get(claim.digest)
         if held is not None and held.token == claim.token:
             self._end(claim.digest, held, None)
-        await self._store.delete(KIND, claim.digest, claim.token)
+        await self._store.delete(self._kind, claim.digest, claim.token)
 
     @asynccontextmanager
     async def renewing(self, claim: Fresh, lock_seconds: float) -> AsyncIterator[None]:
@@ -145,7 +147,7 @@ class IdempotencyStore:
             held = self._held.get(claim.digest)
             if held is not None and held.token == claim.token:
                 held.until = asyncio.get_running_loop().time() + lock_seconds
-            await self._store.replace(KIND, claim.digest, claim.token, claim.token, lock_seconds)
+            await self._store.replace(self._kind, claim.digest, claim.token, claim.token, lock_seconds)
             await asyncio.sleep(lock_seconds / _RENEWALS_PER_LEASE)
 
     def _end(self, digest: str, held: _Held, answer: bytes | None) -> None:

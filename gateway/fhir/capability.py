@@ -6,21 +6,22 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
+from fhir.resources.capabilitystatement import CapabilityStatement as StatementR5
 from fhir.resources.R4B.capabilitystatement import CapabilityStatement
 
 from gateway import __version__
 from gateway.fhir.capability_imaging import IMAGING_GUIDES, IMAGING_TABLES, imaging_resources
 from gateway.fhir.capability_parameters import search_parameters, supported_rows
+from gateway.fhir.capability_r5 import statement_in_r5
 from gateway.fhir.formats import FhirFormat
 from gateway.fhir.imaging_document_search import IMAGING_DOCUMENT_PARAMETERS
 from gateway.fhir.list_parameters import LIST_PARAMETERS
 from gateway.fhir.patient_search import PATIENT_PARAMETERS
 from gateway.fhir.provide_profiles import MetadataLevel
+from gateway.fhir.release import Release
 from gateway.fhir.search_all import COMMON_PARAMETERS, SEARCHED
 from gateway.fhir.search_includes import paths
 from gateway.model import codes, imaging_codes
-
-FHIR_VERSION = "4.0.1"
 
 
 def search_table_markdown() -> str:
@@ -38,9 +39,12 @@ def search_table_markdown() -> str:
     return "\n".join(lines) + "\n"
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=16)
 def write_capability_statement(
-    base_url: str, software_version: str = __version__, date: str | None = None
+    base_url: str,
+    software_version: str = __version__,
+    date: str | None = None,
+    release: Release = Release.R4,
 ) -> bytes:
     """The CapabilityStatement of this server as JSON.
 
@@ -48,30 +52,30 @@ def write_capability_statement(
     of the first call. `instantiates` claims the Comprehensive and the UnContained Recipient, not the others,
     since XDS does not take every Minimal Bundle, and the Responder without Target Communities.
     """
-    statement = CapabilityStatement.model_validate(
-        {
-            "resourceType": "CapabilityStatement",
-            "name": "MhdXdsGateway",
-            "title": "MHD to XDS.b gateway",
-            "status": "active",
-            "date": date or datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "kind": "instance",
-            "description": "Document Recipient and Document Responder of IHE MHD 4.2.4 with the XDS on FHIR "
-            "option, in front of an XDS.b affinity domain.",
-            "instantiates": [
-                codes.MHD_CAPABILITY_STATEMENT + "IHE.MHD.DocumentRecipient.Comprehensive",
-                codes.MHD_CAPABILITY_STATEMENT + "IHE.MHD.DocumentRecipient.UnContained",
-                codes.MHD_CAPABILITY_STATEMENT + "IHE.MHD.DocumentResponder",
-            ],
-            "software": {"name": "mhd-xds-gateway", "version": software_version},
-            "implementation": {"description": "MHD to XDS.b gateway", "url": base_url},
-            "fhirVersion": FHIR_VERSION,
-            "format": [*FhirFormat, "json", "xml"],
-            "implementationGuide": [codes.MHD_IMPLEMENTATION_GUIDE, *IMAGING_GUIDES],
-            "rest": [_rest()],
-        }
-    )
-    return statement.model_dump_json().encode()
+    statement = {
+        "resourceType": "CapabilityStatement",
+        "name": "MhdXdsGateway",
+        "title": "MHD to XDS.b gateway",
+        "status": "active",
+        "date": date or datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "kind": "instance",
+        "description": "Document Recipient and Document Responder of IHE MHD "
+        f"{release.mhd} with the XDS on FHIR option, in front of an XDS.b affinity domain.",
+        "instantiates": [
+            codes.MHD_CAPABILITY_STATEMENT + "IHE.MHD.DocumentRecipient.Comprehensive",
+            codes.MHD_CAPABILITY_STATEMENT + "IHE.MHD.DocumentRecipient.UnContained",
+            codes.MHD_CAPABILITY_STATEMENT + "IHE.MHD.DocumentResponder",
+        ],
+        "software": {"name": "mhd-xds-gateway", "version": software_version},
+        "implementation": {"description": "MHD to XDS.b gateway", "url": base_url},
+        "fhirVersion": release.fhir_version,
+        "format": [*FhirFormat, "json", "xml"],
+        "implementationGuide": [codes.MHD_IMPLEMENTATION_GUIDE, *IMAGING_GUIDES],
+        "rest": [_rest()],
+    }
+    if release is Release.R4:
+        return CapabilityStatement.model_validate(statement).model_dump_json().encode()
+    return StatementR5.model_validate(statement_in_r5(statement)).model_dump_json().encode()
 
 
 def _rest() -> dict[str, Any]:

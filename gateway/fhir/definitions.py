@@ -58,7 +58,7 @@ _OPERATIONS: Final[tuple[Json, ...]] = (
 )
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=8)
 def definitions(resource_type: str, stated: Iterable[str]) -> Mapping[str, bytes]:
     """Resources as JSON by id, in the order of the tables.
 

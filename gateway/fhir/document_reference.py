@@ -61,8 +61,8 @@ class WriteContext:
     """What writing a resource needs beyond its metadata.
 
     `base_url` is the FHIR base without trailing slash. `document_url` gives the absolute ITI-68 URL of an
-    entry, `patient_reference` the Reference of a patient; `warn` is told what FHIR cannot carry. `largest_size`
-    is the largest attachment.size of the release of FHIR that the answer will have.
+    entry, `patient_reference` the Reference of a patient; `warn` is told what FHIR cannot carry.
+    `largest_size` is the largest attachment.size of the release of FHIR that the answer will have.
     """
 
     terminology: Terminology

@@ -1,4 +1,4 @@
-"""Elements of FHIR R4 types: their order, type and repetition, taken from the models of fhir.resources.
+"""Elements of the types of FHIR R4 and R5: order, type and repetition, from the models of fhir.resources.
 
 FHIR XML needs them: it has a fixed order, writes every primitive alike and does not mark lists (FHIR R4
 2.6.1). R4B models have the elements of R4 for the resources of this gateway.
@@ -9,11 +9,15 @@ from enum import Enum
 from functools import lru_cache
 from typing import Annotated, Any, Final, get_args, get_origin
 
-from fhir.resources.R4B import get_fhir_model_class
-from fhir.resources.R4B.resource import Resource
+from fhir.resources import get_fhir_model_class as r5_model_class
+from fhir.resources.R4B import get_fhir_model_class as r4_model_class
+from fhir.resources.R4B.resource import Resource as R4Resource
+from fhir.resources.resource import Resource as R5Resource
 from fhir_core.fhirabstractmodel import FHIRAbstractModel
 from fhir_core.types import Xhtml
 from msgspec import Struct
+
+from gateway.fhir.release import Release
 
 
 class Kind(Enum):
@@ -59,7 +63,7 @@ def type_of_model(model: type[FHIRAbstractModel]) -> TypeDefinition:
     """The definition of the type that a model class of fhir.resources stands for."""
     name = model.get_resource_type()
     attributes: set[str] = set()
-    if not issubclass(model, Resource):
+    if not issubclass(model, R4Resource | R5Resource):
         attributes = {"id", "url"} if name == "Extension" else {"id"}
     aliases = model.get_alias_mapping()
     elements = {
@@ -71,21 +75,32 @@ def type_of_model(model: type[FHIRAbstractModel]) -> TypeDefinition:
 
 
 @lru_cache(maxsize=256)
-def type_of_resource(name: str) -> TypeDefinition | None:
-    """The definition of a resource type by its name; None where FHIR R4 has no such resource."""
-    if not name.isalpha() or name in ("Resource", "DomainResource"):
+def model_of_resource(name: str, release: Release = Release.R4) -> type[FHIRAbstractModel] | None:
+    """The model class of a resource type by its name; None where the release has no such resource."""
+    if not name.isalpha() or name in ("Resource", "DomainResource", "CanonicalResource", "MetadataResource"):
         return None
     try:
-        model = get_fhir_model_class(name)
+        model: type[FHIRAbstractModel] = _model(name, release)
     except (KeyError, ValueError):
         return None
-    return type_of_model(model) if issubclass(model, Resource) else None
+    return model if issubclass(model, R4Resource | R5Resource) else None
 
 
-@lru_cache(maxsize=1)
-def extension_type() -> TypeDefinition:
+@lru_cache(maxsize=256)
+def type_of_resource(name: str, release: Release = Release.R4) -> TypeDefinition | None:
+    """The definition of a resource type by its name; None where the release has no such resource."""
+    model = model_of_resource(name, release)
+    return None if model is None else type_of_model(model)
+
+
+@lru_cache(maxsize=2)
+def extension_type(release: Release = Release.R4) -> TypeDefinition:
     """The definition of Extension, which elements of primitive type hold too."""
-    return type_of_model(get_fhir_model_class("Extension"))
+    return type_of_model(_model("Extension", release))
+
+
+def _model(name: str, release: Release) -> Any:
+    return r4_model_class(name) if release is Release.R4 else r5_model_class(name)
 
 
 def _element(name: str, position: int, annotation: Any) -> ElementType:

@@ -29,7 +29,9 @@ class Findings:
         """Content that document sharing metadata has no place for."""
         self.warnings.append(Issue("information", "informational", text, path))
 
-    def raise_errors(self, status: int) -> None:
+    def raise_errors(self, status: int, *, as_sent: bool = False) -> None:
         """Raise OutcomeError with everything found so far, if there is an error in it."""
         if self.errors:
-            raise OutcomeError(status, (*self.errors, *self.warnings))
+            error = OutcomeError(status, (*self.errors, *self.warnings))
+            error.as_sent = as_sent
+            raise error

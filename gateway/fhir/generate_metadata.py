@@ -15,6 +15,7 @@ from gateway.fhir.findings import Findings
 from gateway.fhir.formats import FhirFormat, read_resource
 from gateway.fhir.issues import fail
 from gateway.fhir.provide_bundle_fhir_documents import check_fhir_document
+from gateway.fhir.release import Release
 from gateway.fhir.validation import is_resource_type, validate_resource
 from gateway.fhir.xml_writer import FHIR_NAMESPACE
 from gateway.safe_xml import parse_xml
@@ -45,7 +46,9 @@ class GivenDocument:
     bundle: Json | None = None
 
 
-def read_generate_metadata(raw: bytes, max_bytes: int, wire_format: FhirFormat) -> GivenDocument:
+def read_generate_metadata(
+    raw: bytes, max_bytes: int, wire_format: FhirFormat, release: Release = Release.R4
+) -> GivenDocument:
     """Read a request body.
 
     Raises OutcomeError: 413 above `max_bytes`, 400 where it is not FHIR, 422 where it is not the Parameters
@@ -53,10 +56,10 @@ def read_generate_metadata(raw: bytes, max_bytes: int, wire_format: FhirFormat) 
     """
     if len(raw) > max_bytes:
         raise fail(413, "too-long", f"The Parameters have more than {max_bytes} bytes.")
-    parameters = read_resource(raw, wire_format, "Parameters")
+    parameters = read_resource(raw, wire_format, "Parameters", release)
     findings = Findings()
-    _check_fhir(parameters, findings)
-    findings.raise_errors(400)
+    _check_fhir(parameters, findings, release)
+    findings.raise_errors(400, as_sent=True)
     _check_profile(parameters, findings)
     findings.raise_errors(422)
     resource: Json = parameters["parameter"][0]["resource"]
@@ -65,7 +68,7 @@ def read_generate_metadata(raw: bytes, max_bytes: int, wire_format: FhirFormat) 
     return _read_binary(resource)
 
 
-def _check_fhir(parameters: Json, findings: Findings) -> None:
+def _check_fhir(parameters: Json, findings: Findings, release: Release) -> None:
     if parameters.get("resourceType") != "Parameters":
         findings.error("Parameters.resourceType", "value", "The body of this operation is Parameters.")
         return
@@ -77,21 +80,21 @@ def _check_fhir(parameters: Json, findings: Findings) -> None:
         for number, item in enumerate(given):
             if "resource" in item:
                 place = f"Parameters.parameter[{number}].resource"
-                _check_resource(item["resource"], place, findings)
-    validate_resource(outline, "Parameters", findings)
+                _check_resource(item["resource"], place, findings, release)
+    validate_resource(outline, "Parameters", findings, release)
 
 
 def _without_resource(parameter: Json) -> Json:
     return {name: item for name, item in parameter.items() if name != "resource"}
 
 
-def _check_resource(resource: Any, path: str, findings: Findings) -> None:
-    if not isinstance(resource, dict) or not is_resource_type(resource.get("resourceType")):
-        findings.error(path, "structure", "This is not a resource that FHIR R4 defines.")
+def _check_resource(resource: Any, path: str, findings: Findings, release: Release) -> None:
+    if not isinstance(resource, dict) or not is_resource_type(resource.get("resourceType"), release):
+        findings.error(path, "structure", f"This is not a resource that FHIR {release.value} defines.")
     elif resource["resourceType"] == "Bundle":
-        check_fhir_document(resource, path, findings)
+        check_fhir_document(resource, path, findings, release)
     elif resource["resourceType"] == "Binary":
-        validate_resource({k: v for k, v in resource.items() if k != "data"}, path, findings)
+        validate_resource({k: v for k, v in resource.items() if k != "data"}, path, findings, release)
 
 
 def _check_profile(parameters: Json, findings: Findings) -> None:

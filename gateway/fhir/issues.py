@@ -26,7 +26,13 @@ class Issue(Struct, frozen=True):
 
 
 class OutcomeError(Exception):
-    """A request that ends with an OperationOutcome. `status` is the HTTP status."""
+    """A request that ends with an OperationOutcome. `status` is the HTTP status.
+
+    `as_sent` is true where paths of elements are those of the release of FHIR that the request is of, and
+    false where they are those of R4.
+    """
+
+    as_sent = False
 
     def __init__(self, status: int, issues: Sequence[Issue], headers: dict[str, str] | None = None) -> None:
         super().__init__("; ".join(i.diagnostics for i in issues))

@@ -7,14 +7,14 @@ same Bundle makes the same submission, whatever its white space, the order of it
 that its entries have for each other.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from gateway.fhir.datatypes import Json
 from gateway.fhir.findings import Findings
 from gateway.fhir.formats import FhirFormat, read_resource
-from gateway.fhir.issues import fail
+from gateway.fhir.issues import Issue, fail
 from gateway.fhir.provide_bundle_associations import referred_unique_ids
 from gateway.fhir.provide_bundle_digest import content_digest
 from gateway.fhir.provide_bundle_documents import AttachmentReader, Unreachable, decode_binaries, hosted_urls
@@ -34,6 +34,8 @@ from gateway.fhir.provide_context import NOTHING_ELSEWHERE, Elsewhere, ProvideBu
 from gateway.fhir.provide_policy import mend_identifiers
 from gateway.fhir.provide_profiles import MetadataLevel
 from gateway.fhir.provide_rules import check_bundle
+from gateway.fhir.received import received, with_own_urls
+from gateway.fhir.release import Release
 from gateway.fhir.validation import is_resource_type, validate_resource
 
 _VALIDATED: Final = frozenset({"List", "DocumentReference", "Binary", "Parameters", "Patient"})
@@ -92,16 +94,31 @@ def open_provide_bundle(raw: bytes, context: ProvideContext, wire_format: FhirFo
     """
     if len(raw) > context.max_bytes:
         raise fail(413, "too-long", f"The Bundle has more than {context.max_bytes} bytes.")
-    bundle = read_resource(raw, wire_format, "Bundle")
+    release = context.release
+    bundle = read_resource(raw, wire_format, "Bundle", release)
     findings = Findings()
-    _validate(bundle, findings)
-    findings.raise_errors(400)
+    _validate(bundle, findings, release)
+    findings.raise_errors(400, as_sent=True)
+    if release is not Release.R4:
+        bundle = received(bundle, release, "Bundle", findings)
+        _validate(bundle, findings, Release.R4, documents=False)
+        findings.raise_errors(400)
+    bundle = with_own_urls(bundle, context.base_url, context.bases)
     index = BundleIndex(read_entries(bundle), context.base_url)
     contents = decode_binaries(index, findings) | serialise_documents(raw, wire_format, index)
     findings.raise_errors(400)
     digest = content_digest(bundle.get("entry") or (), index.entries, contents)
     size = len(raw)
-    return open_entries(bundle, index, contents, context, digest=digest, wire_format=wire_format, size=size)
+    return open_entries(
+        bundle,
+        index,
+        contents,
+        context,
+        digest=digest,
+        wire_format=wire_format,
+        size=size,
+        losses=findings.warnings,
+    )
 
 
 def open_entries(
@@ -113,9 +130,14 @@ def open_entries(
     digest: str,
     wire_format: FhirFormat,
     size: int,
+    losses: Iterable[Issue] = (),
 ) -> OpenedBundle:
-    """Look at the entries of a Bundle that is FHIR; `contents` are its documents by position."""
+    """Look at the entries of a Bundle that is FHIR; `contents` are its documents by position.
+
+    `losses` are what R4 has no place for in a Bundle of another release.
+    """
     findings, policy = Findings(), context.policy
+    findings.warnings.extend(losses)
     if policy.older_clients:
         mend_identifiers(index, findings)
     level = check_bundle(bundle, index, findings, limited_metadata=policy.limited_metadata)
@@ -154,7 +176,9 @@ def read_provide_bundle(
     return opened.read(Elsewhere(dict.fromkeys(urls_to_fetch(opened.outside), nothing), folders))
 
 
-def _validate(bundle: Json, findings: Findings) -> None:
+def _validate(
+    bundle: Json, findings: Findings, release: Release = Release.R4, *, documents: bool = True
+) -> None:
     if bundle.get("resourceType") != "Bundle":
         findings.error("Bundle.resourceType", "value", "The body of this transaction is a Bundle.")
         return
@@ -166,17 +190,21 @@ def _validate(bundle: Json, findings: Findings) -> None:
         outline["entry"] = [entry or {"id": "empty"} for entry in outline["entry"]]
         for number, entry in enumerate(entries):
             if "resource" in entry:
-                _validate_entry(entry["resource"], f"Bundle.entry[{number}].resource", findings)
-    validate_resource(outline, "Bundle", findings)
+                place = f"Bundle.entry[{number}].resource"
+                _validate_entry(entry["resource"], place, findings, release, documents=documents)
+    validate_resource(outline, "Bundle", findings, release)
 
 
-def _validate_entry(resource: object, path: str, findings: Findings) -> None:
-    if not isinstance(resource, dict) or not is_resource_type(resource.get("resourceType")):
-        findings.error(path, "structure", "This is not a resource that FHIR R4 defines.")
+def _validate_entry(
+    resource: object, path: str, findings: Findings, release: Release, *, documents: bool
+) -> None:
+    if not isinstance(resource, dict) or not is_resource_type(resource.get("resourceType"), release):
+        findings.error(path, "structure", f"This is not a resource that FHIR {release.value} defines.")
         return
     if resource["resourceType"] == "Bundle":
-        check_fhir_document(resource, path, findings)
+        if documents:
+            check_fhir_document(resource, path, findings, release)
     elif resource["resourceType"] in _VALIDATED:
         if resource["resourceType"] == "Binary":
             resource = {name: value for name, value in resource.items() if name != "data"}
-        validate_resource(resource, path, findings)
+        validate_resource(resource, path, findings, release)

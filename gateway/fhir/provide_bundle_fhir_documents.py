@@ -15,6 +15,7 @@ from gateway.fhir.datatypes import Json
 from gateway.fhir.findings import Findings
 from gateway.fhir.formats import FhirFormat
 from gateway.fhir.provide_bundle_entries import BundleIndex, EntryKind
+from gateway.fhir.release import Release
 from gateway.fhir.validation import is_resource_type, validate_resource
 from gateway.fhir.xml_writer import FHIR_NAMESPACE
 from gateway.safe_xml import parse_xml
@@ -31,14 +32,14 @@ class _RawBundle(msgspec.Struct):
     entry: list[_RawEntry] = []
 
 
-def check_fhir_document(bundle: Json, path: str, findings: Findings) -> None:
+def check_fhir_document(bundle: Json, path: str, findings: Findings, release: Release = Release.R4) -> None:
     """Report what keeps a Bundle that came as an entry from being a FHIR document."""
     entries = bundle.get("entry")
     outline = bundle
     if isinstance(entries, list) and all(isinstance(entry, dict) for entry in entries):
         outline = {**bundle, "entry": [_without_resource(entry) for entry in entries]}
     before = len(findings.errors)
-    validate_resource(outline, path, findings)
+    validate_resource(outline, path, findings, release)
     if len(findings.errors) > before:
         return
     if bundle["type"] != "document":
@@ -54,14 +55,14 @@ def check_fhir_document(bundle: Json, path: str, findings: Findings) -> None:
     if not entries:
         findings.error(f"{path}.entry", "invariant", "A document begins with a Composition (bdl-11).")
     for number, entry in enumerate(entries or ()):
-        _check_entry(entry, number, f"{path}.entry[{number}]", findings)
+        _check_entry(entry, number, f"{path}.entry[{number}]", findings, release)
 
 
 def _without_resource(entry: Json) -> Json:
     return {name: item for name, item in entry.items() if name != "resource"} or {"id": "empty"}
 
 
-def _check_entry(entry: Json, number: int, path: str, findings: Findings) -> None:
+def _check_entry(entry: Json, number: int, path: str, findings: Findings, release: Release) -> None:
     for name in _NOT_IN_DOCUMENTS:
         if name in entry:
             findings.error(f"{path}.{name}", "invariant", "An entry of a document has none (bdl-2 to bdl-4).")
@@ -69,11 +70,11 @@ def _check_entry(entry: Json, number: int, path: str, findings: Findings) -> Non
     place = f"{path}.resource"
     if not isinstance(resource, dict):
         findings.error(place, "required", "An entry of a document has a resource (bdl-5).")
-    elif not is_resource_type(resource.get("resourceType")):
-        findings.error(place, "structure", "This is not a resource that FHIR R4 defines.")
+    elif not is_resource_type(resource.get("resourceType"), release):
+        findings.error(place, "structure", f"This is not a resource that FHIR {release.value} defines.")
     elif number == 0:
         if resource["resourceType"] == "Composition":
-            validate_resource(resource, place, findings)
+            validate_resource(resource, place, findings, release)
         else:
             findings.error(place, "invariant", "A document begins with a Composition (bdl-11).")
 

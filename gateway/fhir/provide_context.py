@@ -14,6 +14,7 @@ from gateway.fhir.provide_bundle_entries import EntryKind
 from gateway.fhir.provide_bundle_folders import Folders
 from gateway.fhir.provide_bundle_references import Fetched
 from gateway.fhir.provide_policy import PublishPolicy
+from gateway.fhir.release import Release
 from gateway.fhir.terminology import Terminology
 from gateway.model.metadata import Cx, DocumentEntry, Submission
 from gateway.model.publishing import MetadataTables, PublishingSource
@@ -36,6 +37,7 @@ class ProvideContext:
     the system whose SubmissionSets are made here. `tables` and `time_zone`, which is that of times without
     offset, are for documents that are the source of their metadata. `policy` says what the recipient takes.
     `directory` is the FHIR base of persons and organizations that are referred to as if they were here.
+    Requests are of `release`; what they refer to below one of `bases` is here.
     """
 
     terminology: Terminology
@@ -50,6 +52,8 @@ class ProvideContext:
     policy: PublishPolicy = _TAKES_ALL
     directory: str | None = None
     max_bytes: int = 256 * 1024 * 1024
+    release: Release = Release.R4
+    bases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

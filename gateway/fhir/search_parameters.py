@@ -14,7 +14,13 @@ from gateway.model.codes import FHIR_SEARCH_PARAMETER, MHD_SEARCH_PARAMETER
 
 
 def _coded(
-    name: str, expression: str, definition: str, slot: str, *, sortable: bool = True
+    name: str,
+    expression: str,
+    definition: str,
+    slot: str,
+    *,
+    sortable: bool = True,
+    aliases: tuple[str, ...] = (),
 ) -> SearchParameter:
     return SearchParameter(
         name,
@@ -24,6 +30,7 @@ def _coded(
         f"Asked of the registry as $XDSDocumentEntry{slot} where system and code are given.",
         modifiers=CODED,
         sortable=sortable,
+        aliases=aliases,
     )
 
 
@@ -57,13 +64,20 @@ _ROWS = (
         "DocumentReference-facility",
         "HealthcareFacilityTypeCode",
     ),
-    _coded("format", "DocumentReference.content.format", "DocumentReference-format", "FormatCode"),
+    _coded(
+        "format",
+        "DocumentReference.content.format",
+        "DocumentReference-format",
+        "FormatCode",
+        aliases=("format-code",),
+    ),
     _coded(
         "event",
         "DocumentReference.context.event",
         "DocumentReference-event",
         "EventCodeList",
         sortable=False,
+        aliases=("event-code",),
     ),
     _coded(
         "security-label",

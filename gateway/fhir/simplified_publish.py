@@ -26,6 +26,8 @@ from gateway.fhir.provide_bundle_documents import decode_binaries
 from gateway.fhir.provide_bundle_entries import BundleIndex, read_entries
 from gateway.fhir.provide_context import NOTHING_ELSEWHERE, Elsewhere, ProvideBundle, ProvideContext
 from gateway.fhir.provide_profiles import MetadataLevel
+from gateway.fhir.received import received, with_own_urls
+from gateway.fhir.release import Release
 from gateway.fhir.validation import validate_resource
 from gateway.model import Code, codes
 
@@ -66,10 +68,16 @@ def open_simplified_publish(raw: bytes, context: ProvideContext, wire_format: Fh
     """
     if len(raw) > context.max_bytes:
         raise fail(413, "too-long", f"The DocumentReference has more than {context.max_bytes} bytes.")
-    resource = read_resource(raw, wire_format, ROOT)
+    release = context.release
+    resource = read_resource(raw, wire_format, ROOT, release)
     findings = Findings()
-    data = _check_fhir(resource, findings)
-    findings.raise_errors(400)
+    data = _check_fhir(resource, findings, release)
+    findings.raise_errors(400, as_sent=True)
+    if release is not Release.R4:
+        resource = received(resource, release, ROOT, findings)
+        validate_resource(resource, ROOT, findings)
+        findings.raise_errors(400)
+    resource = with_own_urls(resource, context.base_url, context.bases)
     _check_profile(resource, data, findings)
     findings.raise_errors(422)
     return open_document(resource, data, context)
@@ -103,7 +111,7 @@ def open_document(resource: Json, data: str, context: ProvideContext) -> OpenedD
     return OpenedDocument(**{field.name: getattr(opened, field.name) for field in fields(opened)})
 
 
-def _check_fhir(resource: Json, findings: Findings) -> str:
+def _check_fhir(resource: Json, findings: Findings, release: Release) -> str:
     """Report what is not FHIR; attachment.data, which is taken out, since it can be large."""
     if resource.get("resourceType") != ROOT:
         findings.error(
@@ -118,7 +126,7 @@ def _check_fhir(resource: Json, findings: Findings) -> str:
             data = attachment.pop("data", "")
             if not attachment:
                 attachment["id"] = "empty"
-    validate_resource(resource, ROOT, findings)
+    validate_resource(resource, ROOT, findings, release)
     if isinstance(data, str):
         return data
     findings.error(f"{_ATTACHMENT}.data", "value", "The data of an Attachment is base64.")

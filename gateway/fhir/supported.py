@@ -133,6 +133,19 @@ SUPPORTED: tuple[SupportedRow, ...] = (
     SupportedRow("FHIR R4", "XML", Level.YES, "requests and answers, errors included"),
     SupportedRow("FHIR R4", "gzip", Level.YES, "requests and answers; documents are sent as they are"),
     SupportedRow(
+        "FHIR R5",
+        "IHE MHD 5.1.0: Recipient and Responder",
+        Level.YES,
+        "at /R5 below the base, and by fhirVersion=5.0 at the base: what R4 has, in the elements of R5; a "
+        "milestone of IHE, which recommends MHD 4.2.4 on R4",
+    ),
+    SupportedRow(
+        "FHIR R5",
+        "basedOn, context, attester and relatesTo as search parameters",
+        Level.NO,
+        "related finds every id of referenceIdList",
+    ),
+    SupportedRow(
         "ITI-18 Registry Stored Query",
         "client",
         Level.YES,

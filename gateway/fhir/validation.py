@@ -1,9 +1,9 @@
-"""FHIR R4 validity of a received resource.
+"""FHIR validity of a received resource, of R4 or R5.
 
-fhir.resources (R4B models, which accept the same content as R4 for the resources of this gateway) checks
-elements, cardinality and types. What it leaves out is checked here: strings taken for numbers or objects,
-required code bindings, ids, the form of references, what extensions and telecoms need (ext-1, cpt-2), and the
-rules for contained resources (dom-2 to dom-5, ref-1 of FHIR R4).
+fhir.resources (its models of R5, and of R4B, which accept the same content as R4 for the resources of this
+gateway) checks elements, cardinality and types. What it leaves out is checked here: strings taken for numbers
+or objects, required code bindings, ids, the form of references, what extensions and telecoms need (ext-1,
+cpt-2), and the rules for contained resources (dom-2 to dom-5, ref-1).
 """
 
 import re
@@ -12,13 +12,13 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Final
 
-from fhir.resources.R4B import get_fhir_model_class
-from fhir.resources.R4B.resource import Resource
 from fhir_core.fhirabstractmodel import FHIRAbstractModel
 from pydantic import ValidationError
 
 from gateway.fhir.datatypes import Json
+from gateway.fhir.element_types import model_of_resource
 from gateway.fhir.findings import Findings
+from gateway.fhir.release import Release
 
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 _REFERENCE = re.compile(
@@ -30,7 +30,8 @@ _REFERENCE = re.compile(
 )
 _CHOICE = re.compile(r"(value|deceased|multipleBirth)[A-Z]\w*")
 
-_ABSTRACT: Final = frozenset({"Resource", "DomainResource"})
+_INTEGER64: Final = ".size"
+"""The end of the path of an element that is text in JSON of R5, and a number in the models."""
 _GENDER: Final = {"gender": frozenset({"male", "female", "other", "unknown"})}
 _BY_RESOURCE: Final[Mapping[str, Mapping[str, frozenset[str]]]] = {
     "Bundle": {
@@ -80,60 +81,64 @@ _BY_ELEMENT: Final[Mapping[str, Mapping[str, frozenset[str]]]] = {
 }
 
 
-def is_resource_type(name: object) -> bool:
+def is_resource_type(name: object, release: Release = Release.R4) -> bool:
     """True for the name of a FHIR resource."""
-    if not isinstance(name, str) or not name.isalpha():
-        return False
-    try:
-        model = get_fhir_model_class(name)
-    except (KeyError, ValueError):
-        return False
-    return issubclass(model, Resource) and name not in _ABSTRACT
+    return isinstance(name, str) and model_of_resource(name, release) is not None
 
 
-def validate_resource(resource: Json, path: str, findings: Findings) -> None:
-    """Report everything in which `resource` is not FHIR R4. `path` is its FHIRPath."""
+def validate_resource(resource: Json, path: str, findings: Findings, release: Release = Release.R4) -> None:
+    """Report everything in which `resource` is not FHIR of the release. `path` is its FHIRPath."""
     before = len(findings.errors)
-    known = _validate_contained_types(resource, path, findings)
+    known = _validate_contained_types(resource, path, findings, release)
+    kind = resource["resourceType"]
+    model_class = model_of_resource(kind, release) if isinstance(kind, str) else None
     try:
-        model = get_fhir_model_class(resource["resourceType"]).model_validate(known)
+        if model_class is None:
+            raise ValueError
+        model = model_class.model_validate(known)
     except ValidationError as error:
-        _report(error, resource, path, findings)
+        _report(error, resource, path, findings, release)
         return
     except (KeyError, ValueError, TypeError, AttributeError):
-        findings.error(path, "structure", f"This is not a {resource['resourceType']} of FHIR R4.")
+        findings.error(path, "structure", f"This is not a {kind} of FHIR {release.value}.")
         return
-    _compare(model, known, path, findings)
+    _compare(model, known, path, findings, release)
     if len(findings.errors) > before:
         return
     _walk(resource, path, findings)
     _check_contained(resource, path, findings)
 
 
-def _validate_contained_types(resource: Json, path: str, findings: Findings) -> Json:
+def _validate_contained_types(resource: Json, path: str, findings: Findings, release: Release) -> Json:
     """`resource` without contained resources of unknown type, for which the models raise a bare KeyError."""
     contained = resource.get("contained")
     if not isinstance(contained, list):
         return resource
     known = []
     for number, item in enumerate(contained):
-        if isinstance(item, dict) and is_resource_type(item.get("resourceType")):
+        if isinstance(item, dict) and is_resource_type(item.get("resourceType"), release):
             known.append(item)
         else:
             findings.error(
-                f"{path}.contained[{number}]", "structure", "This is not a resource that FHIR R4 defines."
+                f"{path}.contained[{number}]",
+                "structure",
+                f"This is not a resource that FHIR {release.value} defines.",
             )
     return resource if len(known) == len(contained) else {**resource, "contained": known}
 
 
-def _report(error: ValidationError, resource: Json, path: str, findings: Findings) -> None:
+def _report(error: ValidationError, resource: Json, path: str, findings: Findings, release: Release) -> None:
     for problem in error.errors(include_url=False, include_input=False, include_context=False):
         place = _fhir_path(path, problem["loc"])
         match problem["type"]:
             case "missing" | "model_field_validation.missing":
-                findings.error(place, "required", "FHIR R4 requires this element.")
+                findings.error(place, "required", f"FHIR {release.value} requires this element.")
             case "extra_forbidden":
-                findings.error(place, "structure", f"{resource['resourceType']} has no such element here.")
+                findings.error(
+                    place,
+                    "structure",
+                    f"{resource['resourceType']} has no such element here in FHIR {release.value}.",
+                )
             case kind:
                 findings.error(place, "value", f"The value is not of the FHIR type of this element ({kind}).")
 
@@ -164,7 +169,7 @@ def _required_primitives(model: type[FHIRAbstractModel]) -> tuple[str, ...]:
     )
 
 
-def _compare(model: FHIRAbstractModel, value: Any, path: str, findings: Findings) -> None:
+def _compare(model: FHIRAbstractModel, value: Any, path: str, findings: Findings, release: Release) -> None:
     """Report where the models took one JSON type for another, such as "11" for 11.
 
     They also take an extension for a value that R4 requires.
@@ -177,20 +182,22 @@ def _compare(model: FHIRAbstractModel, value: Any, path: str, findings: Findings
     names = _attributes(type(model))
     for key, item in value.items():
         if key in names:
-            _compare_value(getattr(model, names[key]), item, f"{path}.{key}", findings)
+            _compare_value(getattr(model, names[key]), item, f"{path}.{key}", findings, release)
 
 
-def _compare_value(read: Any, item: Any, path: str, findings: Findings) -> None:
+def _compare_value(read: Any, item: Any, path: str, findings: Findings, release: Release) -> None:
     if isinstance(read, list) and isinstance(item, list):
         for number, (one, other) in enumerate(zip(read, item, strict=True)):
-            _compare_value(one, other, f"{path}[{number}]", findings)
+            _compare_value(one, other, f"{path}[{number}]", findings, release)
     elif isinstance(read, FHIRAbstractModel) and isinstance(item, dict):
-        _compare(read, item, path, findings)
+        _compare(read, item, path, findings, release)
     elif isinstance(read, FHIRAbstractModel | list | dict) or isinstance(item, dict | list):
         findings.error(path, "structure", "This element is an object in FHIR JSON.")
     elif isinstance(read, bool) or isinstance(item, bool):
         if read is not item:
             findings.error(path, "value", "This element takes true or false where FHIR does, and only there.")
+    elif release is Release.R5 and isinstance(item, str) and path.endswith(_INTEGER64) and item.isdigit():
+        return
     elif isinstance(item, str) == isinstance(read, int | float | Decimal):
         findings.error(path, "value", "This element takes a number for text or text for a number.")
     elif isinstance(read, int) and not isinstance(item, int):
@@ -230,7 +237,7 @@ def _check_codes(element: Json, codes: Mapping[str, frozenset[str]], path: str, 
             findings.error(
                 f"{path}.{name}",
                 "code-invalid",
-                f"FHIR R4 binds this element to {', '.join(sorted(allowed))}.",
+                f"FHIR binds this element to {', '.join(sorted(allowed))}.",
             )
 
 

@@ -25,7 +25,7 @@ RELATION = coded(codes.RELATIONSHIP_SYSTEM)
 def identifiers_up(given: Json, made: Json, _: Lost) -> None:
     """masterIdentifier becomes the identifier of type uniqueId."""
     identifiers = list(given.get("identifier") or ())
-    master = given.get("masterIdentifier")
+    master: Json | None = given.get("masterIdentifier")
     if master is not None and not any(_same(master, i) and identifier_role(i) for i in identifiers):
         identifiers = [{**master, "type": _ROLE}, *(i for i in identifiers if not _same(master, i))]
     if identifiers:
@@ -36,7 +36,7 @@ def identifiers_down(given: Json, made: Json, _: Lost) -> None:
     """The uniqueId is masterIdentifier, and stays among the identifiers where it is typed."""
     identifiers = given.get("identifier") or ()
     master = _master(identifiers)
-    kept = [i for i in identifiers if i is not master or identifier_role(i)]
+    kept = [i for i in identifiers if i is not master or (master and identifier_role(master))]
     if master is not None:
         made["masterIdentifier"] = master
     if kept:

@@ -24,6 +24,7 @@ from gateway.fhir.element_types import (
 )
 from gateway.fhir.findings import Findings
 from gateway.fhir.issues import OutcomeError, fail
+from gateway.fhir.release import Release
 from gateway.fhir.strict_json import MAX_DEPTH
 from gateway.fhir.xml_writer import FHIR_NAMESPACE
 from gateway.safe_xml import MalformedXml, UnsafeXml, parse_xml
@@ -41,7 +42,7 @@ _INTEGER = re.compile(r"[-+]?\d{1,18}", re.ASCII)
 _DECIMAL = re.compile(r"-?(?:0|[1-9]\d{0,63})(?:\.\d{1,64})?(?:[eE][-+]?\d{1,3})?", re.ASCII)
 
 
-def read_xml(raw: bytes) -> Json:
+def read_xml(raw: bytes, release: Release = Release.R4) -> Json:
     """The resource that `raw` holds, as FHIR JSON. Raises OutcomeError 400 with everything that is wrong."""
     if raw.count(b"<") + raw.count(b"=") > _MAX_MARKUP:
         raise fail(400, "too-costly", f"The body has more than {_MAX_MARKUP} tags and attributes.")
@@ -55,7 +56,7 @@ def read_xml(raw: bytes) -> Json:
     findings = Findings()
     if _SCHEMA_LOCATION in root.attrib:
         del root.attrib[_SCHEMA_LOCATION]
-    read = _Reader(findings).resource(root, _local_name(root), 1)
+    read = _Reader(findings, release).resource(root, _local_name(root), 1)
     findings.raise_errors(400)
     assert read is not None
     return read
@@ -66,8 +67,9 @@ def _local_name(element: _Element) -> str:
 
 
 class _Reader:
-    def __init__(self, findings: Findings) -> None:
+    def __init__(self, findings: Findings, release: Release) -> None:
         self._findings = findings
+        self._release = release
 
     def _error(self, path: str, code: str, text: str) -> None:
         self._findings.error(path, code, text)
@@ -79,9 +81,9 @@ class _Reader:
         name = self._fhir_name(element, path)
         if name is None:
             return None
-        definition = type_of_resource(name)
+        definition = type_of_resource(name, self._release)
         if definition is None:
-            self._error(path, "structure", "This is not a resource that FHIR R4 defines.")
+            self._error(path, "structure", f"This is not a resource that FHIR {self._release.value} defines.")
             return None
         return {"resourceType": name} | self._object(element, definition, path, depth)
 
@@ -177,7 +179,7 @@ class _Reader:
             place = f"{path}.{name}[{number}]"
             if name == "extension":
                 extra.setdefault("extension", []).append(
-                    self._object(child, extension_type(), place, depth + 1)
+                    self._object(child, extension_type(self._release), place, depth + 1)
                 )
             elif name is not None:
                 self._error(f"{path}.{name}", "structure", "An element with a value has only extensions.")

@@ -1,4 +1,4 @@
-"""Resource in FHIR JSON -> FHIR XML (FHIR R4 2.6.1)."""
+"""Resource in FHIR JSON -> FHIR XML (FHIR R4 2.6.1, which R5 has too)."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -15,6 +15,7 @@ from gateway.fhir.element_types import (
     type_of_model,
     type_of_resource,
 )
+from gateway.fhir.release import Release
 from gateway.safe_xml import parse_xml
 
 FHIR_NAMESPACE: Final = "http://hl7.org/fhir"
@@ -32,21 +33,22 @@ _ESCAPES: Final = {
 }
 
 
-def write_xml(resource: Json, *, pretty: bool = False) -> bytes:
+def write_xml(resource: Json, *, pretty: bool = False, release: Release = Release.R4) -> bytes:
     """The resource as an XML document in UTF-8.
 
-    Characters that XML cannot carry become U+FFFD. Raises ValueError for what FHIR R4 does not define, which
-    a checked resource does not have.
+    Characters that XML cannot carry become U+FFFD. Raises ValueError for what the release of FHIR does not
+    define, which a checked resource does not have.
     """
     out = [_DECLARATION]
-    _Writer(out, pretty).resource(resource, 0, f' xmlns="{FHIR_NAMESPACE}"')
+    _Writer(out, pretty, release).resource(resource, 0, f' xmlns="{FHIR_NAMESPACE}"')
     return "".join(out).encode()
 
 
 class _Writer:
-    def __init__(self, out: list[str], pretty: bool) -> None:
+    def __init__(self, out: list[str], pretty: bool, release: Release) -> None:
         self._write = out.append
         self._pretty = pretty
+        self._release = release
 
     def _indent(self, depth: int) -> str:
         return "\n" + "  " * depth if self._pretty else ""
@@ -54,9 +56,9 @@ class _Writer:
     def resource(self, resource: Json, depth: int, namespace: str = "") -> None:
         """The element that bears the name of the resource type."""
         name = resource.get("resourceType")
-        definition = type_of_resource(name) if isinstance(name, str) else None
+        definition = type_of_resource(name, self._release) if isinstance(name, str) else None
         if definition is None:
-            raise ValueError("not a resource of FHIR R4")
+            raise ValueError(f"not a resource of FHIR {self._release.value}")
         properties = {key: value for key, value in resource.items() if key != "resourceType"}
         self._object(definition.name, properties, definition, depth, namespace)
 
@@ -72,7 +74,7 @@ class _Writer:
             self._write(f"{indent}<{name}{attributes}/>")
             return
         self._write(f"{indent}<{name}{attributes}>")
-        for element in _in_order(names, definition):
+        for element in _in_order(names, definition, self._release):
             if element.is_primitive:
                 self._primitives(element, value.get(element.name), value.get(f"_{element.name}"), depth + 1)
             else:
@@ -121,15 +123,17 @@ class _Writer:
             return
         self._write(f"{indent}<{element.name}{attributes}>")
         for extension in extensions:
-            self._object("extension", extension, extension_type(), depth + 1)
+            self._object("extension", extension, extension_type(self._release), depth + 1)
         self._write(f"{indent}</{element.name}>")
 
 
-def _in_order(names: set[str], definition: TypeDefinition) -> Iterator[ElementType]:
+def _in_order(names: set[str], definition: TypeDefinition, release: Release) -> Iterator[ElementType]:
     try:
         elements = [definition.elements[name] for name in names]
     except KeyError:
-        raise ValueError(f"{definition.name} has an element that FHIR R4 does not define") from None
+        raise ValueError(
+            f"{definition.name} has an element that FHIR {release.value} does not define"
+        ) from None
     elements.sort(key=lambda element: element.position)
     return iter(elements)
 

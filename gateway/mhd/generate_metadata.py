@@ -14,6 +14,8 @@ from gateway.fhir.generated_document import GeneratedDocument, generate_document
 from gateway.fhir.issues import Issue, OutcomeError, fail
 from gateway.fhir.provide_bundle_fhir_documents import check_fhir_document
 from gateway.fhir.provide_context import ProvideContext
+from gateway.fhir.release import Release
+from gateway.fhir.versions import from_r5
 from gateway.model.publishing import SelfDescription
 from gateway.safe_xml import MessageError
 
@@ -27,13 +29,16 @@ def open_generate_metadata(raw: bytes, context: ProvideContext, wire_format: Fhi
     Raises OutcomeError: 413 above the limit, 400 where it is not FHIR, 422 where the document is not one
     that says enough about itself.
     """
-    given = read_generate_metadata(raw, context.max_bytes, wire_format)
+    given = read_generate_metadata(raw, context.max_bytes, wire_format, context.release)
     return generate_document(given, _header(given, context), context)
 
 
 def _header(given: GivenDocument, context: ProvideContext) -> SelfDescription:
     if given.bundle is not None:
-        return _fhir_header(given.bundle, RESOURCE, context)
+        bundle = given.bundle
+        if context.release is Release.R5:
+            bundle = from_r5(bundle, document=True)
+        return _fhir_header(bundle, RESOURCE, context)
     for wire_format in FhirFormat:
         if given.mime_type == wire_format.value:
             return _packed_fhir_header(given.content, wire_format, context)

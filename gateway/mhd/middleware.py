@@ -99,4 +99,6 @@ def _of_http(request: web.Request, error: web.HTTPException) -> OutcomeError:
 
 async def _write(request: web.Request, error: OutcomeError) -> web.Response:
     outcome = orjson.dumps(write_outcome(error.issues))
-    return await respond(request, outcome, status=error.status, headers=error.headers)
+    return await respond(
+        request, outcome, status=error.status, headers=error.headers, in_release=error.as_sent
+    )

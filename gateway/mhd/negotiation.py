@@ -1,7 +1,7 @@
-"""Formats of FHIR requests and answers: Content-Type, Accept, `_format`, `_pretty`, gzip
+"""Formats of FHIR requests and answers: Content-Type, Accept, `_format`, `_pretty`, fhirVersion, gzip
 (FHIR R4 3.1.0.1.10 and 3.1.0.1.11; ITI TF-2 Appendix Z.6; RFC 9110 12.5).
 
-Use cases speak JSON. Here alone it is decided what a client sent and what it gets, errors included. A
+Use cases speak JSON of R4. Here alone it is decided what a client sent and what it gets, errors included. A
 client that takes JSON as it is gets the very bytes of the use case.
 """
 
@@ -10,7 +10,7 @@ import gzip
 import zlib
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import parse_qsl
 
@@ -18,6 +18,8 @@ from aiohttp import web
 
 from gateway.fhir.formats import FhirFormat, write_resource
 from gateway.fhir.issues import OutcomeError, fail
+from gateway.fhir.release import Release, release_named
+from gateway.mhd.bases import release_of
 from gateway.mhd.conditions import quality
 
 _MEDIA_TYPES: Final = {
@@ -30,7 +32,6 @@ _MEDIA_TYPES: Final = {
 _NAMES: Final = {"json": FhirFormat.JSON, "xml": FhirFormat.XML, **_MEDIA_TYPES}
 """Values of `_format`."""
 _WILDCARDS: Final = {"application/*": 2, "*/*": 1, "*": 1}
-_FHIR_VERSIONS: Final = frozenset({"4.0", "4.0.1"})
 _CHARSETS: Final = frozenset({"utf-8", "utf8", "us-ascii"})
 _GZIP: Final = frozenset({"gzip", "x-gzip"})
 _PIECE: Final = 64 * 1024
@@ -52,6 +53,7 @@ class Presentation:
     media_type: str = FhirFormat.JSON.value
     pretty: bool = False
     gzip: bool = False
+    release: Release = Release.R4
 
 
 _PRESENTATION: Final = web.RequestKey("presentation", Presentation)
@@ -64,35 +66,47 @@ def negotiate(request: web.Request, form: Sequence[tuple[str, str]] = ()) -> Non
     """
     parameters = dict([*parse_qsl(request.rel_url.raw_query_string), *form])
     default = _MEDIA_TYPES.get(request.content_type, FhirFormat.JSON)
-    wanted = parameters.get("_format")
+    wanted, release = parameters.get("_format"), release_of(request)
     if wanted:
-        chosen = _by_name(wanted)
+        chosen = _by_name(wanted, release)
         refused = f"_format {wanted[:100]!r} is"
     else:
         accept = ",".join(request.headers.getall("Accept", ()))
-        chosen = _by_accept(accept, default)
+        chosen = _by_accept(accept, default, release)
         refused = "What the Accept header names is"
     if chosen is None:
         raise fail(
             406,
             "not-supported",
-            f"{refused} not supported; use {FhirFormat.JSON} or {FhirFormat.XML} (fhirVersion is 4.0).",
+            f"{refused} not supported; use {FhirFormat.JSON} or {FhirFormat.XML} "
+            f"(fhirVersion is {release.parameter}).",
         )
     request[_PRESENTATION] = Presentation(
         format=_MEDIA_TYPES[chosen.partition(";")[0]],
         media_type=chosen,
         pretty=parameters.get("_pretty") == "true",
         gzip=_accepts_gzip(request),
+        release=release,
     )
 
 
 async def respond(
-    request: web.Request, resource: bytes, *, status: int = 200, headers: Mapping[str, str] | None = None
+    request: web.Request,
+    resource: bytes,
+    *,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+    in_release: bool = False,
 ) -> web.Response:
-    """The answer with a resource, given as JSON, in what the client was found to take."""
+    """The answer with a resource, given as JSON, in what the client was found to take.
+
+    `resource` is of R4, or with `in_release` alike in R4 and in the release of the request.
+    """
     shown = _presentation(request)
+    if in_release:
+        shown = replace(shown, release=Release.R4)
     body, is_compressed = resource, False
-    if shown.pretty or shown.gzip or shown.format is not FhirFormat.JSON:
+    if shown.pretty or shown.gzip or shown.format is not FhirFormat.JSON or shown.release is not Release.R4:
         if len(resource) > _WRITE_IN_THREAD:
             loop = asyncio.get_running_loop()
             body, is_compressed = await loop.run_in_executor(_writer, _write, resource, shown)
@@ -114,8 +128,9 @@ def body_format(request: web.Request) -> FhirFormat:
     known = _MEDIA_TYPES.get(name)
     if known is None:
         problem = f"Content-Type {name[:100]!r} is not supported; send {FhirFormat.JSON} or {FhirFormat.XML}."
-    elif not _is_our_version(parameters):
-        problem = "Content-Type has a fhirVersion that is not supported; this is a server of FHIR 4.0."
+    elif not _is_of(release_of(request), parameters):
+        served = release_of(request).parameter
+        problem = f"Content-Type has a fhirVersion that is not supported; this is a base of FHIR {served}."
     elif parameters.get("charset", "utf-8").lower() not in _CHARSETS:
         problem = "Content-Type has a charset that is not supported; FHIR is always UTF-8."
     else:
@@ -155,44 +170,45 @@ def _presentation(request: web.Request) -> Presentation:
         try:
             negotiate(request)
         except OutcomeError:
-            chosen = _by_accept(",".join(request.headers.getall("Accept", ())), FhirFormat.JSON)
-            media_type = chosen or FhirFormat.JSON.value
+            release = release_of(request)
+            chosen = _by_accept(",".join(request.headers.getall("Accept", ())), FhirFormat.JSON, release)
+            media_type = chosen or _with_version(FhirFormat.JSON.value, {}, release)
             wire_format = _MEDIA_TYPES[media_type.partition(";")[0]]
-            request[_PRESENTATION] = Presentation(wire_format, media_type)
+            request[_PRESENTATION] = Presentation(wire_format, media_type, release=release)
     return request[_PRESENTATION]
 
 
 def _write(resource: bytes, shown: Presentation) -> tuple[bytes, bool]:
     """The body, and whether it is compressed."""
-    body = write_resource(resource, shown.format, pretty=shown.pretty)
+    body = write_resource(resource, shown.format, pretty=shown.pretty, release=shown.release)
     if shown.gzip and len(body) > _COMPRESS_ABOVE:
         return gzip.compress(body, _GZIP_LEVEL, mtime=0), True
     return body, False
 
 
-def _by_name(wanted: str) -> str | None:
+def _by_name(wanted: str, release: Release) -> str | None:
     """Media type of the answer for a value of `_format`, in which `+` may have become a space."""
     name, parameters = _media_type(wanted)
     known = _NAMES.get(name.replace(" ", "+"))
-    if known is None or not _is_our_version(parameters):
+    if known is None or not _is_of(release, parameters):
         return None
-    return _with_version(known.value, parameters)
+    return _with_version(known.value, parameters, release)
 
 
-def _by_accept(accept: str, default: FhirFormat) -> str | None:
+def _by_accept(accept: str, default: FhirFormat, release: Release) -> str | None:
     """Media type of the answer for an Accept header; None where it allows neither format.
 
     The highest weight wins, then the more specific range, then the first. A generic media type is answered
     with itself, as FHIR asks.
     """
     if not accept.strip():
-        return default.value
+        return _with_version(default.value, {}, release)
     ranges = list(_ranges(accept))
     refused = {name for weight, name, _ in ranges if weight == 0}
     best: tuple[float, int, int] | None = None
     chosen: str | None = None
     for position, (weight, name, parameters) in enumerate(ranges):
-        if not weight > 0 or not _is_our_version(parameters):
+        if not weight > 0 or not _is_of(release, parameters):
             continue
         if name in _MEDIA_TYPES:
             offered, specificity = name, 3
@@ -205,7 +221,7 @@ def _by_accept(accept: str, default: FhirFormat) -> str | None:
             continue
         rank = (weight, specificity, -position)
         if best is None or rank > best:
-            best, chosen = rank, _with_version(offered, parameters)
+            best, chosen = rank, _with_version(offered, parameters, release)
     return chosen
 
 
@@ -235,9 +251,12 @@ def _media_type(text: str) -> tuple[str, dict[str, str]]:
     return name.strip().lower(), parameters
 
 
-def _is_our_version(parameters: Mapping[str, str]) -> bool:
-    return parameters.get("fhirversion", "4.0") in _FHIR_VERSIONS
+def _is_of(release: Release, parameters: Mapping[str, str]) -> bool:
+    return "fhirversion" not in parameters or release_named(parameters["fhirversion"]) is release
 
 
-def _with_version(media_type: str, parameters: Mapping[str, str]) -> str:
-    return f"{media_type}; fhirVersion=4.0" if "fhirversion" in parameters else media_type
+def _with_version(media_type: str, parameters: Mapping[str, str], release: Release) -> str:
+    """R4 is what clients that do not say a version know; R5 is always said."""
+    if release is Release.R4 and "fhirversion" not in parameters:
+        return media_type
+    return f"{media_type}; fhirVersion={release.parameter}"

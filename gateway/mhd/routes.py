@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from urllib.parse import parse_qsl
 
 import orjson
 import structlog
@@ -22,7 +21,7 @@ from gateway.mhd.negotiation import body_chunks, body_format, negotiate, respond
 from gateway.mhd.publish import Publisher
 from gateway.mhd.read import Reader
 from gateway.mhd.retrieve import Conditions, Retrieval, Retriever
-from gateway.mhd.search_requests import is_strict, search_parameters
+from gateway.mhd.search_requests import is_strict, search_parameters, view_parameters
 from gateway.mhd.sources import ClientOf, nobody
 from gateway.model.errors import PeerError
 from gateway.telemetry.logs import where
@@ -228,7 +227,7 @@ async def _search(
 def _view(request: web.Request, resource_type: str) -> View:
     """How much of the resource a read by id asks for."""
     try:
-        return read_view(parse_qsl(request.rel_url.raw_query_string), resource_type)
+        return read_view(view_parameters(request), resource_type)
     except SearchProblem as problem:
         raise OutcomeError(400, (problem.issue,)) from None
 

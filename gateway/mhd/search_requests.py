@@ -8,6 +8,9 @@ from urllib.parse import parse_qsl
 from aiohttp import web
 
 from gateway.fhir.issues import fail
+from gateway.fhir.release import Release
+from gateway.fhir.version_names import in_r4
+from gateway.mhd.bases import own_values, release_of
 from gateway.mhd.negotiation import body_chunks, negotiate
 
 _FORM = "application/x-www-form-urlencoded"
@@ -15,12 +18,22 @@ _MAX_FORM_BYTES = 256 * 1024
 
 
 async def search_parameters(request: web.Request) -> list[tuple[str, str]]:
-    """Parameters of URL and form together, by which the answer is negotiated."""
+    """Parameters of URL and form together, by which the answer is negotiated; those of R5 as R4 has them."""
     parameters = parse_qsl(request.rel_url.raw_query_string, keep_blank_values=True)
     if request.method == "POST":
         parameters += await _form(request)
     negotiate(request, parameters)
-    return parameters
+    return _understood(request, parameters)
+
+
+def view_parameters(request: web.Request) -> list[tuple[str, str]]:
+    """Parameters of a read by id."""
+    return _understood(request, parse_qsl(request.rel_url.raw_query_string))
+
+
+def _understood(request: web.Request, parameters: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    own = own_values(request, parameters)
+    return [in_r4(name, value) for name, value in own] if release_of(request) is Release.R5 else own
 
 
 def is_strict(request: web.Request) -> bool:

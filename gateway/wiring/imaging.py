@@ -203,8 +203,13 @@ def _names(settings: Settings, parts: ImagingParts, places: Locations, base_url:
     return StudyNames(StudyIds(parts.ring), index, StudyTokens(parts.ring), places, base_url)
 
 
-def imaging_resources(settings: Settings, parts: ImagingParts, base_url: str) -> ImagingRoutes:
-    """Searches and reads of ImagingStudy, ServiceRequest, Endpoint and Provenance."""
+def imaging_resources(
+    settings: Settings, parts: ImagingParts, base_url: str, scope: str = ""
+) -> ImagingRoutes:
+    """Searches and reads of ImagingStudy, ServiceRequest, Endpoint and Provenance.
+
+    `scope` keeps page links of one base apart from those of the others.
+    """
     terms = terminology(settings)
     references = patient_references(parts.ring, terms, base_url)
     found, _ = manifests(settings, parts)
@@ -219,7 +224,7 @@ def imaging_resources(settings: Settings, parts: ImagingParts, base_url: str) ->
     )
     return ImagingRoutes(
         {
-            name: ResourceSearch(kind, services, PageTokens(parts.ring, name))
+            name: ResourceSearch(kind, services, PageTokens(parts.ring, f"{name}{scope}"))
             for name, kind in kinds(zone or UTC).items()
         }
     )

@@ -288,7 +288,10 @@ def test_a_fhir_document_stays_as_it_is():
     transaction = {
         "resourceType": "Bundle",
         "type": "transaction",
-        "entry": [{"resource": document}, {"resource": {"resourceType": "List", "subject": {"display": "x"}}}],
+        "entry": [
+            {"resource": document},
+            {"resource": {"resourceType": "List", "subject": {"display": "x"}}},
+        ],
     }
     inside, a_list = to_r5(transaction)["entry"]
     assert inside["resource"] == document == to_r5(document)

@@ -164,7 +164,7 @@ async def test_links_to_further_pages_keep_the_format(stack, published):
         ("text/xml", "text/xml"),
         ("Application/FHIR+XML; charset=utf-8", XML),
         (f"{XML}; fhirVersion=4.0", f"{XML}; fhirVersion=4.0"),
-        (f"{XML}; fhirVersion=5.0, {JSON};q=0.1", JSON),
+        (f"{XML}; fhirVersion=3.0, {JSON};q=0.1", JSON),
         (f'{JSON}; fhirVersion="4.0"; q=0.3', f"{JSON}; fhirVersion=4.0"),
     ],
 )
@@ -193,7 +193,7 @@ async def test_format_overrules_accept(stack, name):
     ("query", "accept", "answered"),
     [
         ("", "text/html", JSON),
-        ("", f"{JSON}; fhirVersion=5.0", JSON),
+        ("", f"{JSON}; fhirVersion=4.3", JSON),
         ("", f"{JSON};q=0, {XML};q=0, */*", JSON),
         ("?_format=ttl", XML, XML),
         ("?_format=html", JSON, JSON),
