@@ -24,7 +24,6 @@ from gateway.fhir.capability import write_capability_statement
 from gateway.fhir.document_reference import MAX_INTEGER64, MAX_UNSIGNED_INT, WriteContext
 from gateway.fhir.list_elements import RegistryList
 from gateway.fhir.provide_context import ProvideContext
-from gateway.fhir.release import Release
 from gateway.health import Health, abilities
 from gateway.mhd.admission import Admission
 from gateway.mhd.bases import BASES, Base, Bases, by_release, releases
@@ -44,6 +43,7 @@ from gateway.mhd.search_pages import FindLimits, SearchServices
 from gateway.mhd.sources import client_in_header, nobody
 from gateway.mhd.versions import versions_table
 from gateway.model import DocumentEntry
+from gateway.model.releases import FhirRelease
 from gateway.security.document_urls import DocumentTokens, PageTokens
 from gateway.security.sealing import KeyRing, KeyRingError
 from gateway.settings import Settings
@@ -135,7 +135,7 @@ class Parts:
         return ImagingParts(self.soap, self.dicomweb, self.store, self.ring)
 
 
-def use_cases(settings: Settings, parts: Parts, base: Base, release: Release, bases: Bases) -> UseCases:
+def use_cases(settings: Settings, parts: Parts, base: Base, release: FhirRelease, bases: Bases) -> UseCases:
     """Build the use cases of one release at one of the bases, over their clients."""
     base_url, scope = base.url, scope_of(base, release)
     terms = terminology(settings)
@@ -149,7 +149,7 @@ def use_cases(settings: Settings, parts: Parts, base: Base, release: Release, ba
         base_url=base_url,
         document_url=document_url,
         patient_reference=references.of,
-        largest_size=MAX_UNSIGNED_INT if release is Release.R4 else MAX_INTEGER64,
+        largest_size=MAX_UNSIGNED_INT if release is FhirRelease.R4 else MAX_INTEGER64,
     )
     searching = search_context(settings, terms, references, base_url)
     services = SearchServices(
@@ -223,22 +223,22 @@ def use_cases(settings: Settings, parts: Parts, base: Base, release: Release, ba
     )
 
 
-def releases_of(settings: Settings) -> tuple[Release, ...]:
+def releases_of(settings: Settings) -> tuple[FhirRelease, ...]:
     """The releases of FHIR that are spoken; R4 always is."""
-    return tuple(release for release in Release if release.value in {"R4", *settings.server.releases})
+    return tuple(release for release in FhirRelease if release.name in {"R4", *settings.server.releases})
 
 
 def bases_of(settings: Settings, base_url: str) -> Bases:
     """The base that all releases share, and one below it for each."""
-    own = [Base(f"{BASE_PATH}/{r.value}", f"{base_url}/{r.value}", r) for r in releases_of(settings)]
+    own = [Base(f"{BASE_PATH}/{r.name}", f"{base_url}/{r.name}", r) for r in releases_of(settings)]
     return Bases([Base(BASE_PATH, base_url), *own])
 
 
-def scope_of(base: Base, release: Release) -> str:
+def scope_of(base: Base, release: FhirRelease) -> str:
     """What keeps links and answers of one release and base apart from those of the others."""
     if base.release is None:
-        return "" if release is Release.R4 else f" {release.value}"
-    return f" below {release.value}"
+        return "" if release is FhirRelease.R4 else f" {release.name}"
+    return f" below {release.name}"
 
 
 def _listen(settings: Settings) -> socket.socket:
@@ -314,7 +314,7 @@ def create_app(settings: Settings, parts: Parts, base_url: str) -> tuple[web.App
     bases = app[BASES] = bases_of(settings, base_url)
     publishers: list[Publisher] = []
     for base in bases:
-        tables: dict[Release, list[web.RouteDef]] = {}
+        tables: dict[FhirRelease, list[web.RouteDef]] = {}
         for release in [base.release] if base.release else releases_of(settings):
             cases = use_cases(settings, parts, base, release, bases)
             publishers.append(cases.publisher)

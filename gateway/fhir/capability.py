@@ -18,10 +18,10 @@ from gateway.fhir.imaging_document_search import IMAGING_DOCUMENT_PARAMETERS
 from gateway.fhir.list_parameters import LIST_PARAMETERS
 from gateway.fhir.patient_search import PATIENT_PARAMETERS
 from gateway.fhir.provide_profiles import MetadataLevel
-from gateway.fhir.release import Release
 from gateway.fhir.search_all import COMMON_PARAMETERS, SEARCHED
 from gateway.fhir.search_includes import paths
 from gateway.model import codes, imaging_codes
+from gateway.model.releases import FhirRelease
 
 
 def search_table_markdown() -> str:
@@ -44,7 +44,7 @@ def write_capability_statement(
     base_url: str,
     software_version: str = __version__,
     date: str | None = None,
-    release: Release = Release.R4,
+    release: FhirRelease = FhirRelease.R4,
 ) -> bytes:
     """The CapabilityStatement of this server as JSON.
 
@@ -68,12 +68,12 @@ def write_capability_statement(
         ],
         "software": {"name": "mhd-xds-gateway", "version": software_version},
         "implementation": {"description": "MHD to XDS.b gateway", "url": base_url},
-        "fhirVersion": release.fhir_version,
+        "fhirVersion": release.full_version,
         "format": [*FhirFormat, "json", "xml"],
         "implementationGuide": [codes.MHD_IMPLEMENTATION_GUIDE, *IMAGING_GUIDES],
         "rest": [_rest()],
     }
-    if release is Release.R4:
+    if release is FhirRelease.R4:
         return CapabilityStatement.model_validate(statement).model_dump_json().encode()
     return StatementR5.model_validate(statement_in_r5(statement)).model_dump_json().encode()
 

@@ -5,14 +5,14 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from gateway.fhir.datatypes import Json
-from gateway.fhir.release import Release
 from gateway.fhir.version_names import canonical_in_r5
 from gateway.model import codes
 from gateway.model import imaging_codes as imaging
+from gateway.model.releases import FhirRelease
 
 _NOT_RECOMMENDED: Final = (
-    f" IHE MHD {Release.R5.mhd} is a milestone for FHIR R5; the version that IHE recommends is "
-    f"{Release.R4.mhd} for FHIR R4, at the base of that release."
+    f" IHE MHD {FhirRelease.R5.mhd} is a milestone for FHIR R5; the version that IHE recommends is "
+    f"{FhirRelease.R4.mhd} for FHIR R4, at the base of that release."
 )
 _CANONICALS: Final = ("instantiates", "implementationGuide", "supportedProfile")
 _CORE: Final = codes.FHIR_SEARCH_PARAMETER + "DocumentReference-"
@@ -61,7 +61,7 @@ def _in_r5(canonicals: Iterable[str]) -> Iterator[str]:
     """MHD is claimed with its version; MADO has no guide for R5."""
     for canonical in canonicals:
         if canonical.startswith(codes.MHD):
-            yield f"{canonical}|{Release.R5.mhd}"
+            yield f"{canonical}|{FhirRelease.R5.mhd}"
         elif not canonical.startswith(imaging.MADO):
             yield canonical_in_r5(canonical)
 

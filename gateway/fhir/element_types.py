@@ -17,7 +17,7 @@ from fhir_core.fhirabstractmodel import FHIRAbstractModel
 from fhir_core.types import Xhtml
 from msgspec import Struct
 
-from gateway.fhir.release import Release
+from gateway.model.releases import FhirRelease
 
 
 class Kind(Enum):
@@ -75,7 +75,7 @@ def type_of_model(model: type[FHIRAbstractModel]) -> TypeDefinition:
 
 
 @lru_cache(maxsize=256)
-def model_of_resource(name: str, release: Release = Release.R4) -> type[FHIRAbstractModel] | None:
+def model_of_resource(name: str, release: FhirRelease = FhirRelease.R4) -> type[FHIRAbstractModel] | None:
     """The model class of a resource type by its name; None where the release has no such resource."""
     if not name.isalpha() or name in ("Resource", "DomainResource", "CanonicalResource", "MetadataResource"):
         return None
@@ -87,20 +87,20 @@ def model_of_resource(name: str, release: Release = Release.R4) -> type[FHIRAbst
 
 
 @lru_cache(maxsize=256)
-def type_of_resource(name: str, release: Release = Release.R4) -> TypeDefinition | None:
+def type_of_resource(name: str, release: FhirRelease = FhirRelease.R4) -> TypeDefinition | None:
     """The definition of a resource type by its name; None where the release has no such resource."""
     model = model_of_resource(name, release)
     return None if model is None else type_of_model(model)
 
 
 @lru_cache(maxsize=2)
-def extension_type(release: Release = Release.R4) -> TypeDefinition:
+def extension_type(release: FhirRelease = FhirRelease.R4) -> TypeDefinition:
     """The definition of Extension, which elements of primitive type hold too."""
     return type_of_model(_model("Extension", release))
 
 
-def _model(name: str, release: Release) -> Any:
-    return r4_model_class(name) if release is Release.R4 else r5_model_class(name)
+def _model(name: str, release: FhirRelease) -> Any:
+    return r4_model_class(name) if release is FhirRelease.R4 else r5_model_class(name)
 
 
 def _element(name: str, position: int, annotation: Any) -> ElementType:

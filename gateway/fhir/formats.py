@@ -11,11 +11,11 @@ import structlog
 
 from gateway.fhir.datatypes import Json
 from gateway.fhir.issues import OutcomeError
-from gateway.fhir.release import Release
 from gateway.fhir.strict_json import read_json
 from gateway.fhir.versions import to_r5
 from gateway.fhir.xml_reader import read_xml
 from gateway.fhir.xml_writer import write_xml
+from gateway.model.releases import FhirRelease
 
 log = structlog.get_logger()
 
@@ -27,7 +27,9 @@ class FhirFormat(StrEnum):
     XML = "application/fhir+xml"
 
 
-def read_resource(raw: bytes, wire_format: FhirFormat, root: str, release: Release = Release.R4) -> Json:
+def read_resource(
+    raw: bytes, wire_format: FhirFormat, root: str, release: FhirRelease = FhirRelease.R4
+) -> Json:
     """The resource in a request body, as its release has it. `root` names it in findings.
 
     Raises OutcomeError 400.
@@ -40,22 +42,22 @@ def read_resource(raw: bytes, wire_format: FhirFormat, root: str, release: Relea
 
 
 def write_resource(
-    resource: bytes, wire_format: FhirFormat, *, pretty: bool = False, release: Release = Release.R4
+    resource: bytes, wire_format: FhirFormat, *, pretty: bool = False, release: FhirRelease = FhirRelease.R4
 ) -> bytes:
     """A resource of this server, which is held as JSON of R4, as the client wants to see it."""
     if wire_format is FhirFormat.JSON and not pretty and _is_alike(resource, release):
         return resource
     content = orjson.loads(resource)
-    if release is not Release.R4:
+    if release is not FhirRelease.R4:
         content = _in_r5(content)
     if wire_format is FhirFormat.XML:
         return write_xml(content, pretty=pretty, release=release)
     return orjson.dumps(content, option=orjson.OPT_INDENT_2 if pretty else None)
 
 
-def _is_alike(resource: bytes, release: Release) -> bool:
+def _is_alike(resource: bytes, release: FhirRelease) -> bool:
     """True where the JSON is that of the release already; a Binary can be large."""
-    return release is Release.R4 or resource.startswith(b'{"resourceType":"Binary"')
+    return release is FhirRelease.R4 or resource.startswith(b'{"resourceType":"Binary"')
 
 
 def _in_r5(content: Json) -> Json:

@@ -15,9 +15,9 @@ from gateway.fhir.findings import Findings
 from gateway.fhir.formats import FhirFormat, read_resource
 from gateway.fhir.issues import fail
 from gateway.fhir.provide_bundle_fhir_documents import check_fhir_document
-from gateway.fhir.release import Release
 from gateway.fhir.validation import is_resource_type, validate_resource
 from gateway.fhir.xml_writer import FHIR_NAMESPACE
+from gateway.model.releases import FhirRelease
 from gateway.safe_xml import parse_xml
 
 PARAMETER: Final = "Parameters.parameter[0]"
@@ -47,7 +47,7 @@ class GivenDocument:
 
 
 def read_generate_metadata(
-    raw: bytes, max_bytes: int, wire_format: FhirFormat, release: Release = Release.R4
+    raw: bytes, max_bytes: int, wire_format: FhirFormat, release: FhirRelease = FhirRelease.R4
 ) -> GivenDocument:
     """Read a request body.
 
@@ -68,7 +68,7 @@ def read_generate_metadata(
     return _read_binary(resource)
 
 
-def _check_fhir(parameters: Json, findings: Findings, release: Release) -> None:
+def _check_fhir(parameters: Json, findings: Findings, release: FhirRelease) -> None:
     if parameters.get("resourceType") != "Parameters":
         findings.error("Parameters.resourceType", "value", "The body of this operation is Parameters.")
         return
@@ -88,9 +88,9 @@ def _without_resource(parameter: Json) -> Json:
     return {name: item for name, item in parameter.items() if name != "resource"}
 
 
-def _check_resource(resource: Any, path: str, findings: Findings, release: Release) -> None:
+def _check_resource(resource: Any, path: str, findings: Findings, release: FhirRelease) -> None:
     if not isinstance(resource, dict) or not is_resource_type(resource.get("resourceType"), release):
-        findings.error(path, "structure", f"This is not a resource that FHIR {release.value} defines.")
+        findings.error(path, "structure", f"This is not a resource that FHIR {release.name} defines.")
     elif resource["resourceType"] == "Bundle":
         check_fhir_document(resource, path, findings, release)
     elif resource["resourceType"] == "Binary":

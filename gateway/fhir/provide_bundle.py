@@ -35,8 +35,8 @@ from gateway.fhir.provide_policy import mend_identifiers
 from gateway.fhir.provide_profiles import MetadataLevel
 from gateway.fhir.provide_rules import check_bundle
 from gateway.fhir.received import received, with_own_urls
-from gateway.fhir.release import Release
 from gateway.fhir.validation import is_resource_type, validate_resource
+from gateway.model.releases import FhirRelease
 
 _VALIDATED: Final = frozenset({"List", "DocumentReference", "Binary", "Parameters", "Patient"})
 
@@ -99,9 +99,9 @@ def open_provide_bundle(raw: bytes, context: ProvideContext, wire_format: FhirFo
     findings = Findings()
     _validate(bundle, findings, release)
     findings.raise_errors(400, as_sent=True)
-    if release is not Release.R4:
+    if release is not FhirRelease.R4:
         bundle = received(bundle, release, "Bundle", findings)
-        _validate(bundle, findings, Release.R4, documents=False)
+        _validate(bundle, findings, FhirRelease.R4, documents=False)
         findings.raise_errors(400)
     bundle = with_own_urls(bundle, context.base_url, context.bases)
     index = BundleIndex(read_entries(bundle), context.base_url)
@@ -177,7 +177,7 @@ def read_provide_bundle(
 
 
 def _validate(
-    bundle: Json, findings: Findings, release: Release = Release.R4, *, documents: bool = True
+    bundle: Json, findings: Findings, release: FhirRelease = FhirRelease.R4, *, documents: bool = True
 ) -> None:
     if bundle.get("resourceType") != "Bundle":
         findings.error("Bundle.resourceType", "value", "The body of this transaction is a Bundle.")
@@ -196,10 +196,10 @@ def _validate(
 
 
 def _validate_entry(
-    resource: object, path: str, findings: Findings, release: Release, *, documents: bool
+    resource: object, path: str, findings: Findings, release: FhirRelease, *, documents: bool
 ) -> None:
     if not isinstance(resource, dict) or not is_resource_type(resource.get("resourceType"), release):
-        findings.error(path, "structure", f"This is not a resource that FHIR {release.value} defines.")
+        findings.error(path, "structure", f"This is not a resource that FHIR {release.name} defines.")
         return
     if resource["resourceType"] == "Bundle":
         if documents:

@@ -15,9 +15,9 @@ from gateway.fhir.datatypes import Json
 from gateway.fhir.findings import Findings
 from gateway.fhir.formats import FhirFormat
 from gateway.fhir.provide_bundle_entries import BundleIndex, EntryKind
-from gateway.fhir.release import Release
 from gateway.fhir.validation import is_resource_type, validate_resource
 from gateway.fhir.xml_writer import FHIR_NAMESPACE
+from gateway.model.releases import FhirRelease
 from gateway.safe_xml import parse_xml
 
 _KEPT: Final = ("resourceType", "type")
@@ -32,7 +32,9 @@ class _RawBundle(msgspec.Struct):
     entry: list[_RawEntry] = []
 
 
-def check_fhir_document(bundle: Json, path: str, findings: Findings, release: Release = Release.R4) -> None:
+def check_fhir_document(
+    bundle: Json, path: str, findings: Findings, release: FhirRelease = FhirRelease.R4
+) -> None:
     """Report what keeps a Bundle that came as an entry from being a FHIR document."""
     entries = bundle.get("entry")
     outline = bundle
@@ -62,7 +64,7 @@ def _without_resource(entry: Json) -> Json:
     return {name: item for name, item in entry.items() if name != "resource"} or {"id": "empty"}
 
 
-def _check_entry(entry: Json, number: int, path: str, findings: Findings, release: Release) -> None:
+def _check_entry(entry: Json, number: int, path: str, findings: Findings, release: FhirRelease) -> None:
     for name in _NOT_IN_DOCUMENTS:
         if name in entry:
             findings.error(f"{path}.{name}", "invariant", "An entry of a document has none (bdl-2 to bdl-4).")
@@ -71,7 +73,7 @@ def _check_entry(entry: Json, number: int, path: str, findings: Findings, releas
     if not isinstance(resource, dict):
         findings.error(place, "required", "An entry of a document has a resource (bdl-5).")
     elif not is_resource_type(resource.get("resourceType"), release):
-        findings.error(place, "structure", f"This is not a resource that FHIR {release.value} defines.")
+        findings.error(place, "structure", f"This is not a resource that FHIR {release.name} defines.")
     elif number == 0:
         if resource["resourceType"] == "Composition":
             validate_resource(resource, place, findings, release)

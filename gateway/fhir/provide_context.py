@@ -14,10 +14,10 @@ from gateway.fhir.provide_bundle_entries import EntryKind
 from gateway.fhir.provide_bundle_folders import Folders
 from gateway.fhir.provide_bundle_references import Fetched
 from gateway.fhir.provide_policy import PublishPolicy
-from gateway.fhir.release import Release
 from gateway.fhir.terminology import Terminology
 from gateway.model.metadata import Cx, DocumentEntry, Submission
 from gateway.model.publishing import MetadataTables, PublishingSource
+from gateway.model.releases import FhirRelease
 
 Registered = Mapping[str, str]
 """entryUUIDs of documents of this server by uniqueId."""
@@ -52,7 +52,7 @@ class ProvideContext:
     policy: PublishPolicy = _TAKES_ALL
     directory: str | None = None
     max_bytes: int = 256 * 1024 * 1024
-    release: Release = Release.R4
+    release: FhirRelease = FhirRelease.R4
     bases: tuple[str, ...] = ()
 
 

@@ -5,15 +5,15 @@ from typing import Any
 
 from gateway.fhir.datatypes import Json
 from gateway.fhir.findings import Findings
-from gateway.fhir.release import Release
 from gateway.fhir.versions import from_r5
+from gateway.model.releases import FhirRelease
 
 _URLS = frozenset({"reference", "url", "fullUrl"})
 
 
-def received(resource: Json, release: Release, path: str, findings: Findings) -> Json:
+def received(resource: Json, release: FhirRelease, path: str, findings: Findings) -> Json:
     """A valid resource of `release` in R4. What R4 has no place for is reported, and stays out."""
-    if release is Release.R4:
+    if release is FhirRelease.R4:
         return resource
     lost: list[str] = []
     converted = from_r5(resource, lost.append)

@@ -27,9 +27,9 @@ from gateway.fhir.provide_bundle_entries import BundleIndex, read_entries
 from gateway.fhir.provide_context import NOTHING_ELSEWHERE, Elsewhere, ProvideBundle, ProvideContext
 from gateway.fhir.provide_profiles import MetadataLevel
 from gateway.fhir.received import received, with_own_urls
-from gateway.fhir.release import Release
 from gateway.fhir.validation import validate_resource
 from gateway.model import Code, codes
+from gateway.model.releases import FhirRelease
 
 ROOT: Final = "DocumentReference"
 _ATTACHMENT: Final = f"{ROOT}.content[0].attachment"
@@ -73,7 +73,7 @@ def open_simplified_publish(raw: bytes, context: ProvideContext, wire_format: Fh
     findings = Findings()
     data = _check_fhir(resource, findings, release)
     findings.raise_errors(400, as_sent=True)
-    if release is not Release.R4:
+    if release is not FhirRelease.R4:
         resource = received(resource, release, ROOT, findings)
         validate_resource(resource, ROOT, findings)
         findings.raise_errors(400)
@@ -111,7 +111,7 @@ def open_document(resource: Json, data: str, context: ProvideContext) -> OpenedD
     return OpenedDocument(**{field.name: getattr(opened, field.name) for field in fields(opened)})
 
 
-def _check_fhir(resource: Json, findings: Findings, release: Release) -> str:
+def _check_fhir(resource: Json, findings: Findings, release: FhirRelease) -> str:
     """Report what is not FHIR; attachment.data, which is taken out, since it can be large."""
     if resource.get("resourceType") != ROOT:
         findings.error(

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from gateway.fhir.datatypes import Json
 from gateway.fhir.element_types import model_of_resource
 from gateway.fhir.findings import Findings
-from gateway.fhir.release import Release
+from gateway.model.releases import FhirRelease
 
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 _REFERENCE = re.compile(
@@ -81,12 +81,14 @@ _BY_ELEMENT: Final[Mapping[str, Mapping[str, frozenset[str]]]] = {
 }
 
 
-def is_resource_type(name: object, release: Release = Release.R4) -> bool:
+def is_resource_type(name: object, release: FhirRelease = FhirRelease.R4) -> bool:
     """True for the name of a FHIR resource."""
     return isinstance(name, str) and model_of_resource(name, release) is not None
 
 
-def validate_resource(resource: Json, path: str, findings: Findings, release: Release = Release.R4) -> None:
+def validate_resource(
+    resource: Json, path: str, findings: Findings, release: FhirRelease = FhirRelease.R4
+) -> None:
     """Report everything in which `resource` is not FHIR of the release. `path` is its FHIRPath."""
     before = len(findings.errors)
     known = _validate_contained_types(resource, path, findings, release)
@@ -100,7 +102,7 @@ def validate_resource(resource: Json, path: str, findings: Findings, release: Re
         _report(error, resource, path, findings, release)
         return
     except (KeyError, ValueError, TypeError, AttributeError):
-        findings.error(path, "structure", f"This is not a {kind} of FHIR {release.value}.")
+        findings.error(path, "structure", f"This is not a {kind} of FHIR {release.name}.")
         return
     _compare(model, known, path, findings, release)
     if len(findings.errors) > before:
@@ -109,7 +111,7 @@ def validate_resource(resource: Json, path: str, findings: Findings, release: Re
     _check_contained(resource, path, findings)
 
 
-def _validate_contained_types(resource: Json, path: str, findings: Findings, release: Release) -> Json:
+def _validate_contained_types(resource: Json, path: str, findings: Findings, release: FhirRelease) -> Json:
     """`resource` without contained resources of unknown type, for which the models raise a bare KeyError."""
     contained = resource.get("contained")
     if not isinstance(contained, list):
@@ -122,22 +124,24 @@ def _validate_contained_types(resource: Json, path: str, findings: Findings, rel
             findings.error(
                 f"{path}.contained[{number}]",
                 "structure",
-                f"This is not a resource that FHIR {release.value} defines.",
+                f"This is not a resource that FHIR {release.name} defines.",
             )
     return resource if len(known) == len(contained) else {**resource, "contained": known}
 
 
-def _report(error: ValidationError, resource: Json, path: str, findings: Findings, release: Release) -> None:
+def _report(
+    error: ValidationError, resource: Json, path: str, findings: Findings, release: FhirRelease
+) -> None:
     for problem in error.errors(include_url=False, include_input=False, include_context=False):
         place = _fhir_path(path, problem["loc"])
         match problem["type"]:
             case "missing" | "model_field_validation.missing":
-                findings.error(place, "required", f"FHIR {release.value} requires this element.")
+                findings.error(place, "required", f"FHIR {release.name} requires this element.")
             case "extra_forbidden":
                 findings.error(
                     place,
                     "structure",
-                    f"{resource['resourceType']} has no such element here in FHIR {release.value}.",
+                    f"{resource['resourceType']} has no such element here in FHIR {release.name}.",
                 )
             case kind:
                 findings.error(place, "value", f"The value is not of the FHIR type of this element ({kind}).")
@@ -169,7 +173,9 @@ def _required_primitives(model: type[FHIRAbstractModel]) -> tuple[str, ...]:
     )
 
 
-def _compare(model: FHIRAbstractModel, value: Any, path: str, findings: Findings, release: Release) -> None:
+def _compare(
+    model: FHIRAbstractModel, value: Any, path: str, findings: Findings, release: FhirRelease
+) -> None:
     """Report where the models took one JSON type for another, such as "11" for 11.
 
     They also take an extension for a value that R4 requires.
@@ -185,7 +191,7 @@ def _compare(model: FHIRAbstractModel, value: Any, path: str, findings: Findings
             _compare_value(getattr(model, names[key]), item, f"{path}.{key}", findings, release)
 
 
-def _compare_value(read: Any, item: Any, path: str, findings: Findings, release: Release) -> None:
+def _compare_value(read: Any, item: Any, path: str, findings: Findings, release: FhirRelease) -> None:
     if isinstance(read, list) and isinstance(item, list):
         for number, (one, other) in enumerate(zip(read, item, strict=True)):
             _compare_value(one, other, f"{path}[{number}]", findings, release)
@@ -196,7 +202,7 @@ def _compare_value(read: Any, item: Any, path: str, findings: Findings, release:
     elif isinstance(read, bool) or isinstance(item, bool):
         if read is not item:
             findings.error(path, "value", "This element takes true or false where FHIR does, and only there.")
-    elif release is Release.R5 and isinstance(item, str) and path.endswith(_INTEGER64) and item.isdigit():
+    elif release is FhirRelease.R5 and isinstance(item, str) and path.endswith(_INTEGER64) and item.isdigit():
         return
     elif isinstance(item, str) == isinstance(read, int | float | Decimal):
         findings.error(path, "value", "This element takes a number for text or text for a number.")

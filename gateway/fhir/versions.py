@@ -12,7 +12,6 @@ from typing import Any, Final
 from gateway.fhir import version_documents as documents
 from gateway.fhir import version_others as others
 from gateway.fhir.datatypes import Json
-from gateway.fhir.release import Release
 from gateway.fhir.version_names import PATH, canonical_in_r4, canonical_in_r5
 from gateway.fhir.version_rules import (
     CODING_CONCEPT,
@@ -31,6 +30,7 @@ from gateway.fhir.version_rules import (
 )
 from gateway.model import codes
 from gateway.model import imaging_codes as imaging
+from gateway.model.releases import FhirRelease
 
 # --- the table --------------------------------------------------------------------------------------------
 _REASONS: Final = Split("reasonCode", "reasonReference", "reason")
@@ -230,7 +230,7 @@ def _profiles_up(resource: Json, profiles: list[str]) -> list[str]:
     claimed = []
     for profile in profiles:
         if profile.startswith(codes.MHD) and as_mhd:
-            claimed.append(f"{profile.partition('|')[0]}|{Release.R5.mhd}")
+            claimed.append(f"{profile.partition('|')[0]}|{FhirRelease.R5.mhd}")
         elif not profile.startswith((codes.MHD, imaging.MADO)):
             claimed.append(canonical_in_r5(profile))
     return claimed
@@ -238,7 +238,7 @@ def _profiles_up(resource: Json, profiles: list[str]) -> list[str]:
 
 def _profiles_down(_: Json, profiles: list[str]) -> list[str]:
     return [
-        profile.removesuffix(f"|{Release.R5.mhd}")
+        profile.removesuffix(f"|{FhirRelease.R5.mhd}")
         if profile.startswith(codes.MHD)
         else canonical_in_r4(profile)
         for profile in profiles

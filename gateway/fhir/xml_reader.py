@@ -24,9 +24,9 @@ from gateway.fhir.element_types import (
 )
 from gateway.fhir.findings import Findings
 from gateway.fhir.issues import OutcomeError, fail
-from gateway.fhir.release import Release
 from gateway.fhir.strict_json import MAX_DEPTH
 from gateway.fhir.xml_writer import FHIR_NAMESPACE
+from gateway.model.releases import FhirRelease
 from gateway.safe_xml import MalformedXml, UnsafeXml, parse_xml
 
 _MAX_MARKUP: Final = 2_000_000
@@ -42,7 +42,7 @@ _INTEGER = re.compile(r"[-+]?\d{1,18}", re.ASCII)
 _DECIMAL = re.compile(r"-?(?:0|[1-9]\d{0,63})(?:\.\d{1,64})?(?:[eE][-+]?\d{1,3})?", re.ASCII)
 
 
-def read_xml(raw: bytes, release: Release = Release.R4) -> Json:
+def read_xml(raw: bytes, release: FhirRelease = FhirRelease.R4) -> Json:
     """The resource that `raw` holds, as FHIR JSON. Raises OutcomeError 400 with everything that is wrong."""
     if raw.count(b"<") + raw.count(b"=") > _MAX_MARKUP:
         raise fail(400, "too-costly", f"The body has more than {_MAX_MARKUP} tags and attributes.")
@@ -67,7 +67,7 @@ def _local_name(element: _Element) -> str:
 
 
 class _Reader:
-    def __init__(self, findings: Findings, release: Release) -> None:
+    def __init__(self, findings: Findings, release: FhirRelease) -> None:
         self._findings = findings
         self._release = release
 
@@ -83,7 +83,7 @@ class _Reader:
             return None
         definition = type_of_resource(name, self._release)
         if definition is None:
-            self._error(path, "structure", f"This is not a resource that FHIR {self._release.value} defines.")
+            self._error(path, "structure", f"This is not a resource that FHIR {self._release.name} defines.")
             return None
         return {"resourceType": name} | self._object(element, definition, path, depth)
 

@@ -15,7 +15,7 @@ from gateway.fhir.element_types import (
     type_of_model,
     type_of_resource,
 )
-from gateway.fhir.release import Release
+from gateway.model.releases import FhirRelease
 from gateway.safe_xml import parse_xml
 
 FHIR_NAMESPACE: Final = "http://hl7.org/fhir"
@@ -33,7 +33,7 @@ _ESCAPES: Final = {
 }
 
 
-def write_xml(resource: Json, *, pretty: bool = False, release: Release = Release.R4) -> bytes:
+def write_xml(resource: Json, *, pretty: bool = False, release: FhirRelease = FhirRelease.R4) -> bytes:
     """The resource as an XML document in UTF-8.
 
     Characters that XML cannot carry become U+FFFD. Raises ValueError for what the release of FHIR does not
@@ -45,7 +45,7 @@ def write_xml(resource: Json, *, pretty: bool = False, release: Release = Releas
 
 
 class _Writer:
-    def __init__(self, out: list[str], pretty: bool, release: Release) -> None:
+    def __init__(self, out: list[str], pretty: bool, release: FhirRelease) -> None:
         self._write = out.append
         self._pretty = pretty
         self._release = release
@@ -58,7 +58,7 @@ class _Writer:
         name = resource.get("resourceType")
         definition = type_of_resource(name, self._release) if isinstance(name, str) else None
         if definition is None:
-            raise ValueError(f"not a resource of FHIR {self._release.value}")
+            raise ValueError(f"not a resource of FHIR {self._release.name}")
         properties = {key: value for key, value in resource.items() if key != "resourceType"}
         self._object(definition.name, properties, definition, depth, namespace)
 
@@ -127,12 +127,12 @@ class _Writer:
         self._write(f"{indent}</{element.name}>")
 
 
-def _in_order(names: set[str], definition: TypeDefinition, release: Release) -> Iterator[ElementType]:
+def _in_order(names: set[str], definition: TypeDefinition, release: FhirRelease) -> Iterator[ElementType]:
     try:
         elements = [definition.elements[name] for name in names]
     except KeyError:
         raise ValueError(
-            f"{definition.name} has an element that FHIR {release.value} does not define"
+            f"{definition.name} has an element that FHIR {release.name} does not define"
         ) from None
     elements.sort(key=lambda element: element.position)
     return iter(elements)

@@ -15,8 +15,8 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from gateway.fhir.received import own_url
-from gateway.fhir.release import Release, release_named
 from gateway.mhd.conditions import quality
+from gateway.model.releases import FhirRelease, release_named
 
 _VERSION = re.compile(r"fhirversion\s*=\s*\"?([\d.]+)", re.IGNORECASE)
 
@@ -30,7 +30,7 @@ class Base:
 
     path: str
     url: str
-    release: Release | None = None
+    release: FhirRelease | None = None
 
 
 class Bases:
@@ -53,7 +53,7 @@ class Bases:
 
 BASES: Final = web.AppKey("bases", Bases)
 _BASE: Final = web.RequestKey("base", Base)
-_RELEASE: Final = web.RequestKey("release", Release)
+_RELEASE: Final = web.RequestKey("release", FhirRelease)
 
 
 @web.middleware
@@ -66,13 +66,13 @@ async def releases(request: web.Request, handler: Handler) -> web.StreamResponse
     return await handler(request)
 
 
-def release_of(request: web.Request) -> Release:
+def release_of(request: web.Request) -> FhirRelease:
     """The release of FHIR that the answer is in."""
-    release: Release = request.get(_RELEASE, Release.R4)
+    release: FhirRelease = request.get(_RELEASE, FhirRelease.R4)
     return release
 
 
-def _release_asked(request: web.Request, offered: frozenset[Release]) -> Release:
+def _release_asked(request: web.Request, offered: frozenset[FhirRelease]) -> FhirRelease:
     """What is named and offered, in Content-Type before `_format` before Accept.
 
     Whether they agree is a matter of negotiation.
@@ -85,7 +85,7 @@ def _release_asked(request: web.Request, offered: frozenset[Release]) -> Release
         named = release_named(version[1]) if version else None
         if named in offered:
             return named
-    return Release.R4
+    return FhirRelease.R4
 
 
 # --- references to other bases ----------------------------------------------------------------------------
@@ -105,13 +105,13 @@ def own_values(request: web.Request, parameters: Sequence[tuple[str, str]]) -> l
 
 
 # --- routes -----------------------------------------------------------------------------------------------
-def by_release(tables: Mapping[Release, Sequence[web.RouteDef]]) -> list[web.RouteDef]:
+def by_release(tables: Mapping[FhirRelease, Sequence[web.RouteDef]]) -> list[web.RouteDef]:
     """Routes of a base from those of each of its releases, which have the same paths in the same order."""
     rows = zip(*tables.values(), strict=True)
     return [row[0] if len(row) == 1 else _dispatch(dict(zip(tables, row, strict=True))) for row in rows]
 
 
-def _dispatch(routes: Mapping[Release, web.RouteDef]) -> web.RouteDef:
+def _dispatch(routes: Mapping[FhirRelease, web.RouteDef]) -> web.RouteDef:
     async def handle(request: web.Request) -> web.StreamResponse:
         answer: web.StreamResponse = await routes[release_of(request)].handler(request)
         return answer

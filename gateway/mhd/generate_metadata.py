@@ -14,9 +14,9 @@ from gateway.fhir.generated_document import GeneratedDocument, generate_document
 from gateway.fhir.issues import Issue, OutcomeError, fail
 from gateway.fhir.provide_bundle_fhir_documents import check_fhir_document
 from gateway.fhir.provide_context import ProvideContext
-from gateway.fhir.release import Release
 from gateway.fhir.versions import from_r5
 from gateway.model.publishing import SelfDescription
+from gateway.model.releases import FhirRelease
 from gateway.safe_xml import MessageError
 
 _XML: Final = frozenset({"text/xml", "application/xml"})
@@ -36,7 +36,7 @@ def open_generate_metadata(raw: bytes, context: ProvideContext, wire_format: Fhi
 def _header(given: GivenDocument, context: ProvideContext) -> SelfDescription:
     if given.bundle is not None:
         bundle = given.bundle
-        if context.release is Release.R5:
+        if context.release is FhirRelease.R5:
             bundle = from_r5(bundle, document=True)
         return _fhir_header(bundle, RESOURCE, context)
     for wire_format in FhirFormat:

@@ -18,9 +18,9 @@ from aiohttp import web
 
 from gateway.fhir.formats import FhirFormat, write_resource
 from gateway.fhir.issues import OutcomeError, fail
-from gateway.fhir.release import Release, release_named
 from gateway.mhd.bases import release_of
 from gateway.mhd.conditions import quality
+from gateway.model.releases import FhirRelease, release_named
 
 _MEDIA_TYPES: Final = {
     **{fhir.value: fhir for fhir in FhirFormat},
@@ -53,7 +53,7 @@ class Presentation:
     media_type: str = FhirFormat.JSON.value
     pretty: bool = False
     gzip: bool = False
-    release: Release = Release.R4
+    release: FhirRelease = FhirRelease.R4
 
 
 _PRESENTATION: Final = web.RequestKey("presentation", Presentation)
@@ -78,8 +78,7 @@ def negotiate(request: web.Request, form: Sequence[tuple[str, str]] = ()) -> Non
         raise fail(
             406,
             "not-supported",
-            f"{refused} not supported; use {FhirFormat.JSON} or {FhirFormat.XML} "
-            f"(fhirVersion is {release.parameter}).",
+            f"{refused} not supported; use {FhirFormat.JSON} or {FhirFormat.XML} (fhirVersion is {release}).",
         )
     request[_PRESENTATION] = Presentation(
         format=_MEDIA_TYPES[chosen.partition(";")[0]],
@@ -104,9 +103,14 @@ async def respond(
     """
     shown = _presentation(request)
     if in_release:
-        shown = replace(shown, release=Release.R4)
+        shown = replace(shown, release=FhirRelease.R4)
     body, is_compressed = resource, False
-    if shown.pretty or shown.gzip or shown.format is not FhirFormat.JSON or shown.release is not Release.R4:
+    if (
+        shown.pretty
+        or shown.gzip
+        or shown.format is not FhirFormat.JSON
+        or shown.release is not FhirRelease.R4
+    ):
         if len(resource) > _WRITE_IN_THREAD:
             loop = asyncio.get_running_loop()
             body, is_compressed = await loop.run_in_executor(_writer, _write, resource, shown)
@@ -129,7 +133,7 @@ def body_format(request: web.Request) -> FhirFormat:
     if known is None:
         problem = f"Content-Type {name[:100]!r} is not supported; send {FhirFormat.JSON} or {FhirFormat.XML}."
     elif not _is_of(release_of(request), parameters):
-        served = release_of(request).parameter
+        served = release_of(request)
         problem = f"Content-Type has a fhirVersion that is not supported; this is a base of FHIR {served}."
     elif parameters.get("charset", "utf-8").lower() not in _CHARSETS:
         problem = "Content-Type has a charset that is not supported; FHIR is always UTF-8."
@@ -186,7 +190,7 @@ def _write(resource: bytes, shown: Presentation) -> tuple[bytes, bool]:
     return body, False
 
 
-def _by_name(wanted: str, release: Release) -> str | None:
+def _by_name(wanted: str, release: FhirRelease) -> str | None:
     """Media type of the answer for a value of `_format`, in which `+` may have become a space."""
     name, parameters = _media_type(wanted)
     known = _NAMES.get(name.replace(" ", "+"))
@@ -195,7 +199,7 @@ def _by_name(wanted: str, release: Release) -> str | None:
     return _with_version(known.value, parameters, release)
 
 
-def _by_accept(accept: str, default: FhirFormat, release: Release) -> str | None:
+def _by_accept(accept: str, default: FhirFormat, release: FhirRelease) -> str | None:
     """Media type of the answer for an Accept header; None where it allows neither format.
 
     The highest weight wins, then the more specific range, then the first. A generic media type is answered
@@ -251,12 +255,12 @@ def _media_type(text: str) -> tuple[str, dict[str, str]]:
     return name.strip().lower(), parameters
 
 
-def _is_of(release: Release, parameters: Mapping[str, str]) -> bool:
+def _is_of(release: FhirRelease, parameters: Mapping[str, str]) -> bool:
     return "fhirversion" not in parameters or release_named(parameters["fhirversion"]) is release
 
 
-def _with_version(media_type: str, parameters: Mapping[str, str], release: Release) -> str:
+def _with_version(media_type: str, parameters: Mapping[str, str], release: FhirRelease) -> str:
     """R4 is what clients that do not say a version know; R5 is always said."""
-    if release is Release.R4 and "fhirversion" not in parameters:
+    if release is FhirRelease.R4 and "fhirversion" not in parameters:
         return media_type
-    return f"{media_type}; fhirVersion={release.parameter}"
+    return f"{media_type}; fhirVersion={release}"

@@ -8,10 +8,10 @@ from urllib.parse import parse_qsl
 from aiohttp import web
 
 from gateway.fhir.issues import fail
-from gateway.fhir.release import Release
 from gateway.fhir.version_names import in_r4
 from gateway.mhd.bases import own_values, release_of
 from gateway.mhd.negotiation import body_chunks, negotiate
+from gateway.model.releases import FhirRelease
 
 _FORM = "application/x-www-form-urlencoded"
 _MAX_FORM_BYTES = 256 * 1024
@@ -33,7 +33,7 @@ def view_parameters(request: web.Request) -> list[tuple[str, str]]:
 
 def _understood(request: web.Request, parameters: list[tuple[str, str]]) -> list[tuple[str, str]]:
     own = own_values(request, parameters)
-    return [in_r4(name, value) for name, value in own] if release_of(request) is Release.R5 else own
+    return [in_r4(name, value) for name, value in own] if release_of(request) is FhirRelease.R5 else own
 
 
 def is_strict(request: web.Request) -> bool:

@@ -10,12 +10,12 @@ from msgspec.structs import replace
 from gateway.fhir.document_reference import MAX_INTEGER64, write_document_reference
 from gateway.fhir.document_reference_read import read_document_reference
 from gateway.fhir.lists import write_folder_list, write_submission_set_list
-from gateway.fhir.release import Release, release_named
 from gateway.fhir.version_names import path_in_r5
 from gateway.fhir.versions import from_r5, to_r5
 from gateway.model import AvailabilityStatus, Code, Cx, codes
 from gateway.model import imaging_codes as imaging
 from gateway.model.metadata import Association, DocumentEntry, Person, ReferenceId
+from gateway.model.releases import FhirRelease, release_named
 from tests.fhir import strategies
 from tests.fhir.contexts import read_context, write_context
 
@@ -449,6 +449,6 @@ def test_a_path_of_r4_is_told_as_r5_has_it():
 
 
 def test_a_version_parameter_names_its_release():
-    assert release_named("4.0.1") is release_named("4.0") is Release.R4
-    assert release_named("5.0") is Release.R5
+    assert release_named("4.0.1") is release_named("4.0") is FhirRelease.R4
+    assert release_named("5.0") is FhirRelease.R5
     assert release_named("4.3") is release_named("3.0") is None

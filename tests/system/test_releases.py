@@ -8,11 +8,11 @@ from fhir.resources import get_fhir_model_class
 
 from gateway.demo.bundles import provide_bundle
 from gateway.fhir.document_reference_read import read_document_reference
-from gateway.fhir.release import Release
 from gateway.fhir.versions import from_r5, to_r5
 from gateway.fhir.xml_reader import read_xml
 from gateway.fhir.xml_writer import write_xml
 from gateway.model import codes
+from gateway.model.releases import FhirRelease
 from tests.fhir.contexts import read_context
 from tests.system.documents import a_document, a_patient
 
@@ -85,7 +85,7 @@ async def test_versions_names_the_releases_in_json_and_xml(stack):
     in_r4 = await resource(stack, "/$versions", Accept="application/json")
     assert [(p["name"], p["valueString"]) for p in in_r4["parameter"]] == expected
     _, _, body = await ask(stack, "GET", "/$versions", Accept="application/xml; fhirVersion=5.0")
-    in_r5 = read_xml(body, Release.R5)
+    in_r5 = read_xml(body, FhirRelease.R5)
     assert [(p["name"], p["valueCode"]) for p in in_r5["parameter"]] == expected
 
 
@@ -224,7 +224,7 @@ async def test_xml_of_r5_says_the_same_as_json(stack, published):
     status, headers, body = await ask(stack, "GET", path, Accept=XML)
     assert (status, headers["Content-Type"]) == (200, f"{XML}; fhirVersion=5.0; charset=utf-8")
     in_json = await resource(stack, path)
-    in_xml = read_xml(body, Release.R5)
+    in_xml = read_xml(body, FhirRelease.R5)
     for bundle in (in_json, in_xml):
         for entry in bundle["entry"]:
             del entry["resource"]["content"][0]["attachment"]["url"]
@@ -249,7 +249,7 @@ async def test_what_is_published_in_r5_is_found_in_r4(stack, media_type, path):
     patient = a_patient()
     bundle = provide_bundle([a_document(title="From R5", content=b"published in R5")], patient=patient)
     sent = to_r5(bundle)
-    body = json.dumps(sent).encode() if media_type == JSON else write_xml(sent, release=Release.R5)
+    body = json.dumps(sent).encode() if media_type == JSON else write_xml(sent, release=FhirRelease.R5)
     status, headers, answer = await ask(
         stack, "POST", path, body, Content_Type=f"{media_type}; fhirVersion=5.0", Accept=JSON
     )
