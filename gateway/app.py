@@ -57,6 +57,7 @@ from gateway.wiring.imaging import (
     ImagingParts,
     image_routes,
     imaging_resources,
+    manifest_publishing,
     manifest_translator,
     offered_manifests,
     rad69_service,
@@ -187,6 +188,7 @@ def use_cases(settings: Settings, parts: Parts, base: Base, release: FhirRelease
                 wait=settings.lifetimes.publish_lock,
             ),
             sources=publishing_sources(settings, terms, base_url),
+            manifests=manifest_publishing(settings, parts.imaging),
         ),
         finder=Finder(
             services,

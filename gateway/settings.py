@@ -123,6 +123,13 @@ class ImagingSettings(Section):
     """Issuer of the PatientIDs of QIDO-RS searches that name none. Without it such a search is refused."""
     twins: bool = True
     """True: a manifest is offered both as DICOM and as FHIR, though it is registered in one of them."""
+    publish: Literal["as_sent", "kos", "both"] = "as_sent"
+    """Format in which manifests of clients are stored: that of the client, always DICOM, or both, joined by
+    an association."""
+    check: Literal["strict", "flag"] = "strict"
+    """A manifest that cannot be read, or contradicts its metadata, is refused, or stored with a warning."""
+    replaces: bool = True
+    """True: a manifest replaces the current one of its study in the same format."""
     kos_codes: Literal["dcm", "ti"] = "dcm"
     """Codes of manifests that are written in DICOM: those of the standard, or those of IHE's trial."""
     max_manifest_bytes: Count = 32 * 1024 * 1024

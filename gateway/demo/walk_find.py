@@ -292,7 +292,10 @@ class FindWalk:
             shown_categories = [c for concept in shown["category"] for c in concept["coding"]]
             for coding in sent["category"][0]["coding"]:
                 require(f"{name}: category has {coding['code']}", coding in shown_categories)
-            for element in ("event", "facilityType", "practiceSetting"):
+            # a manifest adds what it says to what was sent
+            for event in sent["context"].get("event", ()):
+                require(f"{name}: context.event has {event}", event in shown["context"]["event"])
+            for element in ("facilityType", "practiceSetting"):
                 expect(
                     f"{name}: context.{element}", sent["context"].get(element), shown["context"].get(element)
                 )

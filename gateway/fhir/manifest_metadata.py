@@ -155,6 +155,19 @@ def searchable(entry: DocumentEntry, manifest: Manifest) -> DocumentEntry:
     )
 
 
+def completed(entry: DocumentEntry, manifest: Manifest, zone: tzinfo | None = None) -> DocumentEntry:
+    """The entry with what its client left to the manifest; what only a domain can say is not added."""
+    zones = Zones.of(manifest, zone)
+    return replace(
+        entry,
+        event_codes=_united(entry.event_codes, event_codes_of(manifest)),
+        reference_ids=_united(entry.reference_ids, reference_ids_of(manifest)),
+        title=entry.title or manifest.study.description,
+        creation_time=entry.creation_time or utc_dtm(manifest.created, zones),
+        service_start_time=entry.service_start_time or utc_dtm(manifest.study.started, zones),
+    )
+
+
 def _united(held: Sequence[Code | ReferenceId], more: Iterable[Code | ReferenceId]) -> tuple[object, ...]:
     known = {identity(value) for value in held}
     return (*held, *(value for value in more if identity(value) not in known))

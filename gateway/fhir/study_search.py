@@ -47,6 +47,8 @@ from gateway.model.query import ANY_DOCUMENT, FindDocuments, StoredQuery
 MANIFEST_FORMATS: Final = (
     Code(imaging.FORMAT_KOS, imaging.DCMUID),
     Code(imaging.FORMAT_FHIR_MANIFEST, imaging.MADO_FORMAT_CODES),
+    # FHIR has one system for the format codes of IHE, which mostly stands for this one
+    Code(imaging.FORMAT_FHIR_MANIFEST, codes.FORMAT_CODE_OID),
 )
 """formatCodes that manifests are registered under."""
 

@@ -110,6 +110,13 @@ SUPPORTED: tuple[SupportedRow, ...] = (
         "with relatesTo; the rules are those of ITI-65, the SubmissionSet says what the document says",
     ),
     SupportedRow(
+        "RAD-68 Provide and Register Imaging Document Set",
+        "by ITI-65, ITI-105 and ITI-106",
+        Level.YES,
+        "manifests in DICOM or FHIR complete their metadata and are compared with them, stored in either "
+        "format or both, and replace the study's earlier one",
+    ),
+    SupportedRow(
         "ITI-106 Generate Metadata",
         "-",
         Level.YES,

@@ -22,10 +22,11 @@ from gateway.clients.registry import DocumentRegistry
 from gateway.clients.repository import DocumentRepository, OutgoingDocument
 from gateway.correlation.idempotency import Done, Fresh, IdempotencyStore, InProgress
 from gateway.fhir.datatypes import Json
-from gateway.fhir.document_reference import WriteContext, document_reference_json, logical_id
+from gateway.fhir.document_reference import WriteContext, logical_id
 from gateway.fhir.error_table import known_code
 from gateway.fhir.formats import FhirFormat
 from gateway.fhir.generate_metadata import write_generate_metadata
+from gateway.fhir.imaging_documents import imaging_document_json
 from gateway.fhir.issues import Issue, OutcomeError
 from gateway.fhir.outcome import issues_of_warnings, outcome_of_failure
 from gateway.fhir.provide_bundle import open_provide_bundle
@@ -35,6 +36,7 @@ from gateway.fhir.provide_bundle_references import OutsideReference, linked_urls
 from gateway.fhir.provide_context import Elsewhere, ProvideBundle, ProvideContext
 from gateway.fhir.provide_response import write_provide_response
 from gateway.fhir.simplified_publish import open_simplified_publish
+from gateway.imaging.manifest_publishing import ManifestPublishing
 from gateway.mhd.current_version import OLD_TARGET, with_current_targets
 from gateway.mhd.generate_metadata import open_generate_metadata
 from gateway.mhd.sources import PublishingSources
@@ -108,6 +110,7 @@ class Publisher:
         lifetimes: PublishLifetimes,
         *,
         sources: PublishingSources,
+        manifests: ManifestPublishing,
     ) -> None:
         self._registry = peers.registry
         self._repository = peers.repository
@@ -117,6 +120,7 @@ class Publisher:
         self._write_context = write_context
         self._lifetimes = lifetimes
         self._sources = sources
+        self._manifests = manifests
         # more threads would only make the event loop wait longer for the interpreter
         self._reading = asyncio.Semaphore(1)
         self._running: set[asyncio.Task[bytes]] = set()
@@ -158,13 +162,14 @@ class Publisher:
 
     def _document_reference(self, bundle: ProvideBundle, warnings: Sequence[Issue]) -> bytes:
         _log_warnings(warnings)
-        (entry,) = bundle.submission.entries
+        # a manifest may be stored in a second format besides
+        entry = bundle.submission.entries[0]
         stored = replace(entry, repository_unique_id=self._context.repository_unique_id)
-        return document_reference_json(stored, self._write_context, bundle.submission.associations)
+        return imaging_document_json(stored, self._write_context, bundle.submission.associations)
 
     def _generated(self, bundle: ProvideBundle, warnings: Sequence[Issue]) -> bytes:
         _log_warnings(warnings)
-        (entry,) = bundle.submission.entries
+        entry = bundle.submission.entries[0]
         return write_generate_metadata(logical_id(entry.entry_uuid))
 
     async def _publish(self, opened: Opened, answer: WriteAnswer) -> bytes:
@@ -204,9 +209,9 @@ class Publisher:
         hosted = await self._outside.fetch_documents(opened.hosted)
         elsewhere = Elsewhere(fetched, folders, registered, hosted)
         if opened.size <= _READ_IN_THREAD and not hosted:
-            return opened.read(elsewhere)
+            return self._manifests.checked(opened.read(elsewhere))
         async with self._reading:
-            return await asyncio.to_thread(opened.read, elsewhere)
+            return await asyncio.to_thread(lambda: self._manifests.checked(opened.read(elsewhere)))
 
     async def _registered(self, unique_ids: tuple[str, ...]) -> dict[str, str]:
         """entryUUIDs of documents by uniqueId: of several with one the current version."""
@@ -246,8 +251,9 @@ class Publisher:
     ) -> bytes:
         try:
             async with self._idempotency.renewing(claim, self._lifetimes.lock):
-                bundle = bundle or await self._complete(opened)
+                bundle = await self._manifests.replacing(bundle or await self._complete(opened))
                 warnings = await self._submit(bundle)
+                await self._manifests.remember(bundle, self._context.repository_unique_id)
             answer = write(bundle, issues_of_warnings(warnings, "ITI-41"))
         except BaseException:
             await self._idempotency.abandon(claim)

@@ -26,6 +26,7 @@ from gateway.imaging.dicom_patients import DicomPatients
 from gateway.imaging.found import StudyNames
 from gateway.imaging.grants import Grants
 from gateway.imaging.image_search import ImageSearcher
+from gateway.imaging.manifest_publishing import ManifestPolicy, ManifestPublishing
 from gateway.imaging.manifests import ManifestError, Manifests, Reader
 from gateway.imaging.offered_manifests import OfferedManifests
 from gateway.imaging.plan import Locations
@@ -108,6 +109,22 @@ def offered_manifests(settings: Settings, parts: ImagingParts) -> OfferedManifes
     """What searches of documents offer of manifests."""
     found, _ = manifests(settings, parts)
     return OfferedManifests(document_registry(settings, parts.soap), found, twins=settings.imaging.twins)
+
+
+def manifest_publishing(settings: Settings, parts: ImagingParts) -> ManifestPublishing:
+    """What becomes of manifests that clients send."""
+    terms, imaging = terminology(settings), settings.imaging
+    _, store = manifests(settings, parts)
+    policy = ManifestPolicy(
+        publish=imaging.publish,
+        strict=imaging.check == "strict",
+        replaces=imaging.replaces and "replaces" not in settings.publish_repository.does_not_take,
+        dialect=imaging.kos_codes,
+        zone=_zone(settings),
+    )
+    return ManifestPublishing(
+        document_registry(settings, parts.soap), manifest_readers(terms), store, terms, policy
+    )
 
 
 def manifest_translator(settings: Settings, parts: ImagingParts, base_url: str) -> ManifestTranslator:

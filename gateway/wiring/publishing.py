@@ -12,6 +12,7 @@ from gateway.fhir.provide_policy import PublishPolicy
 from gateway.fhir.terminology import Terminology, UnmappedError
 from gateway.mhd.sources import PublishingSources
 from gateway.model import Code, codes
+from gateway.model.imaging_codes import FORMAT_FHIR_MANIFEST, MADO_FORMAT_CODES
 from gateway.model.metadata import Organization
 from gateway.model.oids import bare_oid, is_oid
 from gateway.model.publishing import CodeKey, DocumentDefaults, MetadataTables, PublishingSource
@@ -19,6 +20,8 @@ from gateway.publish_settings import CodeSettings, DocumentDefaultsSettings
 from gateway.settings import RepositorySettings, Settings, SettingsError
 
 _FILE: Final = "document-formats.yaml"
+_SCHEMES: Final = {FORMAT_FHIR_MANIFEST: MADO_FORMAT_CODES}
+"""Formats of IHE that are of another code system than the others."""
 
 
 def publishing_sources(settings: Settings, terminology: Terminology, base_url: str) -> PublishingSources:
@@ -92,7 +95,10 @@ def builtin_formats() -> Mapping[str, Code]:
     packed = here.parents[1] / "_data" / "config" / _FILE
     path = packed if packed.is_file() else here.parents[2] / "config" / _FILE
     table: dict[str, str] = yaml.safe_load(path.read_text("utf-8"))
-    return {template: Code(code, codes.FORMAT_CODE_OID, code) for template, code in table.items()}
+    return {
+        template: Code(code, _SCHEMES.get(code, codes.FORMAT_CODE_OID), code)
+        for template, code in table.items()
+    }
 
 
 def _scheme(system: str, terminology: Terminology, place: str) -> str:

@@ -186,7 +186,7 @@ async def test_a_registered_pair_is_passed_through(domain):
         ({"type": "http://loinc.org|18748-4"}, "AGag"),
         ({"category": "http://loinc.org|18748-4"}, "AGag"),
         ({"modality": "CT"}, "AGag"),
-        ({"modality": f"{DCM}|KO"}, "Gg"),
+        ({"modality": f"{DCM}|KO"}, "AGag"),
         ({"modality": "US"}, ""),
         ({"bodysite": f"{SNOMED}|51185008"}, "Aa"),
         ({"anatomical-region": "51185008"}, "Aa"),

@@ -6,6 +6,7 @@ import pytest_asyncio
 from gateway.demo.ct_study import FIRST_LOCATION, SECOND_LOCATION
 
 from .imaging import matches, published_study
+from .manifests import legacy_entry, register
 from .test_images import images
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -170,19 +171,8 @@ async def test_xml_is_given_where_it_is_asked_for(published):
 
 
 async def test_an_unreadable_manifest_is_a_warning_and_the_rest_is_given(published):
-    from gateway.demo.bundles import provide_bundle
-
-    from .documents import a_document
-
-    broken = a_document(
-        content=b"no dicom",
-        content_type="application/dicom",
-        format=published.content.manifest.format,
-    )
-    status, answer = await published.stack.publish(
-        provide_bundle([broken], patient=published.content.patient)
-    )
-    assert status == 200, answer
+    entry = legacy_entry(published.content.patient, b"no dicom", "2.999.66.1")
+    await register(published.stack, (entry, b"no dicom"))
     bundle = await published.search("ImagingStudy", patient__identifier=published.content.patient.token)
     assert len(matches(bundle)) == 1
     (outcome,) = matches(bundle, "outcome")
