@@ -45,6 +45,14 @@ class SourceSettings(Section):
     """Before those of `publish.defaults`."""
 
 
+class ReportsSettings(Section):
+    """Imaging reports of HL7 Europe that are published (ITI-65, ITI-105, ITI-106)."""
+
+    check: Literal["strict", "flag", "off"] = "flag"
+    """A report that breaks the guide is refused with everything that it breaks (`strict`), or stored with
+    warnings (`flag`); `off` looks neither at the guide nor at what contradicts the report."""
+
+
 class PublishSettings(Section):
     """Submissions whose SubmissionSet is made here (ITI-105, ITI-106)."""
 

@@ -24,7 +24,7 @@ from pydantic_settings import SettingsError as SourceError
 
 from gateway.clients.quirks import ImagingSourceQuirks, RegistryQuirks, RepositoryQuirks
 from gateway.community_settings import CommunitySettings, RespondingGatewaySettings
-from gateway.publish_settings import PublishSettings
+from gateway.publish_settings import PublishSettings, ReportsSettings
 from gateway.setting_types import (
     Count,
     HomeCommunityId,
@@ -288,6 +288,7 @@ class Settings(BaseSettings):
     search: SearchSettings = SearchSettings()
     retrieve: RetrieveSettings = RetrieveSettings()
     publish: PublishSettings = PublishSettings()
+    reports: ReportsSettings = ReportsSettings()
     references: ReferenceSettings = ReferenceSettings()
     security: SecuritySettings = SecuritySettings()
     log: LogSettings = LogSettings()

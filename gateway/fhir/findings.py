@@ -21,6 +21,10 @@ class Findings:
         self._reported.add((path, code))
         self.errors.append(Issue("error", code, text, path, details))
 
+    def add(self, issue: Issue) -> None:
+        """A finding that was made elsewhere; of the same element there can be several."""
+        (self.errors if issue.severity == "error" else self.warnings).append(issue)
+
     def warn(self, path: str, code: str, text: str, details: str | None = None) -> None:
         """Something that is accepted but was not carried out as sent."""
         self.warnings.append(Issue("warning", code, text, path, details))

@@ -117,6 +117,7 @@ class GeneratedDocument:
     set_authors: tuple[Author, ...]
     context: ProvideContext
     digest: str
+    warnings: tuple[Issue, ...] = ()
     outside: tuple[OutsideReference, ...] = ()
     updates: tuple[str, ...] = ()
     lookups: tuple[str, ...] = ()
@@ -154,15 +155,18 @@ class GeneratedDocument:
         )
         document = ProvidedDocument(entry.entry_uuid, entry.mime_type, self.given.content, sha1, self.size)
         submission = Submission(submission_set=submission_set, entries=(entry,), associations=(member,))
-        return ProvideBundle(submission, (document,), (), (), self.digest)
+        return ProvideBundle(submission, (document,), (), self.warnings, self.digest)
 
 
 def generate_document(
-    given: GivenDocument, header: SelfDescription, context: ProvideContext
+    given: GivenDocument, header: SelfDescription, context: ProvideContext, warnings: tuple[Issue, ...] = ()
 ) -> GeneratedDocument:
-    """Complete what a document says about itself. Raises OutcomeError 422 with all that is missing."""
+    """Complete what a document says about itself; `warnings` are what was found wrong in reading it.
+
+    Raises OutcomeError 422 with all that is missing.
+    """
     entry = _complete(header, context.source, context.tables, context.terminology)
-    entry = replace(entry, mime_type=given.mime_type)
+    entry = replace(entry, mime_type=given.mime_type, unique_id=entry.unique_id or _made_id(header, given))
     issues = [*_missing(entry, context.source), *_unusable(entry)]
     if issues:
         raise OutcomeError(422, issues)
@@ -173,8 +177,16 @@ def generate_document(
         entry=entry,
         set_authors=authors_of_set(entry.authors, context.source, header),
         context=context,
+        warnings=warnings,
         digest=hashlib.sha256(named.encode()).hexdigest(),
     )
+
+
+def _made_id(header: SelfDescription, given: GivenDocument) -> str:
+    """uniqueId of a document that need not have an identifier of its own: it follows from its bytes."""
+    if not header.may_lack_id:
+        return ""
+    return f"2.25.{uuid.UUID(bytes=hashlib.sha256(given.content).digest()[:16], version=8).int}"
 
 
 def _complete(

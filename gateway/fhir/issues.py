@@ -15,7 +15,8 @@ class Issue(Struct, frozen=True):
     `severity` is error, warning or information; `code` is from the FHIR issue-type code system
     (`required`, `value`, `invalid`, `business-rule`, `not-found`, ...); `diagnostics` names the element,
     the rule and what to do, without patient data; `expression` is the FHIRPath of the element;
-    `details_code` is an XDS error code or a code of IHE MHD.
+    `details_code` is an XDS error code or a code of IHE MHD; `rule` is the name of a rule about the content
+    of a document.
     """
 
     severity: str
@@ -23,6 +24,7 @@ class Issue(Struct, frozen=True):
     diagnostics: str
     expression: str | None = None
     details_code: str | None = None
+    rule: str | None = None
 
 
 class OutcomeError(Exception):

@@ -33,6 +33,7 @@ from gateway.fhir.provide_bundle_references import (
 from gateway.fhir.provide_context import NOTHING_ELSEWHERE, Elsewhere, ProvideBundle, ProvideContext
 from gateway.fhir.provide_policy import mend_identifiers
 from gateway.fhir.provide_profiles import MetadataLevel
+from gateway.fhir.provide_reports import ProvidedReport, reports_of
 from gateway.fhir.provide_rules import check_bundle
 from gateway.fhir.received import received, with_own_urls
 from gateway.fhir.validation import is_resource_type, validate_resource
@@ -47,7 +48,8 @@ class OpenedBundle:
 
     `outside` are references to other servers, `updates` the entryUUIDs of Folders that the Bundle adds to,
     `lookups` uniqueIds of documents that it refers to, `hosted` URLs of documents that other servers hold;
-    what they lead to is wanted for `read`. `size` is that of the request in bytes.
+    what they lead to is wanted for `read`. `reports` are imaging reports among the documents, by position of
+    their DocumentReference. `size` is that of the request in bytes.
     """
 
     index: BundleIndex
@@ -55,6 +57,7 @@ class OpenedBundle:
     context: ProvideContext
     findings: Findings
     level: MetadataLevel
+    reports: Mapping[int, ProvidedReport]
     digest: str
     outside: tuple[OutsideReference, ...]
     updates: tuple[str, ...]
@@ -81,6 +84,7 @@ class OpenedBundle:
             attachments=self.attachments,
             context=self.context,
             level=self.level,
+            reports=self.reports,
             digest=self.digest,
             folders=elsewhere.folders,
             findings=self.findings,
@@ -140,7 +144,14 @@ def open_entries(
     findings.warnings.extend(losses)
     if policy.older_clients:
         mend_identifiers(index, findings)
-    level = check_bundle(bundle, index, findings, limited_metadata=policy.limited_metadata)
+    reports = reports_of(index, contents, wire_format, context.terminology, context.tables)
+    level = check_bundle(
+        bundle,
+        index,
+        findings,
+        limited_metadata=policy.limited_metadata,
+        said={number: report.elements for number, report in reports.items()},
+    )
     outside: tuple[OutsideReference, ...] = ()
     if not level.contained_only:
         contain_patient_entries(index)
@@ -152,6 +163,7 @@ def open_entries(
         context=context,
         findings=findings,
         level=level,
+        reports=reports,
         digest=digest,
         outside=outside,
         updates=updated_folders(index) if policy.takes("folders") else (),

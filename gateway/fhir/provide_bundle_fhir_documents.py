@@ -3,10 +3,11 @@
 Here the recipient makes the bytes, once: in JSON those of the request, in XML the exclusive canonical form of
 the entry (which keeps its namespaces and leaves comments out). Hash and size are of these bytes, and nobody
 serialises the document again. What is checked is what makes a Bundle a document (FHIR R4 3.3.1, bdl-9 to
-bdl-11); its content is the matter of its author, as in a Binary.
+bdl-11); its content is the matter of its author, as in a Binary. An imaging report with minimal metadata is
+taken too, which is a Bundle of type collection.
 """
 
-from typing import Final
+from typing import Any, Final, TypeGuard
 
 import msgspec
 from lxml import etree
@@ -15,6 +16,7 @@ from gateway.fhir.datatypes import Json
 from gateway.fhir.findings import Findings
 from gateway.fhir.formats import FhirFormat
 from gateway.fhir.provide_bundle_entries import BundleIndex, EntryKind
+from gateway.fhir.report_read import is_report_bundle
 from gateway.fhir.validation import is_resource_type, validate_resource
 from gateway.fhir.xml_writer import FHIR_NAMESPACE
 from gateway.model.releases import FhirRelease
@@ -44,6 +46,12 @@ def check_fhir_document(
     validate_resource(outline, path, findings, release)
     if len(findings.errors) > before:
         return
+    if bundle["type"] == "collection" and is_report_bundle(bundle):
+        # a report with minimal metadata, which is a document of HL7 Europe and none of FHIR
+        for number, entry in enumerate(entries or ()):
+            place = f"{path}.entry[{number}].resource"
+            _check_resource(entry.get("resource"), place, findings, release)
+        return
     if bundle["type"] != "document":
         findings.error(f"{path}.type", "value", "A Bundle among the entries has the type document.")
         return
@@ -70,15 +78,21 @@ def _check_entry(entry: Json, number: int, path: str, findings: Findings, releas
             findings.error(f"{path}.{name}", "invariant", "An entry of a document has none (bdl-2 to bdl-4).")
     resource = entry.get("resource")
     place = f"{path}.resource"
-    if not isinstance(resource, dict):
-        findings.error(place, "required", "An entry of a document has a resource (bdl-5).")
-    elif not is_resource_type(resource.get("resourceType"), release):
-        findings.error(place, "structure", f"This is not a resource that FHIR {release.name} defines.")
-    elif number == 0:
+    if _check_resource(resource, place, findings, release) and number == 0:
         if resource["resourceType"] == "Composition":
             validate_resource(resource, place, findings, release)
         else:
             findings.error(place, "invariant", "A document begins with a Composition (bdl-11).")
+
+
+def _check_resource(resource: Any, place: str, findings: Findings, release: FhirRelease) -> TypeGuard[Json]:
+    if not isinstance(resource, dict):
+        findings.error(place, "required", "An entry of a document has a resource (bdl-5).")
+    elif not is_resource_type(resource.get("resourceType"), release):
+        findings.error(place, "structure", f"This is not a resource that FHIR {release.name} defines.")
+    else:
+        return True
+    return False
 
 
 def serialise_documents(raw: bytes, wire_format: FhirFormat, index: BundleIndex) -> dict[int, bytes]:

@@ -4,6 +4,7 @@ The rules that take more than one entry are checked on the way; every finding is
 """
 
 import uuid
+from collections.abc import Mapping
 
 from msgspec.structs import replace
 
@@ -17,6 +18,12 @@ from gateway.fhir.provide_bundle_folders import Folders, check_nothing_is_remove
 from gateway.fhir.provide_bundle_subjects import Subjects
 from gateway.fhir.provide_context import PlannedEntry, ProvideBundle, ProvideContext
 from gateway.fhir.provide_profiles import MetadataLevel
+from gateway.fhir.provide_reports import (
+    ProvidedReport,
+    check_against_report,
+    read_provided_report,
+    report_deviations,
+)
 from gateway.fhir.provide_rules_resources import has_all_of_document, has_all_of_folder, has_all_of_set
 from gateway.model import codes
 from gateway.model.dtm import dtm_end, dtm_start
@@ -33,6 +40,7 @@ class BundleReading:
         attachments: AttachmentReader,
         context: ProvideContext,
         level: MetadataLevel,
+        reports: Mapping[int, ProvidedReport],
         digest: str,
         folders: Folders,
         findings: Findings,
@@ -49,6 +57,8 @@ class BundleReading:
         self._subjects = Subjects(context.terminology, context.patient_of, self._index, self._findings)
         self._read_context = ReadContext(context.terminology, self._subjects.read, self._findings)
         self._attachments = attachments
+        self._reports = reports
+        self._context = context
 
     def read(self) -> ProvideBundle:
         """The submission, once only. Raises OutcomeError as `OpenedBundle.read`."""
@@ -177,7 +187,29 @@ class BundleReading:
             entry_uuid=self._entry_uuid(entry, read.entry_uuid),
             limited_metadata=self._may_be_limited and not has_all_of_document(entry.resource),
         )
-        return self._attachments.read(entry, named)
+        submitted, document = self._attachments.read(entry, named)
+        return self._completed(entry, submitted, document), document
+
+    def _completed(
+        self, entry: RequestEntry, submitted: DocumentEntry, document: ProvidedDocument | None
+    ) -> DocumentEntry:
+        """The entry with what its document says, where that is an imaging report."""
+        if document is None:
+            return submitted
+        report = self._reports.get(entry.index)
+        if report is None and self._index.entry_of(_url_of(entry)) is None:
+            tables, terminology = self._context.tables, self._context.terminology
+            report = read_provided_report(document.content, document.mime_type, terminology, tables)
+        if report is None:
+            return submitted
+        holder = self._index.entry_of(_url_of(entry))
+        inline = holder is not None and holder.kind is EntryKind.FHIR_DOCUMENT
+        place = f"{entry.resource_path}.content[0].attachment.url"
+        if holder is not None:
+            place = holder.resource_path if inline else f"{holder.resource_path}.data"
+        check_against_report(submitted, report, entry.resource_path, self._policy.reports, self._findings)
+        report_deviations(report, place, self._policy.reports, self._findings, inline=inline)
+        return report.complete(submitted)
 
     # --- ids --------------------------------------------------------------------------------------------
     def _mint(self, entry: RequestEntry, purpose: str) -> uuid.UUID:
@@ -222,3 +254,8 @@ class BundleReading:
         elif kind is EntryKind.PATCH:
             target = literal_uuid(entry.url, "DocumentReference", self._base_url)
         return PlannedEntry(kind, entry.method, target, patients.get(entry.index))
+
+
+def _url_of(entry: RequestEntry) -> str | None:
+    url: str | None = entry.resource["content"][0]["attachment"].get("url")
+    return url

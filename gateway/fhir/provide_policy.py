@@ -13,6 +13,7 @@ from gateway.model import codes
 from gateway.model.metadata import IntendedRecipient
 
 Unknown = Literal["silent", "warn", "refuse"]
+ReportCheck = Literal["strict", "flag", "off"]
 
 _PARTIAL: Final[Mapping[str, str]] = {
     "folders": "PartialFolderContentNotProcessed",
@@ -32,7 +33,8 @@ class PublishPolicy:
     are left out with a warning, otherwise they are refused. `known_recipients` are identifiers
     (`authority|id`), e-mail addresses and names of organizations that can be notified; `unknown_recipients`
     says what becomes of others. With `older_clients` Identifier.use tells the role of an identifier without
-    type, as before MHD 4.2.4.
+    type, as before MHD 4.2.4. `reports` says what becomes of an imaging report that breaks its guide: it is
+    refused (`strict`), stored with warnings (`flag`) or not looked at (`off`).
     """
 
     limited_metadata: bool = False
@@ -41,6 +43,7 @@ class PublishPolicy:
     known_recipients: frozenset[str] = frozenset()
     unknown_recipients: Unknown = "silent"
     older_clients: bool = False
+    reports: ReportCheck = "flag"
 
     def takes(self, part: str) -> bool:
         """True for `folders` or a code of relatesTo that the recipient takes."""

@@ -4,6 +4,7 @@ Bundle, which no profile expresses.
 
 import re
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
 
 from gateway.fhir.datatypes import Json, is_uuid_urn
@@ -38,11 +39,17 @@ _CONDITIONS: Final = ("ifNoneMatch", "ifModifiedSince", "ifMatch", "ifNoneExist"
 
 
 def check_bundle(
-    bundle: Json, index: BundleIndex, findings: Findings, *, limited_metadata: bool = False
+    bundle: Json,
+    index: BundleIndex,
+    findings: Findings,
+    *,
+    limited_metadata: bool = False,
+    said: Mapping[int, frozenset[str]] = MappingProxyType({}),
 ) -> MetadataLevel:
     """Report every broken rule of the Bundle itself and of each entry on its own; the profile it keeps.
 
-    With `limited_metadata` a Minimal Bundle need not have what XDS requires.
+    With `limited_metadata` a Minimal Bundle need not have what XDS requires, nor elements that the document
+    says itself, which are in `said` by the position of the DocumentReference.
     """
     if bundle["type"] != "transaction":
         findings.error("Bundle.type", "value", "A Provide Document Bundle has the type transaction.")
@@ -55,7 +62,8 @@ def check_bundle(
         _check_request(bundle["entry"][position], entry, index.base_url, findings)
     limited = limited_metadata and level is MetadataLevel.MINIMAL
     for entry in index.entries:
-        _check_resource(entry, level, findings, limited=limited)
+        left_open = said.get(entry.index, frozenset()) if level is MetadataLevel.MINIMAL else frozenset()
+        _check_resource(entry, level, findings, limited=limited, left_open=left_open)
         check_texts(entry, findings)
         report_unmapped(entry, findings)
     return level
@@ -167,7 +175,14 @@ def _check_target(entry: RequestEntry, base_url: str, path: str, findings: Findi
         )
 
 
-def _check_resource(entry: RequestEntry, level: MetadataLevel, findings: Findings, *, limited: bool) -> None:
+def _check_resource(
+    entry: RequestEntry,
+    level: MetadataLevel,
+    findings: Findings,
+    *,
+    limited: bool,
+    left_open: frozenset[str] = frozenset(),
+) -> None:
     resource, path = entry.resource, entry.resource_path
     match entry.kind:
         case EntryKind.SUBMISSION_SET:
@@ -175,7 +190,7 @@ def _check_resource(entry: RequestEntry, level: MetadataLevel, findings: Finding
         case EntryKind.FOLDER:
             check_folder(resource, path, level, findings, limited=limited)
         case EntryKind.DOCUMENT:
-            check_document_reference(resource, path, level, findings, limited=limited)
+            check_document_reference(resource, path, level, findings, limited=limited, left_open=left_open)
         case EntryKind.PATCH:
             check_patch(resource, path, findings)
         case _:

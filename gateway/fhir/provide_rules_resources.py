@@ -78,13 +78,23 @@ def _has_all(resource: Json, required: Iterable[str]) -> bool:
 
 
 def check_document_reference(
-    resource: Json, path: str, level: MetadataLevel, findings: Findings, *, limited: bool = False
+    resource: Json,
+    path: str,
+    level: MetadataLevel,
+    findings: Findings,
+    *,
+    limited: bool = False,
+    left_open: frozenset[str] = frozenset(),
 ) -> None:
-    """Profiles of DocumentReference; what is required is what XDS requires, less with `limited` metadata."""
+    """Profiles of DocumentReference; what is required is what XDS requires, less with `limited` metadata.
+
+    Elements in `left_open` are not required.
+    """
     required: tuple[str, ...] = _DOCUMENT_REQUIRED_LIMITED if limited else _DOCUMENT_REQUIRED
     if level is MetadataLevel.UNCONTAINED:
         # the option says that the subject is enough, the profile does not
         required = tuple(element for element in required if element != "context.sourcePatientInfo")
+    required = tuple(element for element in required if element not in left_open)
     _require(resource, required, level, path, findings)
     _prohibit(resource, _DOCUMENT_PROHIBITED, path, findings)
     _single(resource, _DOCUMENT_SINGLE, path, findings)

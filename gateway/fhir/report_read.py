@@ -17,7 +17,7 @@ from gateway.fhir.manifest_resources import resource_type
 from gateway.fhir.report_check import check_report
 from gateway.fhir.report_graph import ReportGraph
 from gateway.fhir.report_rules import RULES
-from gateway.fhir.report_terms import BASES, TERMS, mode_of, release_of, section_of
+from gateway.fhir.report_terms import BASES, TERMS, mode_of, release_of, release_of_text, section_of
 from gateway.fhir.report_values import ReportPeople, distinct, is_placer, read_dtm, study_uid_of
 from gateway.fhir.strict_json import read_json
 from gateway.fhir.terminology import Terminology
@@ -47,17 +47,23 @@ class NotAReportError(ValueError):
 
 
 def is_report_bundle(resource: object) -> bool:
-    """True for a Bundle that has to be read as imaging report: of a DiagnosticReport that is one."""
+    """True for a Bundle that has to be read as imaging report.
+
+    It claims a profile of the guide, or has a DiagnosticReport and says that it is of type LOINC 85430-7.
+    """
     if not isinstance(resource, dict) or resource.get("resourceType") != "Bundle":
         return False
     entries = resource.get("entry")
     held = [e.get("resource") for e in entries if isinstance(e, dict)] if isinstance(entries, list) else []
-    return any(
-        isinstance(one, dict)
-        and one.get("resourceType") in ("Composition", "DiagnosticReport")
-        and (_says_imaging(one) or _claims_guide(one))
+    kept = [
+        one
         for one in held
-    ) or _claims_guide(resource)
+        if isinstance(one, dict) and one.get("resourceType") in ("Composition", "DiagnosticReport")
+    ]
+    if any(map(_claims_guide, (resource, *kept))):
+        return bool(kept)
+    has_report = any(one["resourceType"] == "DiagnosticReport" for one in kept)
+    return has_report and any(map(_says_imaging, kept))
 
 
 def _claims_guide(resource: Json) -> bool:
@@ -85,11 +91,17 @@ def read_report(
     raw: bytes, terminology: Terminology, wire_format: FhirFormat = FhirFormat.JSON
 ) -> ReadReport:
     """Read a report in FHIR JSON or XML. Raises NotAReportError."""
+    return read_report_bundle(read_bundle(raw, wire_format), terminology)
+
+
+def read_bundle(raw: bytes, wire_format: FhirFormat) -> Json:
+    """The JSON values of FHIR in JSON or XML. Raises NotAReportError."""
     try:
-        bundle = read_xml(raw) if wire_format is FhirFormat.XML else read_json(raw, "Bundle")
+        if wire_format is FhirFormat.XML:
+            return read_xml(raw, release_of_text(raw))
+        return read_json(raw, "Bundle")
     except OutcomeError as error:
         raise NotAReportError(f"This is no FHIR: {error}") from None
-    return read_report_bundle(bundle, terminology)
 
 
 def read_report_bundle(

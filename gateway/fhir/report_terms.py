@@ -109,6 +109,14 @@ def release_of(bundle: Json) -> FhirRelease:
     return FhirRelease.R5 if any(map(_is_r5, resources)) else FhirRelease.R4
 
 
+def release_of_text(raw: bytes) -> FhirRelease:
+    """The release of a document by the canonicals in its JSON or XML, R4 where it has none of R5."""
+    is_r5 = TERMS[FhirRelease.R5].structures.encode() in raw
+    return (
+        FhirRelease.R5 if is_r5 and TERMS[FhirRelease.R4].structures.encode() not in raw else FhirRelease.R4
+    )
+
+
 def _is_r5(resource: Json) -> bool:
     match resource.get("resourceType"):
         case "DiagnosticReport":

@@ -15,10 +15,10 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from gateway.fhir.datatypes import Json, identifier_role, read_code, write_coding
+from gateway.fhir.datatypes import Json, decode_base64, identifier_role, read_code, write_coding, write_cx
 from gateway.fhir.findings import Findings
 from gateway.fhir.formats import FhirFormat, read_resource
-from gateway.fhir.generated_document import authors_of_set
+from gateway.fhir.generated_document import authors_of_set, domain_patient
 from gateway.fhir.issues import Issue, OutcomeError, fail
 from gateway.fhir.provide_bundle import OpenedBundle, open_entries
 from gateway.fhir.provide_bundle_digest import content_digest
@@ -26,7 +26,9 @@ from gateway.fhir.provide_bundle_documents import decode_binaries
 from gateway.fhir.provide_bundle_entries import BundleIndex, read_entries
 from gateway.fhir.provide_context import NOTHING_ELSEWHERE, Elsewhere, ProvideBundle, ProvideContext
 from gateway.fhir.provide_profiles import MetadataLevel
+from gateway.fhir.provide_reports import read_provided_report
 from gateway.fhir.received import received, with_own_urls
+from gateway.fhir.report_metadata import ReportMetadata
 from gateway.fhir.validation import validate_resource
 from gateway.model import Code, codes
 from gateway.model.releases import FhirRelease
@@ -88,7 +90,8 @@ def open_document(resource: Json, data: str, context: ProvideContext) -> OpenedD
 
     The ids follow from the resource and the document alone; the time of the submission is now.
     """
-    bundle = _bundle(with_defaults(resource, context), data, context.source.source_id)
+    said = _said(resource, data, context)
+    bundle = _bundle(with_defaults(resource, context, said), data, context.source.source_id)
     index = BundleIndex(read_entries(bundle), context.base_url)
     findings = Findings()
     contents = decode_binaries(index, findings)
@@ -146,8 +149,16 @@ def _check_profile(resource: Json, data: str, findings: Findings) -> None:
             )
 
 
-def with_defaults(resource: Json, context: ProvideContext) -> Json:
-    """The DocumentReference with what the settings say of documents of its source."""
+def _said(resource: Json, data: str, context: ProvideContext) -> ReportMetadata | None:
+    """What the document says of itself, where it is an imaging report."""
+    mime_type = str(resource["content"][0]["attachment"].get("contentType") or "")
+    content = decode_base64(data) if "fhir" in mime_type.lower() else None
+    report = content and read_provided_report(content, mime_type, context.terminology, context.tables)
+    return report.metadata if report else None
+
+
+def with_defaults(resource: Json, context: ProvideContext, said: ReportMetadata | None = None) -> Json:
+    """The DocumentReference with what its document says, then with what the settings say of its source."""
     defaults, table = context.source.defaults, context.tables.class_codes
     terminology = context.terminology
 
@@ -159,9 +170,11 @@ def with_defaults(resource: Json, context: ProvideContext) -> Json:
     attachment = content["attachment"] = {**content["attachment"]}
     completed["content"] = [content, *resource["content"][1:]]
     clinical = {**(completed.get("context") or {})}
+    if said is not None:
+        _fill_from_report(completed, content, said, context)
     _fill(completed, "type", concept(defaults.type_code))
-    said = read_code(completed.get("type"), terminology, Findings(), "type")
-    by_type = table.get((said.code, said.scheme)) if said else None
+    kind = read_code(completed.get("type"), terminology, Findings(), "type")
+    by_type = table.get((kind.code, kind.scheme)) if kind else None
     _fill(completed, "category", _listed(concept(by_type or defaults.class_code)))
     _fill(completed, "securityLabel", _listed(concept(defaults.confidentiality)))
     _fill(attachment, "language", defaults.language)
@@ -172,6 +185,20 @@ def with_defaults(resource: Json, context: ProvideContext) -> Json:
     if clinical:
         completed["context"] = clinical
     return completed
+
+
+def _fill_from_report(completed: Json, content: Json, said: ReportMetadata, context: ProvideContext) -> None:
+    """What has to be in the DocumentReference before defaults are; the rest is added to its entry."""
+    terminology, info = context.terminology, said.source_patient_info
+    _fill(completed, "type", {"coding": [write_coding(said.type_code, terminology)]})
+    if said.class_code is not None:
+        _fill(completed, "category", [{"coding": [write_coding(said.class_code, terminology)]}])
+    labels = [{"coding": [write_coding(code, terminology)]} for code in said.confidentiality]
+    _fill(completed, "securityLabel", labels)
+    _fill(content, "format", write_coding(said.format_code, terminology))
+    _fill(content["attachment"], "language", said.language)
+    patient = domain_patient(info.ids, context.tables) if info is not None else None
+    _fill(completed, "subject", {"identifier": write_cx(patient, terminology)} if patient else None)
 
 
 def _listed(concept: Json | None) -> list[Json] | None:
@@ -230,13 +257,12 @@ def _submission_set(document: Json, source_id: str) -> Json:
 
 def _of_document(error: OutcomeError) -> OutcomeError:
     """The same findings, each once, about the DocumentReference instead of the Bundle it became."""
-    issues: dict[tuple[str | None, str], Issue] = {}
+    issues: dict[tuple[str | None, str, str], Issue] = {}
     for issue in error.issues:
-        moved = Issue(
-            issue.severity, issue.code, issue.diagnostics, _moved(issue.expression), issue.details_code
-        )
-        # the elements of the DocumentReference come after those of the SubmissionSet, and say more
-        issues[moved.expression, moved.code] = moved
+        moved = replace(issue, expression=_moved(issue.expression))
+        # the elements of the DocumentReference come after those of the SubmissionSet, and say more; of the
+        # content of a report there are many
+        issues[moved.expression, moved.code, issue.diagnostics if issue.rule else ""] = moved
     return OutcomeError(error.status, tuple(issues.values()), error.headers)
 
 

@@ -4,6 +4,8 @@
 
 from typing import Final
 
+from msgspec.structs import replace
+
 from gateway.cda.header import CdaError, read_cda
 from gateway.fhir.datatypes import Json
 from gateway.fhir.fhir_document_header import read_document_header
@@ -14,6 +16,8 @@ from gateway.fhir.generated_document import GeneratedDocument, generate_document
 from gateway.fhir.issues import Issue, OutcomeError, fail
 from gateway.fhir.provide_bundle_fhir_documents import check_fhir_document
 from gateway.fhir.provide_context import ProvideContext
+from gateway.fhir.provide_reports import describe_report, report_deviations, report_of_bundle
+from gateway.fhir.report_terms import release_of_text
 from gateway.fhir.versions import from_r5
 from gateway.model.publishing import SelfDescription
 from gateway.model.releases import FhirRelease
@@ -30,18 +34,17 @@ def open_generate_metadata(raw: bytes, context: ProvideContext, wire_format: Fhi
     that says enough about itself.
     """
     given = read_generate_metadata(raw, context.max_bytes, wire_format, context.release)
-    return generate_document(given, _header(given, context), context)
+    findings = Findings()
+    header = _header(given, context, findings)
+    return generate_document(given, header, context, tuple(findings.warnings))
 
 
-def _header(given: GivenDocument, context: ProvideContext) -> SelfDescription:
+def _header(given: GivenDocument, context: ProvideContext, findings: Findings) -> SelfDescription:
     if given.bundle is not None:
-        bundle = given.bundle
-        if context.release is FhirRelease.R5:
-            bundle = from_r5(bundle, document=True)
-        return _fhir_header(bundle, RESOURCE, context)
+        return _fhir_header(given.bundle, RESOURCE, context, findings, release=context.release)
     for wire_format in FhirFormat:
         if given.mime_type == wire_format.value:
-            return _packed_fhir_header(given.content, wire_format, context)
+            return _packed_fhir_header(given.content, wire_format, context, findings)
     if given.mime_type in _XML or given.mime_type.endswith("+xml"):
         return _cda_header(given.content, context)
     raise fail(
@@ -53,27 +56,36 @@ def _header(given: GivenDocument, context: ProvideContext) -> SelfDescription:
     )
 
 
-def _fhir_header(bundle: Json, path: str, context: ProvideContext) -> SelfDescription:
-    findings = Findings()
-    header = read_document_header(bundle, context.terminology, findings, path)
+def _fhir_header(
+    bundle: Json, path: str, context: ProvideContext, findings: Findings, *, release: FhirRelease
+) -> SelfDescription:
+    report = report_of_bundle(bundle, context.terminology, context.tables)
+    if report is not None:
+        header = describe_report(report, bundle, context.terminology)
+        report_deviations(report, path, context.policy.reports, findings, inline=True)
+    else:
+        plain = from_r5(bundle, document=True) if release is FhirRelease.R5 else bundle
+        header = read_document_header(plain, context.terminology, findings, path)
     findings.raise_errors(422)
     return header
 
 
-def _packed_fhir_header(content: bytes, wire_format: FhirFormat, context: ProvideContext) -> SelfDescription:
+def _packed_fhir_header(
+    content: bytes, wire_format: FhirFormat, context: ProvideContext, findings: Findings
+) -> SelfDescription:
     """The same of a document in a Binary; findings name its elements in their text."""
     try:
-        bundle = read_resource(content, wire_format, "Bundle")
-        findings = Findings()
+        release = release_of_text(content)
+        bundle = read_resource(content, wire_format, "Bundle", release)
         if bundle.get("resourceType") == "Bundle":
-            check_fhir_document(bundle, "Bundle", findings)
+            check_fhir_document(bundle, "Bundle", findings, release)
         else:
             findings.error("Bundle", "value", "A FHIR document is a Bundle.")
         findings.raise_errors(422)
-        return _fhir_header(bundle, "Bundle", context)
+        return _fhir_header(bundle, "Bundle", context, findings, release=release)
     except OutcomeError as error:
         issues = [
-            Issue(i.severity, i.code, f"{i.expression or 'Bundle'}: {i.diagnostics}", _DATA, i.details_code)
+            replace(i, diagnostics=f"{i.expression or 'Bundle'}: {i.diagnostics}", expression=_DATA)
             for i in error.issues
         ]
         raise OutcomeError(422, issues) from None

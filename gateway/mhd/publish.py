@@ -161,14 +161,14 @@ class Publisher:
         return orjson.dumps(write_provide_response(bundle, self._context, warnings))
 
     def _document_reference(self, bundle: ProvideBundle, warnings: Sequence[Issue]) -> bytes:
-        _log_warnings(warnings)
+        _log_warnings((*bundle.warnings, *warnings))
         # a manifest may be stored in a second format besides
         entry = bundle.submission.entries[0]
         stored = replace(entry, repository_unique_id=self._context.repository_unique_id)
         return imaging_document_json(stored, self._write_context, bundle.submission.associations)
 
     def _generated(self, bundle: ProvideBundle, warnings: Sequence[Issue]) -> bytes:
-        _log_warnings(warnings)
+        _log_warnings((*bundle.warnings, *warnings))
         entry = bundle.submission.entries[0]
         return write_generate_metadata(logical_id(entry.entry_uuid))
 
@@ -345,5 +345,7 @@ def _holds(entries: Iterable[DocumentEntry], submission: Submission) -> bool:
 
 def _log_warnings(warnings: Sequence[Issue]) -> None:
     """A single resource as answer has no place for them."""
-    if warnings:
-        log.warning("publish.warnings", codes=[known_code(w.details_code or "") for w in warnings])
+    codes = [known_code(w.details_code or "") for w in warnings if w.details_code]
+    rules = list(dict.fromkeys(w.rule for w in warnings if w.rule))
+    if codes or rules:
+        log.warning("publish.warnings", codes=codes, rules=rules)

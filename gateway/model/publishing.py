@@ -18,12 +18,14 @@ class SelfDescription(Struct, frozen=True, kw_only=True):
     `entry` has no entryUUID, no patientId and no bytes; all ids of the patient are in its
     sourcePatientInfo. `templates` are the templates and profiles that the document claims, best first:
     `root:extension` or `root` of a CDA templateId, with `;media type` behind it for an embedded file, or
-    the canonical URL of a FHIR profile.
+    the canonical URL of a FHIR profile. A document that `may_lack_id` is of a kind that need not have an
+    identifier.
     """
 
     entry: DocumentEntry
     templates: tuple[str, ...] = ()
     custodian: Organization | None = None
+    may_lack_id: bool = False
 
 
 class DocumentDefaults(Struct, frozen=True, kw_only=True):

@@ -72,6 +72,7 @@ def publish_policy(settings: Settings, repository: RepositorySettings) -> Publis
         known_recipients=frozenset(_recipient(name) for name in publish.recipients),
         unknown_recipients=publish.unknown_recipient,
         older_clients=publish.older_clients,
+        reports=settings.reports.check,
     )
 
 
