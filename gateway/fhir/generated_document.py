@@ -186,7 +186,7 @@ def _made_id(header: SelfDescription, given: GivenDocument) -> str:
     """uniqueId of a document that need not have an identifier of its own: it follows from its bytes."""
     if not header.may_lack_id:
         return ""
-    return f"2.25.{uuid.UUID(bytes=hashlib.sha256(given.content).digest()[:16], version=8).int}"
+    return f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, hashlib.sha256(given.content).hexdigest()).int}"
 
 
 def _complete(

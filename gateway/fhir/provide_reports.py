@@ -110,9 +110,16 @@ def reports_of(
     return found
 
 
-def describe_report(report: ProvidedReport, bundle: Json, terminology: Terminology) -> SelfDescription:
+def describe_report(
+    report: ProvidedReport, bundle: Json, terminology: Terminology, findings: Findings, path: str
+) -> SelfDescription:
     """What a report says about itself, for ITI-106. An encounter is read as in every FHIR R4 document."""
     summary = report.read.summary
+    if not summary.patient.ids:
+        kinds = [(entry.get("resource") or {}).get("resourceType") for entry in bundle["entry"]]
+        main = "Composition" if summary.format is ReportFormat.DOCUMENT else "DiagnosticReport"
+        text = "The subject of the report is a Patient with an identifier that is an entry of it."
+        findings.error(f"{path}.entry[{kinds.index(main)}].resource.subject", "required", text)
     entry = report.complete(DocumentEntry(entry_uuid="", unique_id=""))
     if summary.format is ReportFormat.DOCUMENT and summary.release is FhirRelease.R4:
         header = read_document_header(bundle, terminology, Findings(), "Bundle").entry

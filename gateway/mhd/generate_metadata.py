@@ -61,7 +61,7 @@ def _fhir_header(
 ) -> SelfDescription:
     report = report_of_bundle(bundle, context.terminology, context.tables)
     if report is not None:
-        header = describe_report(report, bundle, context.terminology)
+        header = describe_report(report, bundle, context.terminology, findings, path)
         report_deviations(report, path, context.policy.reports, findings, inline=True)
     else:
         plain = from_r5(bundle, document=True) if release is FhirRelease.R5 else bundle
