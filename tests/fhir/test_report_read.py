@@ -41,10 +41,10 @@ def test_both_releases_say_the_same(kind):
     assert replace(older, release=FhirRelease.R5) == newer
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_xml_says_the_same_as_json(kind):
-    raw = report_bytes(kind)
-    xml = write_xml(orjson.loads(raw))
+@pytest.mark.parametrize(("kind", "release"), ALL)
+def test_xml_says_the_same_as_json(kind, release):
+    raw = report_bytes(kind, release)
+    xml = write_xml(orjson.loads(raw), release=release)
     assert read_report(xml, TERMINOLOGY, FhirFormat.XML) == read_report(raw, TERMINOLOGY)
 
 
