@@ -245,8 +245,7 @@ def write_imaging_document_reference(
     if form is not None:
         _write_manifest(resource, entry, form)
     elif entry.format_code is not None and entry.format_code.code in imaging.EU_REPORT_BUNDLES:
-        extension = {"url": imaging.EXT_EU_CONTENT_PROFILE, "valueCanonical": entry.format_code.code}
-        _write_content_extension(resource, extension)
+        _write_report(resource, entry.format_code.code)
     return resource
 
 
@@ -343,6 +342,21 @@ def _write_manifest(resource: Json, entry: DocumentEntry, form: ManifestFormat) 
         _write_content_extension(
             resource, {"url": imaging.EXT_DOCUMENT_CONTENT_PROFILE, "extension": [inner]}
         )
+
+
+def _write_report(resource: Json, bundle: str) -> None:
+    """The profile of the Bundle, and that of DocumentReference where the entry has all that it demands.
+
+    A report of several modalities or regions has more than the profile allows, and is shown without it.
+    """
+    _write_content_extension(resource, {"url": imaging.EXT_EU_CONTENT_PROFILE, "valueCanonical": bundle})
+    urls = [extension.get("url") for extension in resource.get("extension", ())]
+    one_each = (
+        urls.count(imaging.EXT_DOCUMENT_MODALITY) == 1 and urls.count(imaging.EXT_DOCUMENT_BODY_SITE) < 2
+    )
+    if one_each and {"type", "subject", "date", "custodian"} <= resource.keys():
+        meta = resource.setdefault("meta", {})
+        meta["profile"] = [*meta.get("profile", ()), imaging.PROFILE_EU_REPORT_DOCUMENT]
 
 
 def _write_content_extension(resource: Json, extension: Json) -> None:

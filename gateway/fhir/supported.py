@@ -117,6 +117,21 @@ SUPPORTED: tuple[SupportedRow, ...] = (
         "format or both, and replace the study's earlier one",
     ),
     SupportedRow(
+        "Imaging report (HL7 Europe 1.0.0-ballot)",
+        "published by ITI-65, ITI-105 and ITI-106",
+        Level.YES,
+        "documents and minimal ones with PDF, of FHIR R4 and R5, in JSON and XML, checked against"
+        " the guide and completed from their content; stored as they are; in a Bundle of R4, one "
+        "of R5 is a Binary",
+    ),
+    SupportedRow(
+        "Imaging report (HL7 Europe 1.0.0-ballot)",
+        "found by ITI-67, retrieved by ITI-68",
+        Level.YES,
+        "DocumentReferenceImagingReport where an entry has all that it demands; the report as it "
+        "was published",
+    ),
+    SupportedRow(
         "ITI-106 Generate Metadata",
         "-",
         Level.YES,

@@ -9,6 +9,7 @@ import pytest
 
 from gateway.model.releases import FhirRelease
 from tests.fhir.report_samples import KINDS, changed, report, report_bytes
+from tests.fhir.test_report_documents import PROFILE, entry_of, profiles, written
 from tests.interop.test_hapi_manifests import complaints
 
 pytestmark = pytest.mark.interop
@@ -54,3 +55,10 @@ def test_the_guide_breaks_the_same_rules(hapi):
 def test_the_validator_sees_what_is_missing(hapi, path):
     assert complaints(hapi.errors(changed(report("foot"), path)), *DEFECTS[2:]) != []
     assert len(hapi.errors(changed(report("foot"), path))) > len(hapi.errors(report("foot")))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_document_reference_of_a_report(hapi, kind):
+    made = written(entry_of(kind))
+    assert (PROFILE in profiles(made)) is (kind != "minimal"), "a PDF names no modality"
+    assert hapi.errors(made) == []
