@@ -1,6 +1,6 @@
 """Settings of other communities, and of the gateway that answers them (XCA, XCA-I)."""
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -20,6 +20,8 @@ class CommunitySettings(PeerLimits):
     """ITI-39, where it is not at `query_url`."""
     images_url: HttpUrl | None = None
     """RAD-75; without it no images are asked for."""
+    patients_url: HttpUrl | None = None
+    """ITI-55; without it patients are asked for by their identifiers as they are."""
     further_home_community_ids: tuple[HomeCommunityId, ...] = ()
     """Other homeCommunityIds that it answers for; what has any other is an error of it."""
     assigning_authorities: tuple[Oid, ...] = ()
@@ -42,9 +44,18 @@ class RespondingGatewaySettings(Section):
     """What this gateway answers to other communities: nothing by default."""
 
     enabled: bool = False
-    """True: /xca/gateway answers ITI-38 and ITI-39 and /xca-i/imaging RAD-75, from `registry`,
-    `repositories` and `imaging.locations`. Whoever reaches them gets what he asks for: TLS with client
-    certificates and the decision who may ask are those of the proxy in front."""
+    """True: /xca/gateway answers ITI-38 and ITI-39, /xca/patients ITI-55 and /xca-i/imaging RAD-75, from
+    `registry`, `repositories` and `imaging.locations`. Whoever reaches them gets what he asks for: TLS with
+    client certificates and the decision who may ask are those of the proxy in front."""
     spool_bytes: Count = 8 * 1024 * 1024 * 1024
     """Bytes in the state directory that answers with documents may take up together; those with images may
     take up as many."""
+
+
+class PatientDiscoverySettings(Section):
+    """What messages of patient discovery (ITI-55) say of this community."""
+
+    processing: Literal["P", "T", "D"] = "P"
+    """Production, test or debugging."""
+    authority: Oid | None = None
+    """Assigning authority of the patient identifiers by which other communities can ask this one."""

@@ -17,13 +17,15 @@ import aiohttp
 from gateway.app import StartError, StateInUse, key_ring, open_parts
 from gateway.clients.dicomweb import DicomWebClient
 from gateway.clients.imaging_source import ImagingDocumentSource
+from gateway.clients.patient_discovery import PatientDiscovery
 from gateway.clients.quirks import Quirks
 from gateway.clients.registry import DocumentRegistry
 from gateway.clients.repository import DocumentRepository
 from gateway.clients.responding_gateway import RespondingGateway
 from gateway.fhir.error_table import known_code
-from gateway.model import DocumentRequest, RegistryFailure
+from gateway.model import Cx, DocumentRequest, RegistryFailure
 from gateway.model.errors import PeerError, PeerProtocolError
+from gateway.model.identity import DiscoveryStatus, PatientQuery
 from gateway.model.images import SeriesWanted
 from gateway.model.imaging import RetrieveLocation, RetrieveLocationUid
 from gateway.model.query import GetDocuments
@@ -31,7 +33,7 @@ from gateway.settings import PeerSettings, Settings, SettingsError
 from gateway.soap.client import Peer, SoapClient
 from gateway.soap.contract import check_peer_wsdl, load_contract
 from gateway.telemetry.logs import configure
-from gateway.wiring.communities import responding_gateway
+from gateway.wiring.communities import patient_discovery, responding_gateway
 from gateway.wiring.fhir import terminology
 from gateway.wiring.peers import peer_of
 from gateway.wiring.publishing import metadata_tables, publishing_sources
@@ -127,6 +129,9 @@ async def _examine_communities(settings: Settings, soap: SoapClient, findings: _
         await _try(name, "ITI-39", findings, partial(_ask_community_document, community))
         if each.images_url:
             await _try(name, "RAD-75", findings, partial(_ask_community_image, community))
+        discovery = patient_discovery(settings, each, soap)
+        if discovery is not None:
+            await _try(name, "ITI-55", findings, partial(_ask_community_patient, discovery))
         for what in ("query", "retrieve", "images"):
             _tell_quirks(f"{name} {what}", getattr(each.quirks, what), findings)
 
@@ -150,6 +155,13 @@ async def _ask_community_image(community: RespondingGateway) -> None:
             pass
     except RegistryFailure as failure:
         _raise_unless_absent(failure, _NOT_IN_COMMUNITY)
+
+
+async def _ask_community_patient(discovery: PatientDiscovery) -> None:
+    """Ask for a patient whom nobody has. That there is no answer or that more is asked for is one too."""
+    found = await discovery.discover(PatientQuery(identifiers=(Cx("nobody", _nowhere()),)))
+    if found.status is DiscoveryStatus.REFUSED:
+        raise PeerProtocolError(discovery.peer.name, "ITI-55", "it refuses a query by identifier")
 
 
 def _nowhere() -> str:

@@ -23,7 +23,11 @@ from pydantic_settings import (
 from pydantic_settings import SettingsError as SourceError
 
 from gateway.clients.quirks import ImagingSourceQuirks, RegistryQuirks, RepositoryQuirks
-from gateway.community_settings import CommunitySettings, RespondingGatewaySettings
+from gateway.community_settings import (
+    CommunitySettings,
+    PatientDiscoverySettings,
+    RespondingGatewaySettings,
+)
 from gateway.publish_settings import PublishSettings, ReportsSettings
 from gateway.setting_types import (
     Count,
@@ -282,6 +286,7 @@ class Settings(BaseSettings):
     imaging: ImagingSettings = ImagingSettings()
     communities: tuple[CommunitySettings, ...] = ()
     responding_gateway: RespondingGatewaySettings = RespondingGatewaySettings()
+    patient_discovery: PatientDiscoverySettings = PatientDiscoverySettings()
     redis: RedisSettings = RedisSettings()
     lifetimes: LifetimeSettings = LifetimeSettings()
     terminology: TerminologySettings = TerminologySettings()

@@ -289,6 +289,19 @@ SUPPORTED: tuple[SupportedRow, ...] = (
         Level.YES,
         "/xca/gateway with responding_gateway, from the registry and the repositories; synchronous",
     ),
+    SupportedRow(
+        "ITI-55 Cross Gateway Patient Discovery",
+        "client",
+        Level.PART,
+        "by communities[].patients_url, immediate mode; gateway doctor asks, FHIR routes do not yet",
+    ),
+    SupportedRow(
+        "ITI-55 Cross Gateway Patient Discovery",
+        "server",
+        Level.PART,
+        "/xca/patients with responding_gateway: by shared identifiers, from what was submitted; immediate "
+        "mode; neither deferred nor by demographics alone",
+    ),
     SupportedRow("SOAP", "MTOM/XOP", Level.YES, "streamed both ways; plain SOAP answers are read too"),
     SupportedRow("SOAP", "WS-Addressing", Level.YES, "synchronous; request and response headers, faults"),
     SupportedRow("SOAP", "Asynchronous Web Services Exchange", Level.NO, "non-anonymous ReplyTo is refused"),

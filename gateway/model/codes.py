@@ -18,6 +18,9 @@ NS_SOAP12: Final = "http://www.w3.org/2003/05/soap-envelope"
 NS_WSA: Final = "http://www.w3.org/2005/08/addressing"
 NS_XOP: Final = "http://www.w3.org/2004/08/xop/include"
 NS_WSSE: Final = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-secext-1.0.xsd"
+NS_HL7V3: Final = "urn:hl7-org:v3"
+NS_XCPD: Final = "urn:ihe:iti:xcpd:2009"
+NS_XSI: Final = "http://www.w3.org/2001/XMLSchema-instance"
 NS_VIA: Final = "urn:mhd-xds-gateway:via"
 """Of the header block in which a request says through which communities it came."""
 
@@ -102,6 +105,15 @@ FORMAT_CODE_OID: Final = "1.3.6.1.4.1.19376.1.2.3"
 
 # --- delayed assembly (ITI TF-3 4.1.3) ------------------------------------------------------------------
 EMPTY_SHA1: Final = "da39a3ee5e6b4b0d3255bfef95601890afd80709"
+
+# --- HL7 V3 and XCPD (ITI TF-2 3.55) ---------------------------------------------------------------------
+HL7_INTERACTIONS: Final = "2.16.840.1.113883.1.6"
+HL7_GENDER: Final = "2.16.840.1.113883.5.1"
+HL7_ACT_CODE: Final = "2.16.840.1.113883.5.4"
+HL7_ACKNOWLEDGEMENT: Final = "2.16.840.1.113883.5.1100"
+XCPD_MORE_ATTRIBUTES: Final = "1.3.6.1.4.1.19376.1.2.27.1"
+XCPD_HEALTH_DATA_LOCATOR: Final = "1.3.6.1.4.1.19376.1.2.27.2"
+XCPD_PROBLEMS: Final = "1.3.6.1.4.1.19376.1.2.27.3"
 
 # --- FHIR and MHD ---------------------------------------------------------------------------------------
 URI_SYSTEM: Final = "urn:ietf:rfc:3986"

@@ -1,10 +1,12 @@
 """Other communities, and the gateway that answers them."""
 
 from gateway.clients.dicomweb import DicomWebClient
+from gateway.clients.patient_discovery import Asker, PatientDiscovery
 from gateway.clients.responding_gateway import CommunityPeers, RespondingGateway
 from gateway.community_settings import CommunitySettings
 from gateway.crossborder.images import CrossGatewayImages
 from gateway.crossborder.own_community import OwnCommunity
+from gateway.crossborder.patients import CrossGatewayPatients
 from gateway.crossborder.query import CrossGatewayQuery
 from gateway.crossborder.retrieve import CrossGatewayRetrieve
 from gateway.imaging.retrieve import ImageRetriever, RetrievePolicy
@@ -16,6 +18,7 @@ from gateway.wiring.imaging import locations
 from gateway.wiring.peers import document_registry, document_repositories, peer_at
 
 GATEWAY_PATH = "/xca/gateway"
+PATIENTS_PATH = "/xca/patients"
 IMAGES_PATH = "/xca-i/imaging"
 _LARGEST_REQUEST = 16 * 1024 * 1024
 
@@ -50,6 +53,20 @@ def responding_gateway(
     )
 
 
+def patient_discovery(
+    settings: Settings, community: CommunitySettings, soap: SoapClient
+) -> PatientDiscovery | None:
+    """Who looks for patients there; None where the settings have no patients_url."""
+    if community.patients_url is None or settings.home_community_id is None:
+        return None
+    via = (settings.home_community_id,)
+    peer = peer_at(community.patients_url, f"community {community.name}", community, via)
+    own = settings.patient_discovery
+    return PatientDiscovery(
+        soap, peer, Asker(settings.home_community_id, own.authority, own.processing), community.homes
+    )
+
+
 def responding_services(
     settings: Settings, soap: SoapClient, dicomweb: DicomWebClient
 ) -> dict[str, SoapService]:
@@ -57,7 +74,9 @@ def responding_services(
     if not settings.responding_gateway.enabled or settings.home_community_id is None:
         return {}
     community = OwnCommunity(settings.home_community_id)
-    query = CrossGatewayQuery(community, document_registry(settings, soap))
+    registry = document_registry(settings, soap)
+    query = CrossGatewayQuery(community, registry)
+    patients = CrossGatewayPatients(community, registry, settings.patient_discovery.processing)
     retrieve = CrossGatewayRetrieve(community, document_repositories(settings, soap))
     policy = RetrievePolicy(status_wait=settings.imaging.status_wait)
     images = CrossGatewayImages(community, ImageRetriever(locations(settings, soap, dicomweb), policy))
@@ -66,6 +85,7 @@ def responding_services(
     )
     handlers = {
         GATEWAY_PATH: {"ITI-38": query.query, "ITI-39": retrieve.retrieve},
+        PATIENTS_PATH: {"ITI-55": patients.discover},
         IMAGES_PATH: {"RAD-75": images.retrieve},
     }
     spool = settings.state_dir / "spool"

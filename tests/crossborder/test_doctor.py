@@ -40,6 +40,7 @@ async def test_it_tells_which_communities_answer(tmp_path):
             "name": "b",
             "query_url": f"{base}/xca/gateway",
             "images_url": f"{base}/xca-i/imaging",
+            "patients_url": f"{base}/xca/patients",
             "quirks": {"retrieve": {"documents_per_request": 1}},
         }
         well = await lines_of(published.stack.settings, **community)
@@ -48,6 +49,7 @@ async def test_it_tells_which_communities_answer(tmp_path):
         "ok    community b: ITI-38 answered",
         "ok    community b: ITI-39 answered",
         "ok    community b: RAD-75 answered",
+        "ok    community b: ITI-55 answered",
         "ok    community b retrieve quirks: documents_per_request=1",
     ]
     assert [line for line in other if "XDSUnknownCommunity" in line] == other[:3]

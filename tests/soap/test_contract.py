@@ -37,7 +37,7 @@ def contract() -> Contract:
 
 
 def test_the_table_has_the_values_of_the_technical_framework(contract: Contract) -> None:
-    # ITI TF-2 3.18.5, 3.38.5, 3.39.5, 3.41.5, 3.42.5, 3.43.5, 3.57.5, 3.61.5, 3.62.5, 3.86.5 and Appendix V; RAD TF 4.69, 4.75
+    # ITI TF-2 3.18.5, 3.38.5, 3.39.5, 3.41.5, 3.42.5, 3.43.5, 3.55.5, 3.57.5, 3.61.5, 3.62.5, 3.86.5 and Appendix V; RAD TF 4.69, 4.75
     assert dict(contract.transactions) == {
         "ITI-18": Transaction(
             "ITI-18", "DocumentRegistry_RegistryStoredQuery",
@@ -68,6 +68,12 @@ def test_the_table_has_the_values_of_the_technical_framework(contract: Contract)
             "ITI-43", "DocumentRepository_RetrieveDocumentSet",
             "urn:ihe:iti:2007:RetrieveDocumentSet", "urn:ihe:iti:2007:RetrieveDocumentSetResponse",
             f"{{{XDS}}}RetrieveDocumentSetRequest", f"{{{XDS}}}RetrieveDocumentSetResponse", Packaging.MTOM,
+        ),
+        "ITI-55": Transaction(
+            "ITI-55", "RespondingGateway_PRPA_IN201305UV02",
+            "urn:hl7-org:v3:PRPA_IN201305UV02:CrossGatewayPatientDiscovery",
+            "urn:hl7-org:v3:PRPA_IN201306UV02:CrossGatewayPatientDiscovery",
+            "{urn:hl7-org:v3}PRPA_IN201305UV02", "{urn:hl7-org:v3}PRPA_IN201306UV02", Packaging.SIMPLE,
         ),
         "ITI-57": Transaction(
             "ITI-57", "DocumentRegistry_UpdateDocumentSet",
@@ -139,6 +145,7 @@ def test_an_installed_package_finds_its_own_copy(tmp_path: Path) -> None:
         str(tmp_path / "gateway" / "_data" / "wsdl"),
         "RAD-75",
         "RAD-69",
+        "ITI-55",
         "ITI-18",
         "ITI-42",
         "ITI-86",

@@ -1,0 +1,157 @@
+"""Cross Gateway Patient Discovery of the Responding Gateway (ITI-55; ITI TF-2 3.55.4.2): answered from what
+the own community has documents of.
+
+A community with shared identifiers knows a patient when something was submitted for the identifier; what
+else is known of them is the sourcePatientInfo of their latest document. Nothing is found by demographics
+alone, and those beside an identifier can only speak against a match. Two identifiers are two patients.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+import structlog
+from lxml.etree import _Element
+from msgspec import structs
+
+from gateway.clients.patient_discovery import new_id, now
+from gateway.clients.registry import StoredQueries
+from gateway.crossborder.own_community import OwnCommunity
+from gateway.hl7v3.discovery_request import message_ids, query_element, read_discovery_request
+from gateway.hl7v3.discovery_response import write_discovery_response
+from gateway.hl7v3.errors import Hl7v3Error
+from gateway.model import Cx, DocumentEntry, Person, RegistryFailure, SourcePatientInfo
+from gateway.model.errors import PeerBusy, PeerError
+from gateway.model.identity import (
+    Discovery,
+    DiscoveryAnswer,
+    DiscoveryStatus,
+    MessageHead,
+    Party,
+    PatientMatch,
+    PatientQuery,
+)
+from gateway.model.oids import bare_oid
+from gateway.model.query import ANY_DOCUMENT, ANY_STATUS, FindDocuments, FindSubmissionSets
+from gateway.soap.envelope import SoapFault
+from gateway.soap.server import SoapReply, SoapRequest
+
+_GENDERS: Final = {"M": "M", "F": "F", "O": "UN", "A": "UN"}
+"""HL7 v2 letters as V3 codes; unknown ones are left out."""
+_MOST_IDENTIFIERS: Final = 20
+_BAD_REQUEST: Final = "SYN113"
+
+log = structlog.get_logger()
+
+
+class CrossGatewayPatients:
+    """The handler."""
+
+    def __init__(self, community: OwnCommunity, registry: StoredQueries, processing: str = "P") -> None:
+        self._community = community
+        self._registry = registry
+        self._processing = processing
+
+    async def discover(self, request: SoapRequest) -> SoapReply:
+        """The patients that the query means, as far as this community knows them."""
+        message_id, query_id = message_ids(request.body)
+        if message_id is None or query_id is None:
+            raise SoapFault("Sender", "the message needs an id and a queryId, each with a root")
+        with self._community.answering(request):
+            try:
+                asked = read_discovery_request(request.body)
+            except Hl7v3Error:
+                sender = Party(new_id())
+                refused = Discovery(DiscoveryStatus.REFUSED, codes=(_BAD_REQUEST,))
+                return self._reply(refused, message_id, query_id, sender, None)
+            discovery = await self._discover(asked.query)
+        sender = asked.head.sender if asked.head.sender.device else Party(new_id())
+        return self._reply(discovery, message_id, query_id, sender, query_element(request.body))
+
+    async def _discover(self, query: PatientQuery) -> Discovery:
+        if not query.identifiers:
+            return Discovery(DiscoveryStatus.CANNOT_ANSWER, codes=("AnswerNotAvailable",))
+        if len(query.identifiers) > _MOST_IDENTIFIERS:
+            return Discovery(DiscoveryStatus.REFUSED, codes=(_BAD_REQUEST,))
+        try:
+            found = await asyncio.gather(*(self._known(identifier) for identifier in query.identifiers))
+        except (PeerError, RegistryFailure) as error:
+            log.warning("responding_gateway.registry_failed", error=type(error).__name__)
+            busy = isinstance(error, PeerBusy)
+            code = "ResponderBusy" if busy else "InternalError"
+            return Discovery(DiscoveryStatus.CANNOT_ANSWER, codes=(code,))
+        matches = tuple(m for m in found if m is not None and not contradicts(query, m))
+        if not matches:
+            return Discovery(DiscoveryStatus.NO_MATCH)
+        return Discovery(DiscoveryStatus.MATCHES, matches)
+
+    async def _known(self, identifier: Cx) -> PatientMatch | None:
+        """The patient of an identifier. Raises PeerError, and RegistryFailure that is not about patients."""
+        try:
+            documents = await self._registry.query(
+                FindDocuments(patient_id=identifier, status=ANY_STATUS, document_type=ANY_DOCUMENT)
+            )
+            if not documents.entries:
+                # a patient may have folders alone
+                sets = await self._registry.query(FindSubmissionSets(patient_id=identifier))
+                if not sets.submission_sets:
+                    return None
+        except RegistryFailure as failure:
+            if all(error.code.endswith("XDSUnknownPatientId") for error in failure.errors) and failure.errors:
+                return None
+            raise
+        return _match(self._community.home, identifier, documents.entries)
+
+    def _reply(
+        self,
+        discovery: Discovery,
+        message_id: str,
+        query_id: str,
+        receiver: Party,
+        query: _Element | None,
+    ) -> SoapReply:
+        home = self._community.home
+        head = MessageHead(
+            message_id=new_id(),
+            created=now(),
+            sender=Party(bare_oid(home), home),
+            receiver=receiver,
+            query_id=query_id,
+            processing=self._processing,
+        )
+        return SoapReply(write_discovery_response(DiscoveryAnswer(head, message_id, discovery), query))
+
+
+def contradicts(query: PatientQuery, match: PatientMatch) -> bool:
+    """True where something that is asked for and known is different: it is not the patient who is meant."""
+    if query.birth_date and match.birth_date:
+        precision = min(8, len(query.birth_date), len(match.birth_date))
+        if query.birth_date[:precision] != match.birth_date[:precision]:
+            return True
+    if query.gender and match.gender and query.gender != match.gender:
+        return True
+    asked = {name.family.casefold() for name in query.names if name.family}
+    known = {name.family.casefold() for name in match.names if name.family}
+    return bool(asked and known) and asked.isdisjoint(known)
+
+
+def _match(home: str, identifier: Cx, entries: Sequence[DocumentEntry]) -> PatientMatch:
+    told = [entry for entry in entries if entry.source_patient_info is not None]
+    latest = max(told, key=lambda entry: entry.creation_time or "", default=None)
+    info = (latest.source_patient_info if latest else None) or SourcePatientInfo()
+    birth = (info.birth_date or "")[:8]
+    return PatientMatch(
+        home_community_id=home,
+        identifier=identifier,
+        names=tuple(
+            structs.replace(name, id=None, authority=None, degree=None) for name in info.names if _named(name)
+        ),
+        birth_date=birth if birth.isascii() and birth.isdigit() else None,
+        gender=_GENDERS.get(info.gender or ""),
+        addresses=tuple(address for address in info.addresses if any(structs.astuple(address))),
+        degree=100,
+    )
+
+
+def _named(name: Person) -> bool:
+    return bool(name.family or name.given or name.further_given)
