@@ -22,6 +22,7 @@ from gateway.demo.walk_generate import GenerateWalk
 from gateway.demo.walk_images import ImageWalk
 from gateway.demo.walk_lists import LIST_PARAMETERS, ListWalk
 from gateway.demo.walk_publish import REPLACED, PublishWalk, make_samples
+from gateway.demo.walk_r5 import R5Walk
 from gateway.demo.walk_results import ResultWalk
 from gateway.demo.walk_retrieve import RetrieveWalk
 from gateway.demo.walk_simplified import SimplifiedWalk
@@ -86,6 +87,7 @@ async def _check(
         await ListWalk(client, samples).run(walk)
         await ResultWalk(client, samples).run(walk)
         await FormatWalk(client, samples).run(walk)
+        await R5Walk(client, OutsideClient(session, f"{client.base_url}/R5"), samples).run(walk)
         await SimplifiedWalk(client, samples).run(walk)
         await GenerateWalk(client, samples).run(walk)
         await publish.run_replacement(walk)

@@ -64,5 +64,5 @@ def _in_r5(content: Json) -> Json:
     lost: list[str] = []
     converted = to_r5(content, lost.append)
     if lost:
-        log.warning("fhir.no_place_in_r5", elements=sorted(set(lost)))
+        log.info("fhir.no_place_in_r5", elements=sorted(set(lost)))
     return converted

@@ -137,7 +137,7 @@ def profiles_up(given: Json, made: Json, lost: Lost) -> None:
         if canonical.startswith(_EU_CANONICALS):
             european.append({"valueCanonical": canonical})
         else:
-            lost("content.profile (a canonical beside the format)")
+            lost("profile (a canonical beside the format)")
     if "format" in given:
         european.append({"valueCoding": given["format"]})
     if european:
@@ -159,7 +159,7 @@ def profiles_down(given: Json, made: Json, lost: Lost) -> None:
     if codings:
         made["format"] = codings[0]
     if len(codings) > 1:
-        lost("content.profile (all but the first Coding)")
+        lost("profile (all but the first Coding)")
     for profile in given.get("profile") or ():
         canonical = profile.get("valueCanonical") or profile.get("valueUri")
         if canonical is None:

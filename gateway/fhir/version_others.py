@@ -198,14 +198,31 @@ def composition_relation_down(given: Json, made: Json, lost: Lost) -> None:
         made["targetReference"] = target
 
 
+# --- SearchParameter --------------------------------------------------------------------------------------
+def processing_up(given: Json, made: Json, _: Lost) -> None:
+    """R5 says how an expression is meant, which in R4 goes without saying."""
+    if "expression" in given:
+        made["processingMode"] = "normal"
+
+
+def processing_down(given: Json, _: Json, lost: Lost) -> None:
+    """Any other way than the normal one has no place in R4."""
+    if given.get("processingMode", "normal") != "normal":
+        lost("processingMode")
+
+
 # --- Bundle -----------------------------------------------------------------------------------------------
+_ISSUES: Final = "issues"
+"""Id of the outcome, since validators ask one of it."""
+
+
 def bundle_up(given: Json, made: Json, _: Lost) -> None:
     """What a searchset says about itself is `issues` in R5, in R4 an entry."""
     entries = given.get("entry") or []
     outcomes = [e["resource"] for e in entries if _mode(e) == "outcome" and "resource" in e]
     if given.get("type") == "searchset" and outcomes:
         issues = [issue for outcome in outcomes for issue in outcome.get("issue") or ()]
-        made["issues"] = {"resourceType": "OperationOutcome", "issue": issues}
+        made["issues"] = {"resourceType": "OperationOutcome", "id": _ISSUES, "issue": issues}
         entries = [entry for entry in entries if _mode(entry) != "outcome"]
     if entries:
         made["entry"] = entries
@@ -216,7 +233,8 @@ def bundle_down(given: Json, made: Json, lost: Lost) -> None:
     entries = list(given.get("entry") or ())
     issues = given.get("issues")
     if issues is not None and given.get("type") == "searchset":
-        entries.append({"resource": issues, "search": {"mode": "outcome"}})
+        outcome = {name: value for name, value in issues.items() if (name, value) != ("id", _ISSUES)}
+        entries.append({"resource": outcome, "search": {"mode": "outcome"}})
     elif issues is not None:
         lost("issues")
     if entries:

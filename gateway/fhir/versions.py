@@ -92,7 +92,12 @@ DIFFERENCES: Final[Mapping[str, Differences]] = MappingProxyType(
         "Parameters.parameter": Differences(inside={"resource": "Resource", "part": "Parameters.parameter"}),
         "OperationOutcome": Differences(inside={"issue": "OperationOutcome.issue"}),
         "OperationOutcome.issue": Differences((Moved("expression", "expression", each(PATH)),)),
-        "SearchParameter": Differences((Moved("expression", "expression", PATH),)),
+        "SearchParameter": Differences(
+            (
+                Moved("expression", "expression", PATH),
+                Own((), ("processingMode",), others.processing_up, others.processing_down),
+            )
+        ),
         "Patient": _PERSON,
         "RelatedPerson": _PERSON,
         "Practitioner": Differences(

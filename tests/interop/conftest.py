@@ -20,11 +20,22 @@ def peer(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 @pytest.fixture(scope="session")
 def hapi(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Validator]:
-    cache = _cache(request, tmp_path_factory, "fhir-validator")
+    yield from _validator(request, tmp_path_factory, "R4")
+
+
+@pytest.fixture(scope="module")
+def hapi_r5(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Validator]:
+    yield from _validator(request, tmp_path_factory, "R5")
+
+
+def _validator(
+    request: pytest.FixtureRequest, folders: pytest.TempPathFactory, release: str
+) -> Iterator[Validator]:
+    cache = _cache(request, folders, "fhir-validator")
     with ExitStack() as stack:
         try:
-            log = tmp_path_factory.mktemp("hapi") / "log"
-            validator = stack.enter_context(validating(cache, log))
+            log = folders.mktemp("hapi") / "log"
+            validator = stack.enter_context(validating(cache, log, release))
         except JavaMissingError as missing:
             pytest.skip(str(missing))
         yield validator

@@ -1,4 +1,4 @@
-"""HAPI FHIR's instance validator (`java/validator`) as a process, with the profiles of IHE MHD 4.2.4.
+"""HAPI FHIR's instance validator (`java/validator`) as a process, with the profiles of one release of FHIR.
 
 Maven fetches the libraries that `pom.xml` names. They and the compiled class are kept in a cache folder under
 a hash of what they are made of; the process reads resources as long as the tests run.
@@ -20,7 +20,7 @@ import orjson
 from .java_peer import JavaMissingError, tool
 
 SOURCES = Path(__file__).parent / "java" / "validator"
-PROFILES = Path(__file__).resolve().parents[3] / "shared/oracle/profiles/r4"
+PROFILES = Path(__file__).resolve().parents[3] / "shared/oracle/profiles"
 _OPTIONS = ("-Xmx1g", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 _FETCH_SECONDS = 240
 
@@ -56,16 +56,17 @@ class Validator:
 
 
 @contextmanager
-def validating(cache: Path, log: Path) -> Iterator[Validator]:
-    """Start the validator, made where `cache` lacks it.
+def validating(cache: Path, log: Path, release: str = "R4") -> Iterator[Validator]:
+    """Start the validator of a release, `R4` or `R5`, made where `cache` lacks it.
 
     Raises JavaMissingError where the profiles, the tools or the libraries cannot be had.
     """
-    if not PROFILES.is_dir():
+    profiles = PROFILES / release.lower()
+    if not profiles.is_dir():
         raise JavaMissingError("the profiles to validate against are not here")
     made = _made(cache)
     class_path = os.pathsep.join([str(made / "classes"), str(made / "lib" / "*")])
-    command = [tool("java"), *_OPTIONS, "-cp", class_path, "validator.Validate", str(PROFILES)]
+    command = [tool("java"), *_OPTIONS, "-cp", class_path, "validator.Validate", str(profiles), release]
     with (
         log.open("ab") as errors,
         subprocess.Popen(
