@@ -330,18 +330,19 @@ def create_app(settings: Settings, parts: Parts, base_url: str) -> tuple[web.App
     if settings.imaging.rad69_server:
         _serve_soap(app, RAD69_PATH, rad69_service(settings, imaging))
     for path, service in responding_services(settings, parts.soap, parts.dicomweb).items():
-        _serve_soap(app, path, service)
+        _serve_soap(app, path, service, settings.server.shutdown_timeout)
     app.add_routes(health.table())
     app.on_response_prepare.append(health.say_goodbye)
     _drain_on_stop(app, publishers, settings.server.shutdown_timeout)
     return app, health
 
 
-def _serve_soap(app: web.Application, path: str, service: SoapService) -> None:
+def _serve_soap(app: web.Application, path: str, service: SoapService, late_seconds: float = 0.0) -> None:
     async def answer(request: web.Request) -> web.StreamResponse:
         return await service(request)
 
     async def close(_: web.Application) -> None:
+        await service.finish(late_seconds)
         service.close()
 
     app.router.add_route("*", path, answer)

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from gateway.clients.quirks import CommunityQuirks
-from gateway.setting_types import Count, HomeCommunityId, HttpUrl, Oid, PeerLimits, Section
+from gateway.setting_types import Count, HomeCommunityId, HostAndPort, HttpUrl, Oid, PeerLimits, Section
 
 
 class CommunitySettings(PeerLimits):
@@ -50,6 +50,9 @@ class RespondingGatewaySettings(Section):
     spool_bytes: Count = 8 * 1024 * 1024 * 1024
     """Bytes in the state directory that answers with documents may take up together; those with images may
     take up as many."""
+    reply_to_hosts: tuple[HostAndPort, ...] = ()
+    """Where answers may be posted to that are asked for elsewhere than on the connection of the request
+    (ReplyTo of WS-Addressing): `host` for the ports 80 and 443, or `host:port`. By default nowhere."""
 
 
 class PatientDiscoverySettings(Section):

@@ -287,7 +287,7 @@ SUPPORTED: tuple[SupportedRow, ...] = (
         "ITI-38, ITI-39 Cross Gateway",
         "server",
         Level.YES,
-        "/xca/gateway with responding_gateway, from the registry and the repositories; synchronous",
+        "/xca/gateway with responding_gateway, from the registry and the repositories; also asynchronous",
     ),
     SupportedRow(
         "ITI-55 Cross Gateway Patient Discovery",
@@ -304,7 +304,12 @@ SUPPORTED: tuple[SupportedRow, ...] = (
     ),
     SupportedRow("SOAP", "MTOM/XOP", Level.YES, "streamed both ways; plain SOAP answers are read too"),
     SupportedRow("SOAP", "WS-Addressing", Level.YES, "synchronous; request and response headers, faults"),
-    SupportedRow("SOAP", "Asynchronous Web Services Exchange", Level.NO, "non-anonymous ReplyTo is refused"),
+    SupportedRow(
+        "SOAP",
+        "Asynchronous Web Services Exchange",
+        Level.PART,
+        "by the responding gateway, to responding_gateway.reply_to_hosts; elsewhere and as a client not",
+    ),
     SupportedRow("SOAP", "XUA (SAML)", Level.NO, "no assertion is sent or checked"),
 )
 

@@ -153,12 +153,14 @@ def write_fault(
     relates_to: str | None = None,
     message_id: str | None = None,
     must_understand: bool = True,
+    to: str | None = None,
 ) -> bytes:
     """An envelope that carries the fault, with the header blocks that its kind asks for."""
     return write_envelope(
         _fault_body(fault),
         action=fault.action,
         message_id=message_id,
+        to=to,
         relates_to=relates_to,
         header_blocks=[_qname_element("s:NotUnderstood", name) for name in fault.not_understood]
         + ([_upgrade()] if fault.code == "VersionMismatch" else []),

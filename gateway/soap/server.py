@@ -8,6 +8,7 @@ import asyncio
 import traceback
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -31,6 +32,7 @@ from gateway.soap.envelope import (
     write_fault,
 )
 from gateway.soap.exchange import bounded
+from gateway.soap.late_replies import LateReplies
 from gateway.soap.mtom import MULTIPART_RELATED, MessageLimits, NotSoap, read_message
 from gateway.soap.outgoing import Attachment, OutgoingMessage, inline_message, mtom_message, simple_message
 from gateway.soap.spool import RequestSpool, SpoolArea, SpooledPart
@@ -40,6 +42,7 @@ __all__ = ["Handler", "ServiceLimits", "SoapReply", "SoapRequest", "SoapService"
 log = structlog.get_logger()
 
 _OBJECTS_ON_LOOP: Final = 20
+_HERE: Final = frozenset({None, ANONYMOUS})
 _REQUIRED: Final = ("Action", "MessageID")
 
 
@@ -68,6 +71,8 @@ class SoapRequest:
     attachments: Mapping[str, SpooledPart]
     spool: RequestSpool
     header: _Element | None = None
+    reply_to: str | None = None
+    """Where the answer is posted to; None for the connection of the request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +110,20 @@ class SoapService:
         handlers: Mapping[str, Handler],
         spool_dir: Path,
         limits: ServiceLimits | None = None,
+        late: LateReplies | None = None,
     ) -> None:
+        """With `late`, answers may be asked for at another address."""
+        self._late = late
         self._contract = contract
         self._handlers = dict(handlers)
         self._limits = limits or ServiceLimits()
         self._spool = SpoolArea(spool_dir, self._limits.spooled)
         self._takes_documents = any(contract[name].packaging is Packaging.MTOM for name in handlers)
+
+    async def finish(self, seconds: float) -> None:
+        """Give answers that are due elsewhere `seconds` to get there."""
+        if self._late is not None:
+            await self._late.finish(seconds)
 
     def close(self) -> None:
         """Remove the spool folder of this process."""
@@ -124,8 +137,13 @@ class SoapService:
             )
         turn = _Turn()
         try:
-            with self._spool.request() as spool:
-                message = await self._answer(request, spool, turn)
+            with ExitStack() as stack:
+                received = await self._received(request, stack.enter_context(self._spool.request()), turn)
+                if received.reply_to is not None and self._late is not None:
+                    self._late.check_room()
+                    self._late.start(self._answer_late(self._late, received, turn, stack.pop_all()))
+                    return web.Response(status=202)
+                message = await self._handle(received, turn.packaged)
                 return await _respond(request, message, 200, turn)
         except NotSoap as error:
             response = web.Response(status=415, text=f"{error}\n")
@@ -134,9 +152,20 @@ class SoapService:
         except SoapFault as fault:
             return await self._respond_fault(request, fault, turn)
 
-    async def _answer(self, request: web.Request, spool: RequestSpool, turn: _Turn) -> OutgoingMessage:
+    async def _answer_late(
+        self, late: LateReplies, received: SoapRequest, turn: _Turn, held: ExitStack
+    ) -> None:
+        assert received.reply_to is not None
+        with held:
+            try:
+                message = await self._handle(received, turn.packaged)
+            except SoapFault as fault:
+                message = _fault_message(fault, turn, received.reply_to)
+            await late.post(received.reply_to, message)
+
+    async def _received(self, request: web.Request, spool: RequestSpool, turn: _Turn) -> SoapRequest:
         try:
-            received = await self._receive(request, spool, turn)
+            return await self._receive(request, spool, turn)
         except NotSoap:
             raise
         except SoapVersionError as error:
@@ -150,7 +179,6 @@ class SoapService:
             turn.broken_off = True
             log.error("soap.spool_failed", error=type(error).__name__, errno=error.errno)
             raise SoapFault("Receiver", "the request could not be stored on its way in") from error
-        return await self._handle(received, turn.packaged)
 
     async def _receive(self, request: web.Request, spool: RequestSpool, turn: _Turn) -> SoapRequest:
         content_type = request.headers.get("Content-Type")
@@ -181,7 +209,13 @@ class SoapService:
         assert envelope.body is not None
         assert envelope.message_id is not None
         return SoapRequest(
-            transaction, envelope.body, envelope.message_id, attachments, spool, envelope.header
+            transaction,
+            envelope.body,
+            envelope.message_id,
+            attachments,
+            spool,
+            envelope.header,
+            None if envelope.reply_to in _HERE else envelope.reply_to,
         )
 
     def _dispatch(self, envelope: Envelope) -> Transaction:
@@ -192,7 +226,7 @@ class SoapService:
                 "a header block that must be understood is not",
                 not_understood=envelope.not_understood,
             )
-        _check_addressing(envelope)
+        _check_addressing(envelope, self._late)
         action = envelope.action or ""
         transaction = self._contract.by_action(action)
         if transaction is None or transaction.id not in self._handlers:
@@ -211,7 +245,8 @@ class SoapService:
         try:
             reply = await self._handlers[request.transaction.id](request)
             # writing the answer to a large query takes some 100 us per object
-            work = (reply, request.transaction, request.message_id, packaged or reply.packaged)
+            packaged = packaged or reply.packaged
+            work = (reply, request.transaction, request.message_id, packaged, request.reply_to)
             if len(reply.body) and _objects(reply.body) > _OBJECTS_ON_LOOP:
                 return await asyncio.to_thread(_package, *work)
             return _package(*work)
@@ -229,17 +264,22 @@ class SoapService:
             raise SoapFault("Receiver", "the service failed; its log has the reason") from error
 
     async def _respond_fault(self, request: web.Request, fault: SoapFault, turn: _Turn) -> web.StreamResponse:
-        envelope = write_fault(
-            fault,
-            relates_to=turn.message_id,
-            message_id=_new_message_id(),
-            must_understand=turn.addressed,
-        )
-        write = mtom_message if turn.packaged else simple_message
-        return await _respond(request, write(envelope, fault.action), fault.http_status, turn)
+        return await _respond(request, _fault_message(fault, turn), fault.http_status, turn)
 
 
-def _check_addressing(envelope: Envelope) -> None:
+def _fault_message(fault: SoapFault, turn: _Turn, to: str | None = None) -> OutgoingMessage:
+    envelope = write_fault(
+        fault,
+        relates_to=turn.message_id,
+        message_id=_new_message_id(),
+        must_understand=turn.addressed,
+        to=to,
+    )
+    write = mtom_message if turn.packaged else simple_message
+    return write(envelope, fault.action)
+
+
+def _check_addressing(envelope: Envelope, late: LateReplies | None) -> None:
     """WS-Addressing 1.0 SOAP binding section 6.4. wsa:To is not compared: proxies change what it names."""
     if envelope.repeated:
         raise SoapFault(
@@ -257,13 +297,17 @@ def _check_addressing(envelope: Envelope) -> None:
                 subcodes=(f"{{{NS_WSA}}}MessageAddressingHeaderRequired",),
                 problem_header=f"{{{NS_WSA}}}{local}",
             )
-    if envelope.reply_to not in {None, ANONYMOUS}:
-        raise SoapFault(
-            "Sender",
-            "answers are sent on the same connection only; ReplyTo must be anonymous",
-            subcodes=(f"{{{NS_WSA}}}InvalidAddressingHeader", f"{{{NS_WSA}}}OnlyAnonymousAddressSupported"),
-            problem_header=f"{{{NS_WSA}}}ReplyTo",
-        )
+    if envelope.reply_to in _HERE or (late is not None and late.allows(str(envelope.reply_to))):
+        return
+    reason = "answers are sent on the same connection only; ReplyTo must be anonymous"
+    if late is not None:
+        reason = "ReplyTo must be anonymous, or an address that this service has been told to answer to"
+    raise SoapFault(
+        "Sender",
+        reason,
+        subcodes=(f"{{{NS_WSA}}}InvalidAddressingHeader", f"{{{NS_WSA}}}OnlyAnonymousAddressSupported"),
+        problem_header=f"{{{NS_WSA}}}ReplyTo",
+    )
 
 
 def _objects(body: _Element) -> int:
@@ -271,10 +315,16 @@ def _objects(body: _Element) -> int:
     return max((len(child) for child in body), default=0)
 
 
-def _package(reply: SoapReply, transaction: Transaction, relates_to: str, packaged: bool) -> OutgoingMessage:
+def _package(
+    reply: SoapReply, transaction: Transaction, relates_to: str, packaged: bool, to: str | None
+) -> OutgoingMessage:
     def envelope_around(body: _Element) -> bytes:
         return write_envelope(
-            body, action=transaction.response_action, message_id=_new_message_id(), relates_to=relates_to
+            body,
+            action=transaction.response_action,
+            message_id=_new_message_id(),
+            relates_to=relates_to,
+            to=to,
         )
 
     if packaged:

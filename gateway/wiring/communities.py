@@ -1,6 +1,7 @@
 """Other communities, and the gateway that answers them."""
 
 from gateway.clients.dicomweb import DicomWebClient
+from gateway.clients.outside_resources import OutsidePolicy
 from gateway.clients.patient_discovery import Asker, PatientDiscovery
 from gateway.clients.responding_gateway import CommunityPeers, RespondingGateway
 from gateway.community_settings import CommunitySettings
@@ -13,6 +14,7 @@ from gateway.imaging.retrieve import ImageRetriever, RetrievePolicy
 from gateway.settings import Settings
 from gateway.soap.client import SoapClient
 from gateway.soap.contract import load_contract
+from gateway.soap.late_replies import LateReplies
 from gateway.soap.server import ServiceLimits, SoapService
 from gateway.wiring.imaging import locations
 from gateway.wiring.peers import document_registry, document_repositories, peer_at
@@ -89,4 +91,8 @@ def responding_services(
         IMAGES_PATH: {"RAD-75": images.retrieve},
     }
     spool = settings.state_dir / "spool"
-    return {path: SoapService(load_contract(), on_path, spool, limits) for path, on_path in handlers.items()}
+    allowed = OutsidePolicy(hosts=frozenset(settings.responding_gateway.reply_to_hosts))
+    return {
+        path: SoapService(load_contract(), on_path, spool, limits, LateReplies(allowed.allows))
+        for path, on_path in handlers.items()
+    }
