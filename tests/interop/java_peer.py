@@ -73,6 +73,17 @@ class JavaPeer:
         assert process.returncode == (1 if report.failed else 0), errors.decode()[-3000:]
         return report
 
+    async def ask_gateway(self, folder: Path, url: str, home: str, unique_id: str) -> list[str]:
+        """Find a document by ITI-38 and retrieve it by ITI-39: its home, its document's home, and its SHA-1."""
+        process = await asyncio.create_subprocess_exec(
+            *self.command(folder, "gateway", url, str(WSDL), home, unique_id),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        output, errors = await process.communicate()
+        assert process.returncode == 0, errors.decode()[-3000:]
+        return output.decode().split()
+
 
 @dataclass(frozen=True)
 class Report:
@@ -123,7 +134,7 @@ def _fingerprint(tools: dict[str, str]) -> str:
 def _compile(tools: dict[str, str], library_path: str, scratch: Path) -> Path:
     generated, classes = scratch / "generated", scratch / "classes"
     generated.mkdir()
-    for name in ("registry.wsdl", "repository.wsdl", "imaging-source.wsdl"):
+    for name in ("registry.wsdl", "repository.wsdl", "imaging-source.wsdl", "responding-gateway.wsdl"):
         _run([tools["wsimport"], "-extension", "-Xnocompile", "-d", str(generated), str(WSDL / name)])
     sources = [str(path) for folder in (generated, SOURCES) for path in sorted(folder.rglob("*.java"))]
     options = ["-nowarn", "-encoding", "UTF-8", "-cp", library_path, "-d", str(classes)]

@@ -4,7 +4,10 @@ import java.net.URI;
 import java.nio.file.Path;
 import java.util.Arrays;
 
-/** Command line: {@code serve STATE_DIR REPOSITORY_UNIQUE_ID} or {@code check BASE_URL WSDL_DIR REPOSITORY SET RUN}. */
+/**
+ * Command line: {@code serve STATE_DIR REPOSITORY_UNIQUE_ID}, {@code check BASE_URL WSDL_DIR REPOSITORY SET RUN} or
+ * {@code gateway URL WSDL_DIR HOME UNIQUE_ID}.
+ */
 public final class Main {
     private Main() {}
 
@@ -16,6 +19,7 @@ public final class Main {
                 Client client = new Client(URI.create(rest[0]), Path.of(rest[1]), rest[2]);
                 System.exit(Checks.run(client, rest[3], rest[4]) ? 0 : 1);
             }
+            case "gateway" -> CrossGatewayClient.run(rest[0], Path.of(rest[1]), rest[2], rest[3]);
             default -> throw new IllegalArgumentException("unknown command: " + arguments[0]);
         }
     }

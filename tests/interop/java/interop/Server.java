@@ -7,7 +7,10 @@ import java.nio.file.Path;
 import java.util.concurrent.Executors;
 import javax.xml.ws.Endpoint;
 
-/** A Document Registry, a Document Repository and an Imaging Document Source on a free port of the loopback interface. */
+/**
+ * A Document Registry, a Document Repository, an Imaging Document Source and a Responding Gateway in front of the
+ * first two, on a free port of the loopback interface.
+ */
 final class Server {
     private Server() {}
 
@@ -19,6 +22,10 @@ final class Server {
         Endpoint.create(new RegistryEndpoint(store)).publish(http.createContext("/xds/registry"));
         Endpoint.create(new RepositoryEndpoint(store)).publish(http.createContext("/xds/repository"));
         Endpoint.create(new ImagingEndpoint(store)).publish(http.createContext("/xds/imaging"));
+        Endpoint.create(new GatewayQueryEndpoint(new RegistryEndpoint(store)))
+                .publish(http.createContext("/xca/query"));
+        Endpoint.create(new GatewayRetrieveEndpoint(new RepositoryEndpoint(store)))
+                .publish(http.createContext("/xca/retrieve"));
         http.start();
         System.out.println("ready http://127.0.0.1:" + http.getAddress().getPort());
         System.in.transferTo(System.err);
