@@ -25,6 +25,7 @@ from gateway.fhir.document_reference import MAX_INTEGER64, MAX_UNSIGNED_INT, Wri
 from gateway.fhir.list_elements import RegistryList
 from gateway.fhir.provide_context import ProvideContext
 from gateway.health import Health, abilities
+from gateway.imaging.known_patients import KnownPatients
 from gateway.mhd.admission import Admission
 from gateway.mhd.bases import BASES, Base, Bases, by_release, releases
 from gateway.mhd.definitions import Definitions
@@ -59,6 +60,7 @@ from gateway.wiring.imaging import (
     imaging_resources,
     manifest_publishing,
     manifest_translator,
+    manifests,
     offered_manifests,
     rad69_service,
     search_routes,
@@ -160,6 +162,7 @@ def use_cases(settings: Settings, parts: Parts, base: Base, release: FhirRelease
         FindLimits(settings.search.max_results, settings.lifetimes.snapshot),
         Includer(registry, references),
         offered_manifests(settings, parts.imaging),
+        KnownPatients(manifests(settings, parts.imaging)[1], terms, references.of),
     )
     publish_to = repositories[settings.publish_repository.unique_id]
     return UseCases(

@@ -21,6 +21,7 @@ from gateway.demo.walk_formats import FormatWalk
 from gateway.demo.walk_generate import GenerateWalk
 from gateway.demo.walk_images import ImageWalk
 from gateway.demo.walk_lists import LIST_PARAMETERS, ListWalk
+from gateway.demo.walk_manifests import ManifestWalk
 from gateway.demo.walk_publish import REPLACED, PublishWalk, make_samples
 from gateway.demo.walk_r5 import R5Walk
 from gateway.demo.walk_results import ResultWalk
@@ -95,6 +96,7 @@ async def _check(
         if images is not None:
             content = sample_content(f"{seed} images", f"CHECK-{seed}-3", f"CHECK-{seed}-4")
             await ImageWalk(client, content, images).run(walk)
+            await ManifestWalk(client, content).run(walk)
         if admin is not None:
             await AdminWalk(client, samples, admin).run(walk)
     out(walk.summary())

@@ -72,14 +72,14 @@ _ROWS: Final = (
         Kind.TOKEN,
         _RELATED,
         imaging.MADO_SEARCH_PARAMETER + "SearchParameterDocumentReferenceStudyInstanceUid",
-        "Study Instance UID with or without urn:oid:. The patient is needed, as XDS asks.",
+        "Study Instance UID with or without urn:oid:. Needs the patient unless the study is known.",
     ),
     SearchParameter(
         "accession-number",
         Kind.TOKEN,
         _RELATED,
         imaging.MADO_SEARCH_PARAMETER + "SearchParameterDocumentReferenceAccessionNumber",
-        "Accession number with its issuer, or the number alone. The patient is needed, as XDS asks.",
+        "Accession number with its issuer, or the number alone. Needs the patient unless the study is known.",
     ),
     SearchParameter(
         "contenttype",

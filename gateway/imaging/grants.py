@@ -37,9 +37,15 @@ class Grants:
         keys = await self._store.of_study(study_instance_uid)
         return tuple(dict.fromkeys(key.patient_id for key in keys if key.patient_id is not None))
 
-    async def by_study(self, study_instance_uid: str) -> ImageSelection:
-        """The study of the manifest that was seen last. Raises the same."""
-        keys = await self._store.of_study(study_instance_uid)
+    async def by_study(self, study_instance_uid: str, home: str | None = None) -> ImageSelection:
+        """The study of the manifest that was seen last: in the community `home`, else the own one.
+
+        Raises the same.
+        """
+        keys = sorted(
+            await self._store.of_study(study_instance_uid),
+            key=lambda key: (key.home_community_id != home, key.home_community_id is not None),
+        )
         if not keys:
             raise fail(
                 404,
@@ -51,7 +57,7 @@ class Grants:
 
     async def of_images(self, images: Sequence[ImageRequest]) -> ImageSelection:
         """The study of images, which are all of one, as `by_study`."""
-        return await self.by_study(images[0].study_instance_uid)
+        return await self.by_study(images[0].study_instance_uid, images[0].home_community_id)
 
     def _key(self, token: str) -> StudyKey:
         try:

@@ -51,6 +51,9 @@ class Finder(SearchPages[DocumentEntry]):
     def _parse(self, parameters: Sequence[tuple[str, str]], *, strict: bool = False) -> DocumentSearch:
         return parse_imaging_document_search(parameters, self._search_context, strict=strict)
 
+    async def _completed(self, parameters: Sequence[tuple[str, str]]) -> Sequence[tuple[str, str]]:
+        return await self._known_patients.completed(parameters)
+
     async def _candidates(self, search: Search[DocumentEntry]) -> Matches[DocumentEntry]:
         """What the registry says, with what manifests say in its place, each manifest in both formats."""
         answers: Sequence[QueryResult] = await self._answers(search)

@@ -23,6 +23,7 @@ from gateway.fhir.outcome import issues_of_warnings, means_no_match, means_sever
 from gateway.fhir.search_dates import dtm_interval
 from gateway.fhir.search_request import Search, SearchContext
 from gateway.fhir.searchset import write_searchset
+from gateway.imaging.known_patients import KnownPatients
 from gateway.imaging.offered_manifests import OfferedManifests
 from gateway.mhd.current_version import with_current_versions
 from gateway.mhd.includes import Includer
@@ -58,6 +59,7 @@ class SearchServices:
     limits: FindLimits
     includer: Includer
     manifests: OfferedManifests
+    known_patients: KnownPatients
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,7 @@ class SearchPages(ABC, Generic[T]):
         self._limits = services.limits
         self._includer = services.includer
         self._manifests = services.manifests
+        self._known_patients = services.known_patients
 
     @abstractmethod
     def _parse(self, parameters: Sequence[tuple[str, str]], *, strict: bool = False) -> Search[T]:

@@ -3,9 +3,20 @@
 import asyncio
 
 import msgspec
+from msgspec import structs
 
-from gateway.correlation.manifests import MANIFEST, ManifestStore
-from gateway.model.imaging import Finding, Instance, Manifest, ReadManifest, Series, Study
+from gateway.correlation.manifests import ACCESSION, MANIFEST, PLACER, ManifestStore
+from gateway.model.imaging import (
+    Finding,
+    ImagingRequest,
+    Instance,
+    IssuedId,
+    Issuer,
+    Manifest,
+    ReadManifest,
+    Series,
+    Study,
+)
 from gateway.security.study_urls import StudyKey
 
 
@@ -45,6 +56,25 @@ async def test_a_study_has_the_manifests_of_every_community_the_latest_first(ope
             await manifests.remember(each, READ)
         assert await manifests.of_study("2.999.5") == (ours, newer, theirs)
         assert await manifests.of_study("2.999.6") == ()
+
+
+async def test_a_number_leads_to_its_studies_with_its_issuer_and_without(open_store):
+    ours, theirs = key(), key(home="urn:oid:2.999.9")
+    numbered = ImagingRequest(
+        accession=IssuedId("A1", Issuer(universal_id="2.999.3", universal_id_type="ISO")),
+        placer=IssuedId("P1"),
+    )
+    study = structs.replace(READ.manifest.study, requests=(numbered,))
+    read = ReadManifest(structs.replace(READ.manifest, study=study))
+    async with open_store() as store:
+        manifests = ManifestStore(store, 60)
+        for each in (ours, theirs):
+            await manifests.remember(each, read)
+        assert await manifests.of_number(ACCESSION, "A1", "2.999.3") == (theirs, ours)
+        assert await manifests.of_number(ACCESSION, "A1") == (theirs, ours)
+        assert await manifests.of_number(PLACER, "P1") == (theirs, ours)
+        assert await manifests.of_number(ACCESSION, "A1", "2.999.4") == ()
+        assert await manifests.of_number(ACCESSION, "P1") == ()
 
 
 async def test_manifests_seen_at_the_same_time_are_all_kept(open_store):

@@ -21,7 +21,7 @@ from tests.dicom.samples import group_case
 from .documents import a_document, a_patient
 from .imaging import matches
 from .manifests import DICOM, FHIR_FORMAT, FHIR_JSON, FHIR_XML, legacy_entry, register
-from .stack import running_stack
+from .stack import running_gateway, running_stack
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -307,3 +307,72 @@ async def test_either_is_a_binary_too(domain):
             f"{domain.stack.base_url}/Binary/{shown['id']}", headers={"Accept": "*/*"}
         ) as answer:
             assert (answer.status, await answer.read()) == (200, expected)
+
+
+# --- without patient --------------------------------------------------------------------------------------------
+async def test_a_study_that_is_known_is_found_without_its_patient(domain):
+    """R18, R19: the answer of the gateway's index, or 400 that asks for the patient; never an empty 200."""
+    await domain.find(modality="US")
+    values = {
+        "study-instance-uid": (domain.study.study_instance_uid, "2.999.404"),
+        "accession-number": (f"urn:oid:{domain.study.accession_authority}|{domain.study.accession}", "404"),
+    }
+    for name, (known, unknown) in values.items():
+        found = await domain.stack.find(status="current", **{name: known})
+        assert len(found) == 2
+        assert {f["subject"]["identifier"]["value"] for f in found} == {domain.patient.id}
+        status, outcome = await domain.stack.get("DocumentReference", **{name: unknown})
+        assert status == 400
+        assert "patient" in outcome["issue"][0]["diagnostics"]
+    foreign = f"urn:oid:2.999.404|{domain.study.accession}"
+    assert (await domain.stack.get("DocumentReference", **{"accession-number": foreign}))[0] == 400
+    number = domain.group.study.requests[0].accession.value
+    assert len(await domain.stack.find(identifier=f"urn:oid:{domain.group.study.study_instance_uid}")) == 2
+    assert (
+        len(await domain.stack.find(status="current", related__identifier=f"urn:oid:2.999.5.1|{number}")) == 2
+    )
+    _, bundle = await domain.stack.get(
+        "DocumentReference", status="current", _count=1, **{"accession-number": number}
+    )
+    assert bundle["total"] == 2
+    following = next(link["url"] for link in bundle["link"] if link["relation"] == "next")
+    assert len(matches((await domain.stack.get(following))[1])) == 1
+    assert domain.patient.id not in str(bundle["link"])
+
+
+# --- later and elsewhere ----------------------------------------------------------------------------------------
+async def test_ids_and_urls_outlive_the_gateway_that_gave_them(domain, tmp_path):
+    """R35: another gateway, which shares the keys alone, gives the same documents."""
+    kos, fhir = await pair(domain)
+    expected = {shown["id"]: await domain.stack.download(shown) for shown in (kos, fhir)}
+    keys = (domain.stack.settings.state_dir / "keys").read_text()
+    (tmp_path / "gateway").mkdir()
+    (tmp_path / "gateway" / "keys").write_text(keys)
+    settings = domain.stack.settings.model_copy(
+        update={
+            "state_dir": tmp_path / "gateway",
+            "server": domain.stack.settings.server.model_copy(update={"base_url": domain.stack.base_url}),
+        }
+    )
+    async with running_gateway(settings) as other:
+        for shown in (kos, fhir):
+            assert await other.get(f"DocumentReference/{shown['id']}") == (200, shown)
+            url = shown["content"][0]["attachment"]["url"].replace(domain.stack.base_url, other.base_url)
+            async with other.session.get(url) as answer:
+                assert await answer.read() == expected[shown["id"]][2]
+
+
+async def test_altered_bytes_are_refused_in_either_format_and_not_kept(domain):
+    """R34."""
+    patient = a_patient()
+    content = write_kos(read_kos(domain.kos.content).manifest, dialect="ti")
+    entry = legacy_entry(patient, content, "2.999.78.1")
+    await register(domain.stack, (entry, content))
+    (stored,) = (domain.stack.settings.state_dir.parent / "affinity").rglob(f"*{entry.hash[4:]}*")
+    stored.chmod(0o600)
+    stored.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    shown = await domain.stack.find(patient__identifier=patient.token, status="current")
+    for _ in range(2):
+        status, _, body = await domain.stack.download(of_type(shown, FHIR_JSON))
+        assert status == 502, body
+    assert await domain.stack.find(patient__identifier=patient.token, status="current", modality="CT") == []
