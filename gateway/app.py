@@ -5,7 +5,7 @@ import gc
 import signal
 import socket
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from zoneinfo import ZoneInfo
 
@@ -34,7 +34,7 @@ from gateway.mhd.find_all import AllFinder, MixedSnapshots
 from gateway.mhd.find_lists import ListFinder
 from gateway.mhd.find_patients import PatientFinder
 from gateway.mhd.includes import Includer
-from gateway.mhd.middleware import access_log, outcomes
+from gateway.mhd.middleware import name_request, observed, outcomes
 from gateway.mhd.publish import Publisher, PublishLifetimes, PublishPeers
 from gateway.mhd.read import Reader
 from gateway.mhd.references import document_urls
@@ -52,6 +52,8 @@ from gateway.soap.client import SoapClient
 from gateway.soap.contract import load_contract
 from gateway.soap.server import SoapService
 from gateway.telemetry.logs import configure
+from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.tracing import headers_for_peers
 from gateway.wiring.communities import responding_services
 from gateway.wiring.fhir import patient_references, search_context, terminology
 from gateway.wiring.imaging import (
@@ -65,6 +67,7 @@ from gateway.wiring.imaging import (
     rad69_service,
     search_routes,
 )
+from gateway.wiring.metrics import metrics_routes, serve_metrics, watch
 from gateway.wiring.peers import document_registry, document_repositories
 from gateway.wiring.publishing import metadata_tables, publish_policy, publishing_sources
 
@@ -131,6 +134,7 @@ class Parts:
     store: CorrelationStore
     ring: KeyRing
     dicomweb: DicomWebClient
+    metrics: Metrics
 
     @property
     def imaging(self) -> ImagingParts:
@@ -246,13 +250,12 @@ def scope_of(base: Base, release: FhirRelease) -> str:
     return f" below {release.name}"
 
 
-def _listen(settings: Settings) -> socket.socket:
-    host, port = settings.server.host, settings.server.port
+def _listen(host: str, port: int, keys: str = "server.host, server.port") -> socket.socket:
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family, backlog=1024)
     except OSError as error:
-        raise StartError(f"server.host, server.port: {host}:{port}: {error.strerror or error}") from None
+        raise StartError(f"{keys}: {host}:{port}: {error.strerror or error}") from None
 
 
 def _base_url(settings: Settings, listener: socket.socket) -> str:
@@ -283,6 +286,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
     """Keys, Redis (an own one where none is set) and the SOAP client. Raises StartError."""
     ring = key_ring(settings)
     contract = load_contract()
+    metrics = Metrics()
     async with AsyncExitStack() as stack:
         if settings.redis.embedded:
             embedded = EmbeddedRedis(settings.state_dir / "redis", settings.redis.embedded_max_memory_mib)
@@ -301,20 +305,28 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
             options = redis_options(settings)
         store = await stack.enter_async_context(
             CorrelationStore(
-                _connected(options), ring, prefix=settings.redis.key_prefix, deadline=options.deadline
+                _connected(options),
+                ring,
+                prefix=settings.redis.key_prefix,
+                deadline=options.deadline,
+                observe=metrics.correlation_read,
             )
         )
-        soap = await stack.enter_async_context(SoapClient(contract))
+        soap = await stack.enter_async_context(
+            SoapClient(contract, observe=metrics.peer_call, headers=headers_for_peers)
+        )
         outside = await stack.enter_async_context(OutsideResources(_outside_policy(settings)))
-        dicomweb = await stack.enter_async_context(DicomWebClient())
-        yield Parts(soap, outside, store, ring, dicomweb)
+        dicomweb = await stack.enter_async_context(
+            DicomWebClient(observe=metrics.peer_call, headers=headers_for_peers)
+        )
+        yield Parts(soap, outside, store, ring, dicomweb, metrics)
 
 
 def create_app(settings: Settings, parts: Parts, base_url: str) -> tuple[web.Application, Health]:
     """The aiohttp application over parts that are open, and its health."""
     health = Health(parts.store, parts.soap, parts.dicomweb, abilities(settings))
     admission = Admission(settings.server.max_bundle_bytes, settings.server.max_publish_bytes_in_flight)
-    app = web.Application(middlewares=[access_log, releases, outcomes])
+    app = web.Application(middlewares=[observed(parts.metrics), releases, outcomes])
     imaging = parts.imaging
     bases = app[BASES] = bases_of(settings, base_url)
     publishers: list[Publisher] = []
@@ -335,6 +347,10 @@ def create_app(settings: Settings, parts: Parts, base_url: str) -> tuple[web.App
     for path, service in responding_services(settings, parts.soap, parts.dicomweb).items():
         _serve_soap(app, path, service, settings.server.shutdown_timeout)
     app.add_routes(health.table())
+    watch(parts, admission)
+    if settings.metrics.enabled and settings.metrics.port is None:
+        app.add_routes(metrics_routes(parts.metrics))
+    app.on_response_prepare.append(name_request)
     app.on_response_prepare.append(health.say_goodbye)
     _drain_on_stop(app, publishers, settings.server.shutdown_timeout)
     return app, health
@@ -384,10 +400,14 @@ def create_runner(app: web.Application, shutdown_timeout: float) -> web.AppRunne
 async def serve(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT; what is in flight is finished first. Raises StartError."""
     configure(settings.log.level)
-    with _listen(settings) as listener:
+    server, measured = settings.server, settings.metrics
+    with _listen(server.host, server.port) as listener, ExitStack() as others:
         base_url = _base_url(settings, listener)
-        async with open_parts(settings) as parts:
+        async with open_parts(settings) as parts, AsyncExitStack() as stack:
             app, health = create_app(settings, parts, base_url)
+            if measured.enabled and measured.port is not None:
+                own = others.enter_context(_listen(server.host, measured.port, "metrics.port"))
+                await stack.enter_async_context(serve_metrics(parts.metrics, own))
             runner = create_runner(app, settings.server.shutdown_timeout)
             await runner.setup()
             await web.SockSite(runner, listener).start()

@@ -77,7 +77,7 @@ class Health:
     async def report(self) -> dict[str, object]:
         """`status`; `abilities`, each `up`, `degraded` or `down`; `redis` and `circuits` say why."""
         # without traffic nothing else would notice that Redis is gone
-        await self._store.get("health", "ready")
+        await self._store.ask()
         circuits = self.circuits()
         able = {
             name: _state([circuits.get(each, "closed") for each in needed])

@@ -258,6 +258,15 @@ class SecuritySettings(Section):
     must share their keys."""
 
 
+class MetricsSettings(Section):
+    """Metrics for Prometheus, at /metrics."""
+
+    enabled: bool = False
+    port: Annotated[int, Field(ge=0, le=65535)] | None = None
+    """Port of an own listener on `server.host`; without it they are at the FHIR listener, where clients see
+    them too."""
+
+
 class LogSettings(Section):
     """Logs go to standard error, one JSON object per line."""
 
@@ -296,6 +305,7 @@ class Settings(BaseSettings):
     reports: ReportsSettings = ReportsSettings()
     references: ReferenceSettings = ReferenceSettings()
     security: SecuritySettings = SecuritySettings()
+    metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()
 
     @model_validator(mode="after")

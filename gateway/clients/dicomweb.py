@@ -8,7 +8,7 @@ import asyncio
 import re
 import ssl
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Final, Self
@@ -27,7 +27,7 @@ from gateway.model.errors import (
 from gateway.model.images import ImageError, ImagePart, SeriesWanted
 from gateway.model.oids import is_oid
 from gateway.multipart import BodyPart, MultipartError, MultipartLimits, MultipartReader, parse_media_type
-from gateway.soap.resilience import AttemptFailed, Lane, Peer
+from gateway.soap.resilience import AttemptFailed, CallObserver, Lane, Peer, unobserved
 
 TRANSACTION: Final = "RAD-107"
 DICOM: Final = "application/dicom"
@@ -44,8 +44,17 @@ _JSON: Final = "application/dicom+json"
 class DicomWebClient:
     """HTTP to DICOMweb archives. One per process; an async context manager."""
 
-    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        tls: ssl.SSLContext | None = None,
+        *,
+        observe: CallObserver = unobserved,
+        headers: Callable[[], Mapping[str, str]] = dict,
+    ) -> None:
+        """`headers` gives what each request sends besides."""
         self._tls = tls
+        self._observe = observe
+        self._headers = headers
         self._session: aiohttp.ClientSession | None = None
         self._lanes: dict[Peer, Lane] = {}
 
@@ -62,6 +71,10 @@ class DicomWebClient:
         if self._session is not None:
             await self._session.close()
 
+    def lanes(self) -> Collection[Lane]:
+        """One per archive that was called."""
+        return self._lanes.values()
+
     def circuit_states(self) -> dict[str, str]:
         """State per `peer RAD-107` that was called: `closed`, `open` or `half-open`."""
         return {f"{peer.name} {TRANSACTION}": lane.state for peer, lane in self._lanes.items()}
@@ -72,7 +85,7 @@ class DicomWebClient:
 
         Statuses of a client error other than 429 are returned: what they mean depends on the request.
         """
-        lane = self._lanes.setdefault(peer, Lane(peer, TRANSACTION))
+        lane = self._lanes.setdefault(peer, Lane(peer, TRANSACTION, self._observe))
 
         async def attempt() -> aiohttp.ClientResponse:
             return await self._send(peer, path, accept)
@@ -96,7 +109,7 @@ class DicomWebClient:
         try:
             response = await self._session.get(
                 peer.url + path,
-                headers={"Accept": accept},
+                headers={**self._headers(), "Accept": accept},
                 timeout=aiohttp.ClientTimeout(
                     total=None, connect=peer.connect_timeout, sock_read=peer.read_timeout
                 ),

@@ -61,6 +61,14 @@ _DIGESTS = {
 log = structlog.get_logger()
 
 
+ReadObserver = Callable[[str, str], None]
+"""Told of each value that is asked for: its kind, and `hit`, `miss` or `away`."""
+
+
+def unobserved(kind: str, result: str) -> None:
+    """Nobody counts the reads."""
+
+
 class _Away(Enum):
     AWAY = "away"
 
@@ -75,12 +83,19 @@ class CorrelationStore:
     """
 
     def __init__(
-        self, client: RedisClient, ring: KeyRing, *, prefix: str = "gw:", deadline: float = 3.0
+        self,
+        client: RedisClient,
+        ring: KeyRing,
+        *,
+        prefix: str = "gw:",
+        deadline: float = 3.0,
+        observe: ReadObserver = unobserved,
     ) -> None:
         # the classes of client share commands, not a base that type checkers know them by
         self._client: Any = client
         self._prefix = prefix
         self._deadline = deadline
+        self._observe = observe
         self._sealer = Sealer(ring, "stored value")
         self._name_key = ring.derive("stored name")[0]
         self._slots = asyncio.Semaphore(MAX_CONNECTIONS)
@@ -121,10 +136,18 @@ class CorrelationStore:
             "lost": list(LOST),
         }
 
+    async def ask(self) -> bool:
+        """Whether Redis takes writes now."""
+        await self._call(self._probe_name, self._touch)
+        return self._available
+
     async def get(self, kind: str, key: str) -> bytes | None:
         """The value, or None."""
         name = self._name(kind, key)
-        return self._open(name, await self._call(name, lambda: self._client.get(name)))
+        sealed = await self._call(name, lambda: self._client.get(name))
+        value = self._open(name, sealed)
+        self._observe(kind, "away" if sealed is AWAY else "miss" if value is None else "hit")
+        return value
 
     async def set(self, kind: str, key: str, value: bytes, lifetime: float) -> bool:
         """Store a value in place of any other; False where Redis is away."""
@@ -195,9 +218,13 @@ class CorrelationStore:
         names = self._part_names(kind, key, numbers)
         values = await self._call(names[0], lambda: self._client.mget(names))
         if values is AWAY:
+            self._observe(kind, "away")
             return None
-        parts = [self._open(name, value) for name, value in zip(names, values, strict=True)]
-        return [part for part in parts if part is not None] if None not in parts else None
+        opened = [self._open(name, value) for name, value in zip(names, values, strict=True)]
+        parts = [part for part in opened if part is not None]
+        whole = len(parts) == len(opened)
+        self._observe(kind, "hit" if whole else "miss")
+        return parts if whole else None
 
     def _name(self, kind: str, key: str) -> str:
         digest = hmac.digest(self._name_key, f"{kind}\0{key}".encode(), "sha256")[:18]
@@ -274,4 +301,4 @@ def _milliseconds(lifetime: float) -> int:
     return max(1, round(lifetime * 1000))
 
 
-__all__ = ["LOST", "CorrelationStore"]
+__all__ = ["LOST", "CorrelationStore", "ReadObserver"]

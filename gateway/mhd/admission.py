@@ -16,6 +16,11 @@ class Admission:
         self._together = max(together, largest)
         self._held = 0
 
+    @property
+    def held(self) -> int:
+        """Bytes of the bodies that are held now."""
+        return self._held
+
     @asynccontextmanager
     async def read(self, chunks: AsyncIterator[bytes], announced: int | None) -> AsyncIterator[bytes]:
         """The whole body; its bytes count as held until the context is left. Raises OutcomeError."""

@@ -5,7 +5,8 @@ import time
 import orjson
 import structlog
 from aiohttp import web
-from aiohttp.typedefs import Handler
+from aiohttp.hdrs import METH_ALL
+from aiohttp.typedefs import Handler, Middleware
 
 from gateway.ebxml.errors import MetadataError, StoredQueryError
 from gateway.fhir.error_table import known_code
@@ -15,9 +16,13 @@ from gateway.mhd.negotiation import respond
 from gateway.mhd.retrieve import AlteredDocument
 from gateway.model.errors import PeerError, RegistryFailure
 from gateway.telemetry.logs import where
+from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.tracing import REQUEST_ID, Asked, asked_by, read_ids
+from gateway.telemetry.transactions import UNKNOWN, transaction_of
 
 log = structlog.get_logger()
 
+_ASKED = web.RequestKey("asked", Asked)
 _HTTP_ISSUES = {400: "structure", 404: "not-found", 405: "not-supported", 413: "too-long"}
 
 
@@ -61,28 +66,54 @@ async def outcomes(request: web.Request, handler: Handler) -> web.StreamResponse
         )
 
 
-@web.middleware
-async def access_log(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """One line per request: method, route, status and milliseconds; never the query, ids or addresses."""
-    started = time.perf_counter()
-    status = 499
-    try:
-        response = await handler(request)
-        status = response.status
-        return response
-    finally:
-        log.info(
-            "request",
-            method=request.method,
-            route=_route(request),
-            status=status,
-            ms=round((time.perf_counter() - started) * 1000, 1),
-        )
+def observed(metrics: Metrics) -> Middleware:
+    """Each request is counted and has one log line: method, route, status and milliseconds, and the ids that
+    name it; never the query, ids of resources or addresses."""
+
+    @web.middleware
+    async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
+        started = time.perf_counter()
+        status, sent = 499, 0
+        asked = request[_ASKED] = read_ids(request.headers)
+        with asked_by(asked), metrics.in_flight.track_inprogress():
+            try:
+                response = await handler(request)
+                status, sent = response.status, _bytes_of(response)
+                return response
+            finally:
+                seconds = time.perf_counter() - started
+                route = _route(request)
+                name = transaction_of(request.method, route, request.match_info.get("type", ""))
+                metrics.request(name, status, seconds, request.content_length or 0, sent)
+                log.info(
+                    "request",
+                    method=_method(request),
+                    route=route,
+                    status=status,
+                    ms=round(seconds * 1000, 1),
+                )
+
+    return observe
+
+
+async def name_request(request: web.Request, response: web.StreamResponse) -> None:
+    """Signal `on_response_prepare`: the answer tells the id by which the request is found in the log."""
+    if (asked := request.get(_ASKED)) is not None:
+        response.headers[REQUEST_ID] = asked.request_id
+
+
+def _bytes_of(response: web.StreamResponse) -> int:
+    return response.body_length if response.prepared else response.content_length or 0
 
 
 def _route(request: web.Request) -> str:
     resource = request.match_info.route.resource
-    return resource.canonical if resource is not None else "unknown"
+    return resource.canonical if resource is not None else UNKNOWN
+
+
+def _method(request: web.Request) -> str:
+    # a client may send any word as method
+    return request.method if request.method in METH_ALL else UNKNOWN
 
 
 def _of_http(request: web.Request, error: web.HTTPException) -> OutcomeError:

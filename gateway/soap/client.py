@@ -6,7 +6,7 @@ XOP headers of an answer can name another host. All that can go wrong is a `Peer
 
 import ssl
 import uuid
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Final, Self
@@ -21,7 +21,7 @@ from gateway.soap.envelope import ANONYMOUS, HeaderBlock, write_envelope
 from gateway.soap.exchange import READ_BUFFER, Exchange, OutgoingRequest
 from gateway.soap.mtom import Part
 from gateway.soap.outgoing import Attachment, mtom_message, simple_message
-from gateway.soap.resilience import Lane, Peer
+from gateway.soap.resilience import CallObserver, Lane, Peer, unobserved
 from gateway.soap.via import came_through, via_block
 
 __all__ = ["Attachment", "Part", "Peer", "SoapClient", "StreamedReply"]
@@ -84,15 +84,20 @@ class SoapClient:
         session: aiohttp.ClientSession | None = None,
         *,
         tls: ssl.SSLContext | None = None,
+        observe: CallObserver = unobserved,
+        headers: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         """`session` is used as it is and not closed; without one an own session is made on entering.
 
-        `tls` applies to https peers; the system's trust store by default.
+        `tls` applies to https peers; the system's trust store by default. `headers` gives what each call
+        sends besides, in HTTP.
         """
         self._contract = contract
         self._session = session
         self._owned: aiohttp.ClientSession | None = None
         self._tls = tls
+        self._observe = observe
+        self._headers = headers
         self._lanes: dict[tuple[Peer, str], Lane] = {}
 
     async def __aenter__(self) -> Self:
@@ -110,6 +115,10 @@ class SoapClient:
         if self._owned is not None:
             await self._owned.close()
             self._owned = self._session = None
+
+    def lanes(self) -> Collection[Lane]:
+        """One per peer and transaction that was called."""
+        return self._lanes.values()
 
     def circuit_states(self) -> Mapping[str, str]:
         """State per `peer transaction` that was called: `closed`, `open` or `half-open`."""
@@ -132,7 +141,7 @@ class SoapClient:
         """
         known = self._contract[transaction]
         lane = self._lane(peer, transaction)
-        request = _request(peer, known, body, attachments, header_blocks)
+        request = _request(peer, known, body, attachments, header_blocks, headers=self._headers())
 
         async def attempt() -> _Element:
             exchange = Exchange(peer, known)
@@ -159,7 +168,7 @@ class SoapClient:
         """The same as `call` for an answer whose attachments are streamed; leaving early ends the answer."""
         known = self._contract[transaction]
         lane = self._lane(peer, transaction)
-        request = _request(peer, known, body, attachments, header_blocks)
+        request = _request(peer, known, body, attachments, header_blocks, headers=self._headers())
 
         async def attempt() -> Exchange:
             exchange = Exchange(peer, known)
@@ -187,7 +196,7 @@ class SoapClient:
     def _lane(self, peer: Peer, transaction: str) -> Lane:
         key = (peer, transaction)
         if key not in self._lanes:
-            self._lanes[key] = Lane(peer, transaction)
+            self._lanes[key] = Lane(peer, transaction, self._observe)
         return self._lanes[key]
 
 
@@ -197,6 +206,8 @@ def _request(
     body: _Element,
     attachments: Sequence[Attachment],
     header_blocks: Sequence[HeaderBlock],
+    *,
+    headers: Mapping[str, str],
 ) -> OutgoingRequest:
     message_id = f"urn:uuid:{uuid.uuid4()}"
     envelope = write_envelope(
@@ -208,8 +219,8 @@ def _request(
         header_blocks=(*header_blocks, *via_block((*came_through(), *peer.via))),
     )
     if transaction.packaging is Packaging.MTOM or attachments:
-        return OutgoingRequest(message_id, mtom_message(envelope, transaction.action, attachments))
-    return OutgoingRequest(message_id, simple_message(envelope, transaction.action))
+        return OutgoingRequest(message_id, mtom_message(envelope, transaction.action, attachments), headers)
+    return OutgoingRequest(message_id, simple_message(envelope, transaction.action), headers)
 
 
 def _attempts(peer: Peer, retry: bool, attachments: Sequence[Attachment]) -> int:

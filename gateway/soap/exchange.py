@@ -3,9 +3,9 @@
 import asyncio
 import re
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import aiohttp
@@ -43,6 +43,8 @@ class OutgoingRequest:
 
     message_id: str
     message: OutgoingMessage
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """HTTP headers besides those of the message."""
 
 
 class Exchange:
@@ -74,7 +76,7 @@ class Exchange:
             self._response = response = await session.post(
                 self._peer.url,
                 data=upload.data(),
-                headers=upload.headers(),
+                headers={**request.headers, **upload.headers()},
                 timeout=aiohttp.ClientTimeout(
                     total=None, connect=self._peer.connect_timeout, sock_read=self._peer.read_timeout
                 ),

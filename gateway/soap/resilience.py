@@ -14,11 +14,36 @@ from purgatory import AsyncCircuitBreakerFactory
 from purgatory.domain.model import OpenedState
 from purgatory.service._async.circuitbreaker import AsyncCircuitBreaker
 
-from gateway.model.errors import PeerBusy, PeerCircuitOpen, PeerError, PeerTimeout
+from gateway.model.errors import (
+    PeerBusy,
+    PeerCircuitOpen,
+    PeerDisconnected,
+    PeerError,
+    PeerFault,
+    PeerProtocolError,
+    PeerTimeout,
+    PeerUnreachable,
+    PeerUnsupported,
+)
 
 T = TypeVar("T")
 
+CallObserver = Callable[[str, str, str, float], None]
+"""Told of each call: peer, transaction, outcome and seconds. Outcomes are `ok` (the peer answered), one of
+`busy`, `circuit-open`, `disconnected`, `fault`, `protocol`, `timeout`, `unreachable` and `unsupported`,
+`cancelled`, `failed`, and `broken` of an answer that broke after it had begun, besides its `ok`."""
+
 _STATES: Final = {"closed": "closed", "opened": "open", "half-opened": "half-open"}
+_OUTCOMES: Final[dict[type[PeerError], str]] = {
+    PeerBusy: "busy",
+    PeerCircuitOpen: "circuit-open",
+    PeerDisconnected: "disconnected",
+    PeerFault: "fault",
+    PeerProtocolError: "protocol",
+    PeerTimeout: "timeout",
+    PeerUnreachable: "unreachable",
+    PeerUnsupported: "unsupported",
+}
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 2.0
 
@@ -63,12 +88,19 @@ class AttemptFailed(Exception):
         self.counts = counts
 
 
+def unobserved(peer: str, transaction: str, outcome: str, seconds: float) -> None:
+    """Nobody counts the calls."""
+
+
 class Lane:
     """Requests of one transaction to one peer."""
 
-    def __init__(self, peer: Peer, transaction: str) -> None:
+    def __init__(self, peer: Peer, transaction: str, observe: CallObserver = unobserved) -> None:
         self.peer = peer
         self.transaction = transaction
+        self.in_flight = 0
+        """Places that are held."""
+        self._observe = observe
         self._places = asyncio.Semaphore(peer.max_in_flight)
         self._waiting = 0
         self._circuits = AsyncCircuitBreakerFactory()
@@ -79,6 +111,11 @@ class Lane:
     def state(self) -> str:
         """`closed`, `open` or `half-open`."""
         return _STATES[self._breaker.context.state] if self._breaker else "closed"
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for a place."""
+        return self._waiting
 
     @asynccontextmanager
     async def place(self) -> AsyncIterator[None]:
@@ -96,9 +133,11 @@ class Lane:
                 self._waiting -= 1
         else:
             await self._places.acquire()
+        self.in_flight += 1
         try:
             yield
         finally:
+            self.in_flight -= 1
             self._places.release()
 
     async def run(self, attempt: Callable[[], Awaitable[T]], attempts: int) -> T:
@@ -107,7 +146,23 @@ class Lane:
         Attempts signal failure by AttemptFailed; other exceptions pass through and count as no failure.
         """
         # time spent waiting for a place is not the peer's, so the clock starts here
-        deadline = asyncio.get_running_loop().time() + self.peer.total_timeout
+        started = asyncio.get_running_loop().time()
+        outcome = "cancelled"
+        try:
+            result = await self._repeated(attempt, attempts, started + self.peer.total_timeout)
+            outcome = "ok"
+            return result
+        except PeerError as error:
+            outcome = _OUTCOMES.get(type(error), "failed")
+            raise
+        except Exception:
+            outcome = "failed"
+            raise
+        finally:
+            seconds = asyncio.get_running_loop().time() - started
+            self._observe(self.peer.name, self.transaction, outcome, seconds)
+
+    async def _repeated(self, attempt: Callable[[], Awaitable[T]], attempts: int, deadline: float) -> T:
         try:
             async for one in stamina.retry_context(
                 on=_is_repeatable,
@@ -125,6 +180,7 @@ class Lane:
 
     async def failed(self, error: PeerError) -> None:
         """Count a failure that came after an attempt had succeeded: a stream that broke."""
+        self._observe(self.peer.name, self.transaction, "broken", 0.0)
         await (await self._circuit()).__aexit__(type(error), error, None)
 
     async def _guarded(self, attempt: Callable[[], Awaitable[T]], deadline: float) -> T:
@@ -173,6 +229,7 @@ class Lane:
         return self._probing
 
     def _busy(self, detail: str) -> PeerBusy:
+        self._observe(self.peer.name, self.transaction, "busy", 0.0)
         return PeerBusy(self.peer.name, self.transaction, detail)
 
 

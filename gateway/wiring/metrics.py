@@ -1,0 +1,94 @@
+"""Where the metrics of parts come from, and where they are served."""
+
+import socket
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Protocol
+
+from aiohttp import web
+
+from gateway.clients.dicomweb import DicomWebClient
+from gateway.correlation.store import CorrelationStore
+from gateway.mhd.admission import Admission
+from gateway.soap.client import SoapClient
+from gateway.soap.resilience import Lane
+from gateway.telemetry.metrics import CIRCUIT_STATES, Metrics
+
+_OF_LANE = ("peer", "transaction")
+
+
+class Measured(Protocol):
+    """Parts of a gateway that are looked at when metrics are asked for."""
+
+    @property
+    def soap(self) -> SoapClient: ...
+    @property
+    def dicomweb(self) -> DicomWebClient: ...
+    @property
+    def store(self) -> CorrelationStore: ...
+    @property
+    def metrics(self) -> Metrics: ...
+
+
+def watch(parts: Measured, admission: Admission) -> None:
+    """Show the state of circuits, places, Redis and publishes beside what is counted."""
+
+    def lanes() -> Iterator[tuple[Sequence[str], Lane]]:
+        for lane in (*parts.soap.lanes(), *parts.dicomweb.lanes()):
+            yield (lane.peer.name, lane.transaction), lane
+
+    watch_one = parts.metrics.watch
+    watch_one(
+        "peer_circuit",
+        "Circuit of a peer: 0 closed, 1 half-open, 2 open",
+        _OF_LANE,
+        lambda: ((labels, CIRCUIT_STATES[lane.state]) for labels, lane in lanes()),
+    )
+    watch_one(
+        "peer_calls_in_flight",
+        "Calls of a peer under way",
+        _OF_LANE,
+        lambda: ((labels, lane.in_flight) for labels, lane in lanes()),
+    )
+    watch_one(
+        "peer_calls_waiting",
+        "Calls that wait for a place at a peer",
+        _OF_LANE,
+        lambda: ((labels, lane.waiting) for labels, lane in lanes()),
+    )
+    watch_one(
+        "correlation_available",
+        "1 while Redis is there",
+        (),
+        lambda: (((), float(parts.store.available)),),
+    )
+    watch_one(
+        "publish_bytes_held",
+        "Bytes of publishes that are held in memory",
+        (),
+        lambda: (((), admission.held),),
+    )
+
+
+def metrics_routes(metrics: Metrics) -> list[web.RouteDef]:
+    """`/metrics` for an aiohttp application."""
+
+    async def expose(request: web.Request) -> web.Response:
+        content, content_type = metrics.exposition(request.headers.get("Accept", ""))
+        return web.Response(body=content, headers={"Content-Type": content_type, "Cache-Control": "no-store"})
+
+    return [web.get("/metrics", expose)]
+
+
+@asynccontextmanager
+async def serve_metrics(metrics: Metrics, listener: socket.socket) -> AsyncIterator[None]:
+    """Serve them by a listener of their own."""
+    app = web.Application()
+    app.add_routes(metrics_routes(metrics))
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
+    await runner.setup()
+    try:
+        await web.SockSite(runner, listener).start()
+        yield
+    finally:
+        await runner.cleanup()
