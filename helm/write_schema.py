@@ -13,7 +13,7 @@ from gateway.settings import Settings
 TARGET = Path(__file__).parent / "mhd-xds-gateway" / "values.schema.json"
 
 NOT_IN_VALUES = {
-    None: ("state_dir",),
+    None: ("state_dir", "metrics"),
     "ServerSettings": ("host", "port"),
     "RedisSettings": ("password",),
     "SecuritySettings": ("keys",),
@@ -125,7 +125,15 @@ def values_schema() -> dict[str, Any]:
             httpRoute=section(
                 enabled=FLAG, parentRefs=OBJECTS, hostnames=TEXTS, paths=TEXTS, annotations=FREE
             ),
-            networkPolicy=section(enabled=FLAG, ingressFrom=OBJECTS, egressTo=OBJECTS),
+            metrics=section(
+                enabled=FLAG,
+                serviceMonitor=section(
+                    enabled=FLAG, interval={"type": "string", "pattern": "^[0-9]+(ms|s|m)$"}, labels=FREE
+                ),
+                prometheusRule=section(enabled=FLAG, labels=FREE),
+                dashboard=section(enabled=FLAG, labels=FREE),
+            ),
+            networkPolicy=section(enabled=FLAG, ingressFrom=OBJECTS, metricsFrom=OBJECTS, egressTo=OBJECTS),
             podAnnotations=FREE,
             podLabels=FREE,
             nodeSelector=FREE,

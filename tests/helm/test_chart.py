@@ -1,12 +1,17 @@
 """The chart, rendered by Helm: what sites get, what Kubernetes takes, and what is refused with a reason."""
 
 import json
+import re
+from types import SimpleNamespace
 
 import kubernetes_validate
 import pytest
 import yaml
 
+from gateway.mhd.admission import Admission
 from gateway.settings import load_settings
+from gateway.telemetry.metrics import Metrics
+from gateway.wiring.metrics import watch
 from helm.write_schema import TARGET, written
 
 from . import value_sets as sets
@@ -50,6 +55,9 @@ def test_the_gateway_reads_what_the_chart_writes(rendered, monkeypatch, tmp_path
     settings = load_settings()
     assert (settings.server.host, settings.server.port) == ("0.0.0.0", 8080)
     assert settings.server.drain_wait == 5
+    ports = {port["name"]: port["containerPort"] for port in container(rendered)["ports"]}
+    assert ports.get("metrics") == settings.metrics.port
+    assert settings.metrics.enabled == ("metrics" in ports)
     assert str(settings.state_dir) == "/var/lib/gateway"
     replicated = "PodDisruptionBudget" in kinds(rendered)
     assert not (replicated and settings.redis.embedded), "replicas have a common Redis"
@@ -129,6 +137,51 @@ def test_clients_come_in_by_ingress_or_route(chart):
     assert kinds(chart.render(sets.MINIMAL)).isdisjoint({"Ingress", "HTTPRoute"})
 
 
+def test_alerts_and_dashboard_ask_for_metrics_that_there_are(chart):
+    resources = chart.render(sets.FULL)
+    [group] = one(resources, "PrometheusRule")["spec"]["groups"]
+    assert len(group["rules"]) > 5
+    for rule in group["rules"]:
+        assert 'namespace="default",service="gw-mhd-xds-gateway-metrics"' in rule["expr"]
+        assert rule["expr"].count("(") == rule["expr"].count(")")
+        assert rule["annotations"]["summary"]
+    [dashboard] = one(resources, "ConfigMap", "-dashboard")["data"].values()
+    asked = [rule["expr"] for rule in group["rules"]]
+    asked += [target["expr"] for panel in json.loads(dashboard)["panels"] for target in panel["targets"]]
+    known = names_of_metrics()
+    for expression in asked:
+        named = set(re.findall(r"(?:gateway|process)_[a-z_]+", expression))
+        assert named, expression
+        assert named <= known, expression
+
+
+def names_of_metrics():
+    """Names of series that a gateway shows."""
+    metrics = Metrics()
+    nothing = SimpleNamespace(lanes=lambda: ())
+    parts = SimpleNamespace(
+        metrics=metrics, soap=nothing, dicomweb=nothing, store=SimpleNamespace(available=True)
+    )
+    watch(parts, Admission(1, 1))
+    found = set()
+    for line in metrics.exposition()[0].decode().splitlines():
+        if line.startswith("# TYPE"):
+            _, _, name, kind = line.split()
+            found |= {f"{name}_bucket", f"{name}_count"} if kind == "histogram" else {name}
+    return found
+
+
+def test_metrics_have_a_service_of_their_own_that_prometheus_finds(chart):
+    resources = chart.render(sets.FULL)
+    service = one(resources, "Service", "-metrics")
+    monitor = one(resources, "ServiceMonitor")
+    wanted = monitor["spec"]["selector"]["matchLabels"].items()
+    assert wanted <= service["metadata"]["labels"].items()
+    assert not wanted <= one(resources, "Service")["metadata"]["labels"].items()
+    assert [e["port"] for e in monitor["spec"]["endpoints"]] == [p["name"] for p in service["spec"]["ports"]]
+    assert "metrics" not in {p["name"] for p in one(resources, "Service")["spec"]["ports"]}
+
+
 def test_the_trial_redis_is_reached_and_by_the_gateway_alone(chart):
     resources = chart.render(sets.TRIAL)
     settings = yaml.safe_load(one(resources, "ConfigMap")["data"]["gateway.yaml"])
@@ -150,6 +203,7 @@ def test_the_trial_redis_is_reached_and_by_the_gateway_alone(chart):
         ({"settings__server": {"port": 1}}, ("port",)),
         ({"settings__security": {"keys": ["a"]}}, ("keys",)),
         ({"settings__redis": {"password": "a"}}, ("password",)),
+        ({"settings__metrics": {"enabled": False}}, ("metrics",)),
         ({"replica": 2}, ("replica",)),
         ({"replicas": 0}, ("replicas", "1")),
         ({"image": {"digest": "latest"}}, ("digest", "sha256")),

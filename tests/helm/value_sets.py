@@ -39,6 +39,11 @@ FULL = with_values(
         "ingressFrom": [{"namespaceSelector": {"matchLabels": {"name": "ingress"}}}],
         "egressTo": [{"ipBlock": {"cidr": "192.0.2.0/24"}}],
     },
+    metrics={
+        "serviceMonitor": {"enabled": True, "interval": "15s", "labels": {"release": "prometheus"}},
+        "prometheusRule": {"enabled": True},
+        "dashboard": {"enabled": True},
+    },
     extraEnv=[{"name": "TZ", "value": "UTC"}],
     podAnnotations={"a.example/x": "1"},
     podLabels={"team": "ncp"},
@@ -114,7 +119,9 @@ GATEWAY_API = with_values(
     service__type="NodePort",
 )
 
-ONE_WITH_STATE = with_values(MINIMAL, state__existingClaim="gateway-state", networkPolicy__enabled=False)
+ONE_WITH_STATE = with_values(
+    MINIMAL, metrics__enabled=False, state__existingClaim="gateway-state", networkPolicy__enabled=False
+)
 
 ALL = {
     "minimal": MINIMAL,

@@ -86,6 +86,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- $_ := set $server "drain_wait" 5 -}}
 {{- end -}}
 {{- $_ := set $settings "server" $server -}}
+{{- if .Values.metrics.enabled -}}
+{{- $_ := set $settings "metrics" (dict "enabled" true "port" 9464) -}}
+{{- end -}}
 {{- if .Values.redis.trial.enabled -}}
 {{- $redis := $settings.redis | default dict -}}
 {{- $_ := set $redis "url" (printf "redis://%s-redis:6379/0" (include "gateway.fullname" .)) -}}
