@@ -36,7 +36,9 @@ class Metrics:
         self._received = self._counter(
             "received_bytes", "Bytes of request bodies, as announced", "transaction"
         )
-        self._sent = self._counter("sent_bytes", "Bytes of answers", "transaction")
+        self._sent = self._counter(
+            "sent_bytes", "Bytes of answers; with the head where they are streamed", "transaction"
+        )
         self._peer_calls = self._counter(
             "peer_calls", "Calls of peers with their repeats", "peer", "transaction", "outcome"
         )

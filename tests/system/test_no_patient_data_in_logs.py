@@ -290,6 +290,15 @@ async def say(stack, text):
     writer.close()
 
 
+async def ask_by_a_marked_id(stack):
+    """What names a request may name a patient, and so may a method."""
+    headers = {"X-Request-Id": f"{MARK}ID", "traceparent": f"00-{MARK}-{MARK}-00"}
+    async with stack.session.get(f"{stack.base_url}/metadata", headers=headers) as answer:
+        assert answer.headers["X-Request-Id"] != headers["X-Request-Id"]
+    async with stack.session.request(MARK, stack.base_url) as answer:
+        assert answer.status >= 400
+
+
 async def fail_in_every_way(stack, peer, found, following):
     for failure in failures():
         peer.interfere = failure
@@ -317,6 +326,7 @@ async def test_no_mark_is_in_a_log_in_redis_or_in_a_url(tmp_path):
             relay_port,
             program=("-c", FAILING_PROGRAM),
             LOG__LEVEL="debug",
+            METRICS__ENABLED="true",
             REGISTRY__MAX_ATTEMPTS="1",
             REGISTRY__CIRCUIT_THRESHOLD="1000",
             REPOSITORIES=json.dumps(
@@ -339,9 +349,14 @@ async def test_no_mark_is_in_a_log_in_redis_or_in_a_url(tmp_path):
             await use_everything(stack, domain, urls)
             await affinity.kill()
             await fail_in_every_way(stack, peer, found, following)
+            await ask_by_a_marked_id(stack)
+            async with session.get(stack.base_url.replace("/fhir", "/metrics")) as answer:
+                metrics = await answer.text()
         finally:
             await gateway.kill(signal.SIGTERM)
             await affinity.kill(signal.SIGTERM)
+    assert "gateway_peer_calls_total{" in metrics
+    assert_unmarked(metrics, "metrics")
     log = (tmp_path / "gateway.log").read_text()
     for event in ("request", "peer.failure", "peer.error", "request.unexpected", "publish.outcome_unknown"):
         assert f'"event":"{event}"' in log, "the log has what this test is about"
