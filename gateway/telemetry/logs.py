@@ -12,6 +12,8 @@ from typing import Literal
 import orjson
 import structlog
 
+from gateway.telemetry.tracing import add_ids
+
 Level = Literal["debug", "info", "warning", "error"]
 
 
@@ -20,7 +22,7 @@ def configure(level: Level = "info") -> None:
     number = getattr(logging, level.upper())
     structlog.configure(
         processors=[
-            structlog.contextvars.merge_contextvars,
+            add_ids,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.JSONRenderer(serializer=orjson.dumps),

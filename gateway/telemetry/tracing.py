@@ -8,13 +8,11 @@ up may say who a patient is, so only ids of no meaning (UUIDs and ULIDs) are tak
 import re
 import secrets
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Final
-
-import structlog
+from typing import Any, Final
 
 TRACEPARENT: Final = "traceparent"
 REQUEST_ID: Final = "X-Request-Id"
@@ -54,11 +52,18 @@ def read_ids(headers: Mapping[str, str]) -> Asked:
 def asked_by(asked: Asked) -> Iterator[None]:
     """Log lines and calls of peers inside belong to this request."""
     token = _asked.set(asked)
-    with structlog.contextvars.bound_contextvars(request_id=asked.request_id, trace_id=asked.trace_id):
-        try:
-            yield
-        finally:
-            _asked.reset(token)
+    try:
+        yield
+    finally:
+        _asked.reset(token)
+
+
+def add_ids(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Processor of structlog: the ids of the request being answered."""
+    if (asked := _asked.get()) is not None:
+        event["request_id"] = asked.request_id
+        event["trace_id"] = asked.trace_id
+    return event
 
 
 def headers_for_peers() -> dict[str, str]:

@@ -4,6 +4,7 @@ A route that has no name here is known by itself, so the names stay as many as t
 """
 
 import re
+from functools import lru_cache
 from typing import Final
 
 _FHIR: Final = {
@@ -33,6 +34,7 @@ UNKNOWN: Final = "unknown"
 """What no route takes."""
 
 
+@lru_cache(maxsize=1024)
 def transaction_of(method: str, route: str, resource_type: str = "", *, base_path: str = "/fhir") -> str:
     """The name of a request to `route`, a pattern such as `/fhir/List/{id}`.
 

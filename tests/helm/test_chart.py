@@ -73,6 +73,11 @@ def test_values_become_settings(chart):
     assert written["server"] == {**given["server"], "host": "0.0.0.0", "port": 8080, "drain_wait": 5}
 
 
+def test_large_numbers_stay_whole(chart):
+    text = one(chart.render(sets.FULL), "ConfigMap")["data"]["gateway.yaml"]
+    assert "max_document_bytes: 1000000\n" in text + "\n"
+
+
 def test_pods_have_no_more_rights_than_they_need(rendered):
     pods = [r["spec"]["template"]["spec"] for r in rendered if r["kind"] == "Deployment"]
     pods += [r["spec"] for r in rendered if r["kind"] == "Pod"]

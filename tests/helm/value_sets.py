@@ -61,6 +61,7 @@ FULL = with_values(
     priorityClassName="important",
     settings__log={"level": "warning"},
     settings__search={"max_count": 200},
+    settings__references={"max_document_bytes": 1_000_000},
 )
 
 CLIENT_CERTIFICATES = with_values(

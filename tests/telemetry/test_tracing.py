@@ -4,9 +4,8 @@ import re
 import uuid
 
 import pytest
-import structlog
 
-from gateway.telemetry.tracing import Asked, asked_by, headers_for_peers, read_ids
+from gateway.telemetry.tracing import Asked, add_ids, asked_by, headers_for_peers, read_ids
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 PARENT = f"00-{TRACE}-00f067aa0ba902b7-01"
@@ -76,6 +75,5 @@ def test_peers_are_sent_the_trace_with_a_span_of_their_own():
 
 def test_log_lines_of_a_request_have_its_ids_and_later_ones_have_not():
     with asked_by(Asked("r", TRACE)):
-        inside = dict(structlog.contextvars.get_contextvars())
-    assert inside == {"request_id": "r", "trace_id": TRACE}
-    assert structlog.contextvars.get_contextvars() == {}
+        assert add_ids(None, "info", {"event": "e"}) == {"event": "e", "request_id": "r", "trace_id": TRACE}
+    assert add_ids(None, "info", {"event": "e"}) == {"event": "e"}
