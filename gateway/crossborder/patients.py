@@ -17,6 +17,7 @@ from msgspec import structs
 from gateway.clients.patient_discovery import new_id, now
 from gateway.clients.registry import StoredQueries
 from gateway.crossborder.own_community import OwnCommunity
+from gateway.ebxml.errors import StoredQueryError
 from gateway.hl7v3.discovery_request import message_ids, query_element, read_discovery_request
 from gateway.hl7v3.discovery_response import write_discovery_response
 from gateway.hl7v3.errors import Hl7v3Error
@@ -96,6 +97,9 @@ class CrossGatewayPatients:
                 sets = await self._registry.query(FindSubmissionSets(patient_id=identifier))
                 if not sets.submission_sets:
                     return None
+        except StoredQueryError:
+            # ebRIM has no place for it, so nothing can have been submitted for it
+            return None
         except RegistryFailure as failure:
             if all(error.code.endswith("XDSUnknownPatientId") for error in failure.errors) and failure.errors:
                 return None

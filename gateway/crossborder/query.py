@@ -62,6 +62,8 @@ class CrossGatewayQuery:
                 return SoapReply(write_query_response(QueryResult(status=ResponseStatus.SUCCESS)))
             try:
                 found = await self._registry.query(structs.replace(query, home=None, target_communities=()))
+            except StoredQueryError as error:
+                return self._failed(self._community.error(error.code, error.context))
             except RegistryFailure as failure:
                 return self._failed(*self._told(failure.errors))
             except PeerError as error:

@@ -12,7 +12,8 @@ from gateway.model.metadata import Address, Telecom
 from gateway.model.oids import bare_oid, is_oid
 
 _ROOT: Final = re.compile(r"[0-2](\.(0|[1-9]\d*))*|[0-9a-zA-Z]{8}(-[0-9a-zA-Z]{4}){3}-[0-9a-zA-Z]{12}")
-_TS: Final = re.compile(r"\d{1,8}|(\d{9,14}|\d{14}\.\d+)([+\-]\d{1,4})?")
+_TS: Final = re.compile(r"\d{1,8}|(\d{9,14}|\d{14}\.\d+)([+\-]\d{1,4})?", re.ASCII)
+_DEGREE: Final = re.compile(r"\d{1,2}|100", re.ASCII)
 _TELECOM: Final = {"phone": "tel", "fax": "fax", "email": "mailto"}
 _USES: Final = {"home": "H", "work": "WP", "mobile": "MC"}
 _SYSTEMS: Final = {scheme: system for system, scheme in _TELECOM.items()}
@@ -105,6 +106,12 @@ def read_time(element: _Element | None) -> str | None:
         low, high = (attribute(child(element, limit), "value") for limit in ("low", "high"))
         value = low if high is None or low == high else None
     return value if value and _TS.fullmatch(value) else None
+
+
+def read_degree(element: _Element | None) -> int | None:
+    """The value of an INT from 0 to 100; None for anything else."""
+    value = attribute(element, "value") or ""
+    return int(value) if _DEGREE.fullmatch(value) else None
 
 
 def add_gender(parent: _Element, name: str, gender: str) -> None:

@@ -23,6 +23,7 @@ from gateway.hl7v3.datatypes import (
     children,
     read_address,
     read_cx,
+    read_degree,
     read_gender,
     read_id,
     read_name,
@@ -139,7 +140,7 @@ def read_query(element: _Element | None) -> PatientQuery:
         found = (reader(value) for value in values.get(name, ()))
         return tuple(dict.fromkeys(value for value in found if value is not None))
 
-    degree = attribute(child(element, "matchCriterionList", "minimumDegreeMatch", "value"), "value")
+    degree = child(element, "matchCriterionList", "minimumDegreeMatch", "value")
     maiden = read("mothersMaidenName", read_name)
     genders = read("livingSubjectAdministrativeGender", read_gender)
     births = read("livingSubjectBirthTime", read_time)
@@ -151,5 +152,5 @@ def read_query(element: _Element | None) -> PatientQuery:
         addresses=read("patientAddress", read_address),
         telecoms=read("patientTelecom", read_telecom),
         mothers_maiden_name=maiden[0] if maiden else None,
-        minimum_degree=int(degree) if degree and degree.isascii() and degree.isdigit() else None,
+        minimum_degree=read_degree(degree),
     )

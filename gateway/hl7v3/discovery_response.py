@@ -24,6 +24,7 @@ from gateway.hl7v3.datatypes import (
     children,
     read_address,
     read_cx,
+    read_degree,
     read_gender,
     read_id,
     read_name,
@@ -221,7 +222,7 @@ def _read_match(event: _Element) -> PatientMatch:
         *children(patient, "id")[1:],
         *(element for other in children(person, "asOtherIDs") for element in children(other, "id")),
     ]
-    degree = attribute(child(patient, "subjectOf1", "queryMatchObservation", "value"), "value")
+    degree = child(patient, "subjectOf1", "queryMatchObservation", "value")
     return PatientMatch(
         home_community_id=f"urn:oid:{home}",
         identifier=identifier,
@@ -231,5 +232,5 @@ def _read_match(event: _Element) -> PatientMatch:
         gender=read_gender(child(person, "administrativeGenderCode")),
         addresses=tuple(a for e in children(person, "addr") if (a := read_address(e)) is not None),
         telecoms=tuple(t for e in children(person, "telecom") if (t := read_telecom(e)) is not None),
-        degree=int(degree) if degree and degree.isascii() and degree.isdigit() else None,
+        degree=read_degree(degree),
     )

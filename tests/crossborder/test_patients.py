@@ -84,6 +84,17 @@ async def test_nobody_is_found_for_an_identifier_without_submission(tmp_path):
         assert (await discovery.discover(NOBODY)).status is DiscoveryStatus.NO_MATCH
 
 
+async def test_an_identifier_that_no_registry_can_hold_is_nobodys(tmp_path):
+    async with community(tmp_path) as (stack, discovery, _):
+        _, identifier = await publish(stack)
+        long = Cx("9" * 1000, "2.999.1")
+        assert (
+            await discovery.discover(PatientQuery(identifiers=(long,)))
+        ).status is DiscoveryStatus.NO_MATCH
+        found = await discovery.discover(PatientQuery(identifiers=(long, identifier)))
+    assert [match.identifier for match in found.matches] == [identifier]
+
+
 async def test_several_identifiers_are_several_patients_that_are_not_merged(tmp_path):
     async with community(tmp_path) as (stack, discovery, _):
         (_, first), (_, second) = await publish(stack), await publish(stack)

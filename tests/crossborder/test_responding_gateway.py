@@ -152,6 +152,32 @@ async def test_a_query_that_breaks_the_rules_is_refused_with_its_rule(tmp_path):
     assert "$XDSDocumentEntryPatientId" in error.context
 
 
+async def test_a_value_that_no_registry_can_hold_is_refused(tmp_path):
+    async with asker(tmp_path) as (_, other):
+        body = write_query(
+            FindDocuments(patient_id=Cx("P", "2.999.1"), status=(AvailabilityStatus.APPROVED,))
+        )
+        value = body.find(".//{*}Value")
+        value.text = f"'{'9' * 1000}^^^&2.999.1&ISO'"
+        answer = read_query_response(await other.soap.call(other.gateway, "ITI-38", body))
+    assert answer.status is ResponseStatus.FAILURE
+    assert [error.location for error in answer.errors] == [HOME]
+    assert "999" not in answer.errors[0].context
+
+
+async def test_requests_and_answers_are_valid_under_the_schemas(tmp_path):
+    document, contract = a_document(), load_contract()
+    async with asker(tmp_path) as (stack, other):
+        patient = await publish(stack, document)
+        query = write_query(GetAll(patient_id=patient, home=HOME))
+        retrieve = write_retrieve_request(
+            [DocumentRequest(REPOSITORY, uid, HOME) for uid in (document.unique_id, "2.999.404")]
+        )
+        for transaction, body in (("ITI-38", query), ("ITI-39", retrieve)):
+            contract.validate(body)
+            contract.validate(await other.soap.call(other.gateway, transaction, body))
+
+
 async def test_what_the_registry_says_is_told_in_the_name_of_the_community(tmp_path):
     async with asker(tmp_path, registry_limit=1, registry_quirks={"object_refs": "never"}) as (stack, other):
         patient = await publish(stack, a_document(), a_document())
