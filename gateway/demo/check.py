@@ -24,6 +24,7 @@ from gateway.demo.walk_lists import LIST_PARAMETERS, ListWalk
 from gateway.demo.walk_manifests import ManifestWalk
 from gateway.demo.walk_publish import REPLACED, PublishWalk, make_samples
 from gateway.demo.walk_r5 import R5Walk
+from gateway.demo.walk_reports import ReportWalk
 from gateway.demo.walk_results import ResultWalk
 from gateway.demo.walk_retrieve import RetrieveWalk
 from gateway.demo.walk_simplified import SimplifiedWalk
@@ -93,10 +94,11 @@ async def _check(
         await GenerateWalk(client, samples).run(walk)
         await publish.run_replacement(walk)
         await retrieve.run_after_replacement(walk, (REPLACED,))
+        content = sample_content(f"{seed} images", f"CHECK-{seed}-3", f"CHECK-{seed}-4")
         if images is not None:
-            content = sample_content(f"{seed} images", f"CHECK-{seed}-3", f"CHECK-{seed}-4")
             await ImageWalk(client, content, images).run(walk)
             await ManifestWalk(client, content).run(walk)
+        await ReportWalk(client, content, manifest=images is not None).run(walk)
         if admin is not None:
             await AdminWalk(client, samples, admin).run(walk)
     out(walk.summary())

@@ -23,9 +23,11 @@ from gateway.demo.children import Child, ChildError
 from gateway.demo.content import SampleContent, sample_content
 from gateway.demo.ct_study import FIRST_LOCATION, SECOND_LOCATION
 from gateway.demo.outside_client import MismatchError, OutsideClient
+from gateway.demo.report_content import sample_reports
 from gateway.demo.samples import CLASS_CODES_BY_TYPE, DOCUMENT_DEFAULTS, IdSource, SampleDocument
 from gateway.demo.walk_admin import AdminCommand
 from gateway.demo.walk_publish import response_entries
+from gateway.demo.walk_reports import REPORT_TYPE, publish_report
 
 DEFAULT_PORT = 8080
 REPOSITORY = "2.999.10.1"
@@ -193,6 +195,8 @@ async def _publish(base_url: str, content: SampleContent) -> str:
             provide_bundle([content.other_report], patient=content.other_patient),
         ):
             response_entries(await client.publish(bundle), bundle)
+        for report in sample_reports(content):
+            await publish_report(client, report)
         page = await client.search(
             [
                 ("patient.identifier", content.patient.token),
@@ -232,6 +236,9 @@ find:
        --data-urlencode 'patient.identifier={patient}' --data-urlencode 'status=current'
 retrieve:
   curl -s '{document_url}'
+find imaging reports:
+  curl -s -G '{base_url}/DocumentReference' \\
+       --data-urlencode 'patient.identifier={patient}' --data-urlencode 'type={REPORT_TYPE}'
 find imaging studies, with the addresses of their images:
   curl -s -G '{base_url}/ImagingStudy' \\
        --data-urlencode 'patient.identifier={patient}' --data-urlencode '_include=ImagingStudy:endpoint'

@@ -10,6 +10,7 @@ from typing import Any
 
 from gateway.demo.bundles import provide_bundle
 from gateway.demo.outside_client import FHIR_JSON, OutsideClient, Resource, expect, require
+from gateway.demo.report_content import sample_reports
 from gateway.demo.samples import IdSource, SampleDocument
 from gateway.demo.walk import Walk
 from gateway.demo.walk_publish import Samples, response_entries
@@ -95,7 +96,17 @@ class SimplifiedWalk:
         expect("expression", ["DocumentReference.content[0].attachment.data"], expressions)
 
     async def _fhir_document(self) -> None:
-        report = replace(self._samples.content.report, unique_id=self._ids.oid(2), reference_ids=())
+        content = replace(self._samples.content, patient=self._patient)
+        made = next(sample_reports(content))
+        report = replace(
+            content.report,
+            unique_id=made.case.identifier,
+            content=made.content,
+            reference_ids=(),
+            events=(),
+            creation=made.case.written,
+            period=None,
+        )
         document = json.loads(report.content)
         request = provide_bundle([report], patient=self._patient)
         request["entry"][2]["resource"] = document
