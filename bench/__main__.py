@@ -1,8 +1,8 @@
-"""`python -m bench [transform] [wire] [stream] [images] [studies] [manifests] [startup]`: all of them by default."""
+"""`python -m bench [transform] [wire] [stream] [images] [studies] [reports] [manifests] [startup]`: all of them by default."""
 
 import argparse
 
-from bench import images, manifests, startup, stream, studies, transform, wire
+from bench import images, manifests, reports, startup, stream, studies, transform, wire
 
 GIGABYTE = 1_000_000_000
 
@@ -11,7 +11,7 @@ def main() -> None:
     """Run what the command line names."""
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
     parser.add_argument(
-        "parts", nargs="*", help="transform, wire, stream, images, studies, manifests, startup"
+        "parts", nargs="*", help="transform, wire, stream, images, studies, reports, manifests, startup"
     )
     parser.add_argument("--seconds", type=float, default=6.0, help="per figure")
     parser.add_argument("--bytes", type=int, default=GIGABYTE, help="size of the large document")
@@ -23,6 +23,7 @@ def main() -> None:
         "stream": lambda: stream.run(options.bytes, options.rounds),
         "images": lambda: images.run(2 * options.bytes, options.rounds),
         "studies": lambda: studies.run(options.rounds),
+        "reports": lambda: reports.run(options.rounds),
         "manifests": lambda: manifests.run(options.seconds),
         "startup": lambda: startup.run(options.rounds),
     }

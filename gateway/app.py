@@ -59,7 +59,6 @@ from gateway.wiring.fhir import patient_references, search_context, terminology
 from gateway.wiring.imaging import (
     ImagingParts,
     image_routes,
-    imaging_resources,
     manifest_publishing,
     manifest_translator,
     manifests,
@@ -70,6 +69,7 @@ from gateway.wiring.imaging import (
 from gateway.wiring.metrics import metrics_routes, serve_metrics, watch
 from gateway.wiring.peers import document_registry, document_repositories
 from gateway.wiring.publishing import metadata_tables, publish_policy, publishing_sources
+from gateway.wiring.resources import imaging_resources
 
 BASE_PATH = "/fhir"
 RAD69_PATH = "/xds/imaging"
@@ -335,7 +335,9 @@ def create_app(settings: Settings, parts: Parts, base_url: str) -> tuple[web.App
         for release in [base.release] if base.release else releases_of(settings):
             cases = use_cases(settings, parts, base, release, bases)
             publishers.append(cases.publisher)
-            resources = imaging_resources(settings, imaging, base.url, scope_of(base, release))
+            resources = imaging_resources(
+                settings, imaging, cases.retriever, base.url, scope_of(base, release)
+            )
             tables[release] = [*MhdRoutes(cases, admission).table(base.path), *resources.table(base.path)]
         app.add_routes(by_release(tables))
         if base.release is None:

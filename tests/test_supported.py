@@ -1,13 +1,12 @@
 """The README's table, /metadata and the routes agree."""
 
 import json
-from datetime import UTC
 from pathlib import Path
 
 from gateway.fhir.capability import search_table_markdown, write_capability_statement
+from gateway.fhir.report_parameters import READ_ONLY, REPORT_TABLES
 from gateway.fhir.supported import SUPPORTED, supported_table_markdown
 from gateway.imaging.resource_routes import ImagingRoutes
-from gateway.imaging.resource_search import kinds
 from gateway.mhd.routes import MhdRoutes
 from gateway.soap.contract import load_contract
 
@@ -28,13 +27,16 @@ INTERACTIONS = {
     ("GET", "/fhir/List/{id}"): ("List", "read"),
     ("GET", "/fhir/Binary/{id}"): ("Binary", "read"),
     ("GET", "/fhir/Patient/{id}"): ("Patient", "read"),
+    ("GET", "/fhir/DiagnosticReport/{id}/$document"): ("DiagnosticReport", "$document"),
+    ("POST", "/fhir/DiagnosticReport/{id}/$document"): ("DiagnosticReport", "$document"),
     ("GET", "/fhir/Patient"): ("Patient", "search-type"),
     ("POST", "/fhir/Patient/_search"): ("Patient", "search-type"),
 }
 NO_INTERACTIONS = {("GET", "/fhir/metadata"), ("POST", "/fhir/")} | {
     (method, "/fhir/content/{token}") for method in ("GET", "HEAD")
 }
-DEFINED = ("SearchParameter", "OperationDefinition", *kinds(UTC))
+SEARCHED = ("ImagingStudy", "Endpoint", *REPORT_TABLES)
+DEFINED = ("SearchParameter", "OperationDefinition", *SEARCHED)
 """Types that share routes."""
 
 
@@ -51,15 +53,19 @@ def test_the_searches_of_the_readme_are_those_of_the_code():
 
 
 def test_the_capability_statement_lists_what_is_routed_and_nothing_else():
-    routes = [*MhdRoutes(None, None).table("/fhir"), *ImagingRoutes(kinds(UTC)).table("/fhir")]
+    routes = [
+        *MhdRoutes(None, None).table("/fhir"),
+        *ImagingRoutes(dict.fromkeys(SEARCHED), None, None).table("/fhir"),
+    ]
     routed = {(r.method, r.path) for r in routes} - NO_INTERACTIONS
     shared = {(method, path) for method, path in routed if "{type:" in path}
-    assert len(shared) == 6
+    assert len(shared) == 7
     (rest,) = json.loads(write_capability_statement("http://127.0.0.1/fhir"))["rest"]
     stated = {("", i["code"]) for i in rest["interaction"]}
     stated |= {(r["type"], i["code"]) for r in rest["resource"] for i in r["interaction"]}
     stated |= {(r["type"], f"${o['name']}") for r in rest["resource"] for o in r.get("operation", ())}
     defined = {(kind, interaction) for kind in DEFINED for interaction in ("search-type", "read")}
+    defined |= {(kind, "read") for kind in READ_ONLY}
     assert {INTERACTIONS[route] for route in routed - shared} | defined == stated
 
 

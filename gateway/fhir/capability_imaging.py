@@ -3,39 +3,48 @@
 from typing import Any, Final
 
 from gateway.fhir.capability_parameters import search_parameters
+from gateway.fhir.report_parameters import READ_ONLY, REPORT_TABLES
 from gateway.fhir.search_includes import paths
 from gateway.fhir.search_table import ParameterTable
-from gateway.fhir.study_parameters import (
-    ENDPOINT_PARAMETERS,
-    ORDER_PARAMETERS,
-    PROVENANCE_PARAMETERS,
-    STUDY_PARAMETERS,
-)
+from gateway.fhir.study_parameters import ENDPOINT_PARAMETERS, STUDY_PARAMETERS
 from gateway.model import imaging_codes as imaging
 
-IMAGING_TABLES: Final = (STUDY_PARAMETERS, ORDER_PARAMETERS, ENDPOINT_PARAMETERS, PROVENANCE_PARAMETERS)
+IMAGING_TABLES: Final = (STUDY_PARAMETERS, ENDPOINT_PARAMETERS, *REPORT_TABLES.values())
 IMAGING_GUIDES: Final = (imaging.EU_IMAGING_GUIDE, imaging.MADO_GUIDE)
+
+DOCUMENT_OPERATION: Final = {"name": "document", "definition": imaging.OPERATION_DOCUMENT}
+_TAKEN: Final = "As reports of the patient hold it."
+_HELD: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
+    "DiagnosticReport": (
+        "As reports of the patient hold it; the current version of each, unless identifier or _id names it. "
+        "$document gives the report itself.",
+        (imaging.EU_STRUCTURE + "DiagnosticReportEuImaging",),
+    ),
+    "Composition": (_TAKEN, (imaging.EU_STRUCTURE + "CompositionEuImaging",)),
+    "ServiceRequest": (
+        "The imaging orders that reports hold and manifests name.",
+        (imaging.PROFILE_EU_ORDER, imaging.PROFILE_MADO_REQUEST),
+    ),
+    "Provenance": ("Leads from what was assembled to the document it was made of.", ()),
+    "Basic": ("ImagingSelection of FHIR R5.", (imaging.EU_STRUCTURE + "ImagingSelectionEuImaging",)),
+}
 
 
 def imaging_resources() -> list[dict[str, Any]]:
-    """CapabilityStatement.rest.resource of the types that manifests answer."""
+    """CapabilityStatement.rest.resource of the types that manifests and reports answer."""
     return [
         _resource(
             STUDY_PARAMETERS,
-            "Assembled from the manifests of the patient, which every search has to name.",
+            "Of the manifests and reports of the patient, which every search has to name.",
             (imaging.PROFILE_EU_STUDY, imaging.PROFILE_MADO_STUDY),
-        ),
-        _resource(
-            ORDER_PARAMETERS,
-            "The imaging orders that manifests name.",
-            (imaging.PROFILE_EU_ORDER, imaging.PROFILE_MADO_REQUEST),
         ),
         _resource(
             ENDPOINT_PARAMETERS,
             "Where the gateway gives the images of a study: a base of WADO-RS.",
             (imaging.PROFILE_MADO_WADO, imaging.PROFILE_MADO_VIEWER),
         ),
-        _resource(PROVENANCE_PARAMETERS, "Leads from what was assembled to the document it was made of.", ()),
+        *(_resource(table, *_HELD.get(name, (_TAKEN, ()))) for name, table in REPORT_TABLES.items()),
+        *({"type": name, "documentation": _TAKEN, "interaction": [{"code": "read"}]} for name in READ_ONLY),
     ]
 
 
@@ -49,5 +58,6 @@ def _resource(table: ParameterTable, documentation: str, profiles: tuple[str, ..
         "searchInclude": list(paths("_include", name)),
         "searchRevInclude": list(paths("_revinclude", name)),
         "searchParam": search_parameters(table),
+        "operation": [DOCUMENT_OPERATION] if name == "DiagnosticReport" else [],
     }
     return {key: value for key, value in written.items() if value}

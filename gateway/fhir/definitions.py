@@ -18,6 +18,7 @@ from gateway.fhir.list_parameters import LIST_PARAMETERS
 from gateway.fhir.search_dates import Prefix
 from gateway.fhir.search_table import Kind, SearchParameter, Support
 from gateway.model import codes
+from gateway.model import imaging_codes as imaging
 
 SEARCH_PARAMETER: Final = "SearchParameter"
 OPERATION_DEFINITION: Final = "OperationDefinition"
@@ -52,6 +53,29 @@ _OPERATIONS: Final[tuple[Json, ...]] = (
                 "documentation": "The DocumentReference that was made for the document.",
                 "type": "Reference",
                 "targetProfile": [codes.PROFILE_MINIMAL_DOCUMENT],
+            },
+        ],
+    },
+    {
+        "url": imaging.OPERATION_DOCUMENT,
+        "name": "Document",
+        "title": "Give the report document that a DiagnosticReport is of",
+        "status": "active",
+        "kind": "operation",
+        "affectsState": False,
+        "code": "document",
+        "resource": ["DiagnosticReport"],
+        "system": False,
+        "type": False,
+        "instance": True,
+        "parameter": [
+            {
+                "name": "return",
+                "use": "out",
+                "min": 1,
+                "max": "1",
+                "documentation": "The report as it was published, byte for byte.",
+                "type": "Bundle",
             },
         ],
     },

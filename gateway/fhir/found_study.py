@@ -20,7 +20,8 @@ class FoundStudy(Struct, frozen=True, kw_only=True):
     `patient_id` is the affinity domain's identifier, which need not be among those of the study. `entry_uuid`
     and `unique_id` name the DocumentEntry of its latest manifest, `updated` is a DTM. `utc_offset` holds for
     times of the study that have none of their own. `part_id` gives the ids of resources that are made of
-    parts of the study, by kind and name.
+    parts of the study, by kind and name. `is_retrievable` is false for a study that only reports name: they
+    do not say where its images are.
     """
 
     id: str
@@ -33,6 +34,7 @@ class FoundStudy(Struct, frozen=True, kw_only=True):
     utc_offset: str | None = None
     status: AvailabilityStatus = AvailabilityStatus.APPROVED
     part_id: Callable[..., str] | None = None
+    is_retrievable: bool = True
 
     def _part_id(self, *name: str) -> str:
         return made_id(self.id, *name) if self.part_id is None else self.part_id(*name)
@@ -41,6 +43,8 @@ class FoundStudy(Struct, frozen=True, kw_only=True):
     def places(self) -> tuple[RetrieveLocation | None, ...]:
         """Every retrieve location once; None stands for series that can be retrieved nowhere."""
         places: dict[RetrieveLocation | None, None] = {}
+        if not self.is_retrievable:
+            return ()
         for series in self.study.series:
             places.update(dict.fromkeys(series.locations or (None,)))
         return tuple(places)

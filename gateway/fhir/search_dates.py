@@ -10,8 +10,8 @@ that the value touches, otherwise a document could not be found by the time it w
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta, tzinfo
 from enum import StrEnum
 
 from gateway.fhir.search_values import SearchProblem
@@ -28,6 +28,9 @@ _VALUE = re.compile(
     r"(?:T(?P<hour>\d\d):(?P<minute>\d\d)(?::(?P<second>\d\d)(?:\.(?P<fraction>\d+))?)?"
     r"(?P<zone>Z|[+\- ]\d\d:\d\d)?)?)?)?"
 )
+
+
+_WITH_ZONE = re.compile(r"T.*(?:Z|[+\- ]\d\d:\d\d)$")
 
 
 class Prefix(StrEnum):
@@ -146,6 +149,27 @@ def read_date(text: str, parameter: str, now: datetime) -> DateCondition:
         exact = _widened(exact, now)
     whole = Interval(exact.start // SECOND * SECOND, _ceil(exact.end))
     return DateCondition(prefix, exact, whole)
+
+
+def read_date_in_zone(text: str, parameter: str, now: datetime, zone: tzinfo) -> DateCondition:
+    """The same; days and times without zone are those of `zone`. Raises SearchProblem."""
+    condition = read_date(text, parameter, now)
+    if _WITH_ZONE.search(text.strip()):
+        return condition
+    return replace(condition, exact=_moved(condition.exact, zone), whole=_moved(condition.whole, zone))
+
+
+def _moved(interval: Interval, zone: tzinfo) -> Interval:
+    """An interval that was read as UTC, as one of the zone."""
+    return Interval(_to_utc(interval.start, zone), _to_utc(interval.end, zone))
+
+
+def _to_utc(moment: int, zone: tzinfo) -> int:
+    try:
+        local = _EPOCH.replace(tzinfo=None) + timedelta(microseconds=moment)
+        return microseconds(local.replace(tzinfo=zone).astimezone(UTC))
+    except OverflowError:
+        return moment
 
 
 def registry_limits(conditions: Sequence[DateCondition], coarsest: int, *, period: bool) -> Limits:

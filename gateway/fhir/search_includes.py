@@ -10,7 +10,23 @@ from types import MappingProxyType
 from typing import Final
 
 _PATIENT, _DOCUMENT, _LIST = "Patient", "DocumentReference", "List"
-_STUDY, _ORDER = "ImagingStudy", "ServiceRequest"
+_STUDY, _ORDER, _REPORT = "ImagingStudy", "ServiceRequest", "DiagnosticReport"
+_PEOPLE = "Practitioner"
+_HELD: Final = (
+    _REPORT,
+    _ORDER,
+    "Composition",
+    "Observation",
+    "Procedure",
+    "Basic",
+    "Device",
+    "AdverseEvent",
+    "Condition",
+    "AllergyIntolerance",
+    "Encounter",
+    "Provenance",
+)
+"""Types that reports hold, Provenance last."""
 
 
 class Inclusion(StrEnum):
@@ -24,7 +40,22 @@ class Inclusion(StrEnum):
     HOLDING_LISTS = "SubmissionSets and Folders that hold matches"
     ENDPOINTS = "where the images of matching studies can be retrieved"
     ORDERS = "orders that matching studies are based on"
-    PROVENANCES = "what matching studies were made of"
+    PROVENANCES = "what matches were made of"
+    REPORTS = "reports on matches"
+    STUDY = "study"
+    COMPOSITION = "composition"
+    BASED_ON = "based-on"
+    PERFORMER = "performer"
+    INTERPRETER = "results-interpreter"
+    RESULT = "result"
+    AUTHOR = "author"
+    ATTESTER = "attester"
+    ENTRY = "entry"
+    DERIVED_FROM = "derived-from"
+    DEVICE = "device"
+    REQUESTER = "requester"
+    TARGET = "target"
+    """From STUDY on: what matches refer to by the search parameter of that name."""
 
 
 _Paths = Mapping[str, Mapping[str, Inclusion]]
@@ -53,14 +84,41 @@ _IMAGING_FORWARD: Final[_Paths] = MappingProxyType(
         f"{_STUDY}:endpoint": {"Endpoint": Inclusion.ENDPOINTS},
         f"{_STUDY}:basedon": {_ORDER: Inclusion.ORDERS},
         f"{_STUDY}:based-on": {_ORDER: Inclusion.ORDERS},
-        f"{_ORDER}:patient": {_PATIENT: Inclusion.PATIENTS},
-        f"{_ORDER}:subject": {_PATIENT: Inclusion.PATIENTS},
+        f"{_REPORT}:study": {_STUDY: Inclusion.STUDY},
+        f"{_REPORT}:imagingstudy": {_STUDY: Inclusion.STUDY},
+        f"{_REPORT}:imaging-study": {_STUDY: Inclusion.STUDY},
+        f"{_REPORT}:composition": {"Composition": Inclusion.COMPOSITION},
+        f"{_REPORT}:based-on": {_ORDER: Inclusion.BASED_ON},
+        f"{_REPORT}:performer": {_PEOPLE: Inclusion.PERFORMER},
+        f"{_REPORT}:results-interpreter": {_PEOPLE: Inclusion.INTERPRETER},
+        f"{_REPORT}:result": {"Observation": Inclusion.RESULT},
+        "Composition:author": {_PEOPLE: Inclusion.AUTHOR},
+        "Composition:attester": {_PEOPLE: Inclusion.ATTESTER},
+        "Composition:entry": {"any": Inclusion.ENTRY},
+        "Observation:based-on": {_ORDER: Inclusion.BASED_ON},
+        "Observation:derived-from": {"any": Inclusion.DERIVED_FROM},
+        "Observation:device": {"Device": Inclusion.DEVICE},
+        "Procedure:based-on": {_ORDER: Inclusion.BASED_ON},
+        "Procedure:performer": {_PEOPLE: Inclusion.PERFORMER},
+        f"{_ORDER}:requester": {_PEOPLE: Inclusion.REQUESTER},
+        "Provenance:target": {"any": Inclusion.TARGET},
+        **{
+            f"{name}:{parameter}": {_PATIENT: Inclusion.PATIENTS}
+            for name in _HELD
+            for parameter in ("patient", "subject")
+        },
     }
 )
 _IMAGING_REVERSE: Final[_Paths] = MappingProxyType(
-    {"Provenance:target": {_STUDY: Inclusion.PROVENANCES, _ORDER: Inclusion.PROVENANCES}}
+    {
+        "Provenance:target": dict.fromkeys((_STUDY, *_HELD[:-1]), Inclusion.PROVENANCES),
+        f"{_REPORT}:study": {_STUDY: Inclusion.REPORTS},
+        f"{_REPORT}:imagingstudy": {_STUDY: Inclusion.REPORTS},
+        f"{_REPORT}:imaging-study": {_STUDY: Inclusion.REPORTS},
+        f"{_REPORT}:based-on": {_ORDER: Inclusion.REPORTS},
+    }
 )
-_IMAGING: Final = frozenset({_STUDY, _ORDER})
+_IMAGING: Final = frozenset({_STUDY, *_HELD})
 
 
 def _tables(resource_type: str) -> tuple[_Paths, _Paths]:

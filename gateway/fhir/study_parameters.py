@@ -1,4 +1,4 @@
-"""The search parameters of ImagingStudy, ServiceRequest, Endpoint and Provenance (FHIR R4; HL7 Europe Imaging
+"""The search parameters of ImagingStudy and Endpoint (FHIR R4; HL7 Europe Imaging
 Report 1.0.0-ballot, resource access; MyHealth@EU), each in every spelling that the guides use.
 """
 
@@ -141,36 +141,6 @@ STUDY_PARAMETERS: Final = ParameterTable(
         _study("reason", Kind.TOKEN, "reasonCode", _NOTHING, modifiers=_ABSENT),
     ),
 )  # fmt: skip
-
-ORDER_PARAMETERS: Final = ParameterTable(
-    "ServiceRequest",
-    (
-        *patient_parameters("ServiceRequest"),
-        *_common("ServiceRequest"),
-        SearchParameter(
-            "identifier",
-            Kind.TOKEN,
-            "ServiceRequest.identifier",
-            FHIR_SEARCH_PARAMETER + "clinical-identifier",
-            "Accession, placer or filler order number with its issuer, or the number alone.",
-        ),
-    ),
-)
-
-PROVENANCE_PARAMETERS: Final = ParameterTable(
-    "Provenance",
-    (
-        *patient_parameters("Provenance"),
-        *_common("Provenance"),
-        SearchParameter(
-            "target",
-            Kind.REFERENCE,
-            "Provenance.target",
-            FHIR_SEARCH_PARAMETER + "Provenance-target",
-            "ImagingStudy/id, ServiceRequest/id or Endpoint/id.",
-        ),
-    ),
-)
 
 ENDPOINT_PARAMETERS: Final = ParameterTable(
     "Endpoint",

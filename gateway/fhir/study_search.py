@@ -1,16 +1,14 @@
-"""Searches of ImagingStudy, ServiceRequest, Endpoint and Provenance over the manifests of a patient
+"""Searches of ImagingStudy and Endpoint over the manifests and reports of a patient
 (HL7 Europe Imaging Report 1.0.0-ballot, resource access; FHIR R4 search).
 
-The registry is asked for the patient's manifests and nothing else: entries of older sources have neither
-modality nor study UID, so whatever is asked is compared with the manifests themselves.
+Registry entries of older sources have neither modality nor study UID, so whatever is asked is compared with
+what manifests and reports say themselves.
 """
 
-import re
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta, tzinfo
+from collections.abc import Iterable, Sequence
+from datetime import UTC, tzinfo
 from functools import partial
-from typing import Final, Generic, TypeVar
+from typing import Final, TypeVar
 
 from msgspec import Struct
 
@@ -23,26 +21,25 @@ from gateway.fhir.found_study import (
     started_of,
     study_references,
 )
-from gateway.fhir.matching import Elements, IdentifierToken, IsInTime, IsMissing, Registered, RelatedToken
-from gateway.fhir.search_dates import DateCondition, Interval, dtm_interval, microseconds, read_date
-from gateway.fhir.search_parser import SearchParser
+from gateway.fhir.matching import Elements, IsInTime, IsMissing, Registered
+from gateway.fhir.patient_resources import (
+    UID_SYSTEMS,
+    HasAny,
+    IsNumbered,
+    PatientResourceParser,
+    parsed,
+    token_codes,
+)
+from gateway.fhir.search_dates import Interval, dtm_interval, read_date_in_zone
 from gateway.fhir.search_request import Search, Searchable, SearchContext
 from gateway.fhir.search_sort import Rules
 from gateway.fhir.search_table import ParameterTable, SearchParameter
-from gateway.fhir.search_tokens import read_related
-from gateway.fhir.search_values import SearchProblem, read_token, unescape
-from gateway.fhir.study_parameters import (
-    ENDPOINT_PARAMETERS,
-    ORDER_PARAMETERS,
-    PROVENANCE_PARAMETERS,
-    STUDY_PARAMETERS,
-)
+from gateway.fhir.search_values import read_token, unescape
+from gateway.fhir.study_parameters import ENDPOINT_PARAMETERS, STUDY_PARAMETERS
 from gateway.model import codes
 from gateway.model import imaging_codes as imaging
-from gateway.model.imaging import ImagingRequest
 from gateway.model.metadata import AvailabilityStatus, Code, Cx, ReferenceId
 from gateway.model.oids import bare_oid
-from gateway.model.query import ANY_DOCUMENT, FindDocuments, StoredQuery
 
 MANIFEST_FORMATS: Final = (
     Code(imaging.FORMAT_KOS, imaging.DCMUID),
@@ -52,10 +49,7 @@ MANIFEST_FORMATS: Final = (
 )
 """formatCodes that manifests are registered under."""
 
-_UID_SYSTEMS: Final = frozenset({None, codes.URI_SYSTEM, codes.DICOM_UID_SYSTEM})
-_CLASS_SYSTEMS: Final = _UID_SYSTEMS | imaging.LEGACY_SOP_CLASS_SYSTEMS
-_WITH_ZONE: Final = re.compile(r"T.*(?:Z|[+\- ]\d\d:\d\d)$")
-_EPOCH: Final = datetime(1, 1, 1)
+_CLASS_SYSTEMS: Final = UID_SYSTEMS | imaging.LEGACY_SOP_CLASS_SYSTEMS
 _STATUSES: Final[dict[str, AvailabilityStatus | None]] = {
     "available": AvailabilityStatus.APPROVED,
     **dict.fromkeys(("registered", "cancelled", "entered-in-error", "unknown")),
@@ -65,11 +59,10 @@ _LATEST_FIRST: Final[Rules] = (("_lastUpdated", True),)
 
 
 class FoundPart(Struct, frozen=True, kw_only=True):
-    """A resource made of a part of a study: an order (with its request) or an endpoint."""
+    """A resource made of a part of a study: an endpoint."""
 
     found: FoundStudy
     id: str
-    request: ImagingRequest | None = None
     connection: str | None = None
 
     @property
@@ -91,15 +84,6 @@ class FoundPart(Struct, frozen=True, kw_only=True):
     def status(self) -> AvailabilityStatus:
         """That of the manifest."""
         return self.found.status
-
-
-def orders_of(found: FoundStudy) -> tuple[FoundPart, ...]:
-    """The orders of a study, each id once."""
-    parts = {
-        found.order_id(number): FoundPart(found=found, id=found.order_id(number), request=request)
-        for number, request in enumerate(found.study.requests)
-    }
-    return tuple(parts.values())
 
 
 def endpoints_of(found: FoundStudy) -> tuple[FoundPart, ...]:
@@ -130,7 +114,7 @@ def parse_imaging_study_search(
         persons=referrers_of,
         presence={
             "basedon": lambda found: bool(found.study.requests),
-            "endpoint": lambda found: bool(found.study.series or found.study.viewer_url),
+            "endpoint": lambda found: bool(found.places or found.study.viewer_url),
             "referrer": lambda found: found.study.referring_physician is not None,
             "performer": lambda found: False,
             "reason": lambda found: False,
@@ -138,15 +122,7 @@ def parse_imaging_study_search(
     )
     parser = _StudyParser(_searchable(STUDY_PARAMETERS, elements, _NEWEST_FIRST), ctx, strict=strict)
     parser.zone = zone
-    return _parsed(parser, parameters)
-
-
-def parse_order_search(
-    parameters: Sequence[tuple[str, str]], ctx: SearchContext, *, strict: bool = False
-) -> Search[FoundPart]:
-    """Understand a search of ServiceRequest. Raises OutcomeError 400 with every problem."""
-    searchable = _searchable(ORDER_PARAMETERS, _PARTS, _LATEST_FIRST)
-    return _parsed(_OrderParser(searchable, ctx, strict=strict), parameters)
+    return parsed(parser, parameters)
 
 
 def parse_endpoint_search(
@@ -154,132 +130,41 @@ def parse_endpoint_search(
 ) -> Search[FoundPart]:
     """Understand a search of Endpoint. Raises OutcomeError 400 with every problem."""
     searchable = _searchable(ENDPOINT_PARAMETERS, _PARTS, _LATEST_FIRST)
-    return _parsed(_EndpointParser(searchable, ctx, strict=strict), parameters)
-
-
-def parse_provenance_search(
-    parameters: Sequence[tuple[str, str]], ctx: SearchContext, *, strict: bool = False
-) -> Search[FoundStudy]:
-    """Understand a search of Provenance. Raises OutcomeError 400 with every problem."""
-    elements: Elements[FoundStudy] = Elements({}, {"_lastUpdated": _updated}, persons=lambda found: ())
-    searchable = _searchable(PROVENANCE_PARAMETERS, elements, _LATEST_FIRST)
-    return _parsed(_ProvenanceParser(searchable, ctx, strict=strict), parameters)
-
-
-# --- criteria ---------------------------------------------------------------------------------------------
-_R = TypeVar("_R", bound=Registered)
-
-
-@dataclass(frozen=True, slots=True)
-class HasAny(Generic[_R]):
-    """One of the values that `read` gives is among `values`."""
-
-    read: Callable[[_R], Iterable[str]]
-    values: frozenset[str]
-
-    def matches(self, item: _R) -> bool:
-        """True where a value is as asked."""
-        return not self.values.isdisjoint(self.read(item))
-
-
-@dataclass(frozen=True, slots=True)
-class IsNumbered(Generic[_R]):
-    """One of the numbers that `read` gives, with its issuer, is asked for."""
-
-    read: Callable[[_R], Iterable[ReferenceId]]
-    tokens: tuple[RelatedToken, ...]
-
-    def matches(self, item: _R) -> bool:
-        """True where a number is as asked."""
-        return any(token.fits(number) for number in self.read(item) for token in self.tokens)
+    return parsed(_EndpointParser(searchable, ctx, strict=strict), parameters)
 
 
 # --- parsers ----------------------------------------------------------------------------------------------
-class _ManifestParser(SearchParser[_R]):
-    """What the searches over manifests have in common: they start from the patient."""
-
-    def _queries_by_id(self, groups: Sequence[Sequence[IdentifierToken]]) -> None:
-        return None
-
-    def _queries_of_patient(
-        self, patient: Cx, statuses: frozenset[AvailabilityStatus]
-    ) -> tuple[StoredQuery, ...]:
-        return (
-            FindDocuments(
-                patient_id=patient,
-                status=tuple(statuses),
-                format_code=MANIFEST_FORMATS,
-                document_type=ANY_DOCUMENT,
-            ),
-        )
-
-    def _without_patient(self) -> str:
-        return f" to search {self._resource.table.resource} resources"
-
-    def _wanted_statuses(self, *, needed: bool) -> frozenset[AvailabilityStatus] | None:
-        return frozenset({AvailabilityStatus.APPROVED}) if self._statuses is None else self._statuses
-
-    def _read(self, parameter: SearchParameter, modifier: str | None, values: list[str]) -> None:
-        if parameter.name in ("_id", "identifier"):
-            self._read_own(parameter, modifier, values)
-        else:
-            super()._read(parameter, modifier, values)
-
-    def _ids_of(self, name: str, resource_type: str, values: Sequence[str]) -> frozenset[str]:
-        """Ids in references `Type/id`, `id` or an absolute URL of this server."""
-        found = set()
-        for value in values:
-            reference = unescape(value.strip()).removeprefix(self._ctx.base_url + "/")
-            kind, slash, number = reference.rpartition("/")
-            if slash and kind != resource_type:
-                raise SearchProblem("value", f"{name}: give {resource_type}/id of this server.")
-            found.add(number)
-        return frozenset(found)
-
-    def _numbers(self, name: str, values: Sequence[str]) -> tuple[RelatedToken, ...]:
-        """Tokens of numbers with issuers; a URI that the settings do not map is an issuer as it stands."""
-        tokens = []
-        for value in values:
-            token = read_token(value)
-            system = token.system or ""
-            known = self._ctx.terminology.authorities.oid_or_none(system) is not None
-            if ":" in system and not known and system not in _UID_SYSTEMS:
-                tokens.append(RelatedToken(frozenset({token.code or ""} - {""}), frozenset({system})))
-            else:
-                tokens.append(read_related(value, name, self._ctx.terminology))
-        return tuple(tokens)
+_R = TypeVar("_R", bound=Registered)
 
 
-class _StudyParser(_ManifestParser[FoundStudy]):
+class _StudyParser(PatientResourceParser[FoundStudy]):
     zone: tzinfo = UTC
 
     def _read_dates(self, name: str, values: list[str]) -> None:
         conditions = []
         for value in values:
-            text = unescape(value)
-            condition = read_date(text, name, self._now)
-            conditions.append(condition if _WITH_ZONE.search(text) else _in_zone(condition, self.zone))
+            conditions.append(read_date_in_zone(unescape(value), name, self._now, self.zone))
         self._criteria.append(IsInTime(self._elements.intervals[name], tuple(conditions)))
 
     def _read_own(self, parameter: SearchParameter, modifier: str | None, values: Sequence[str]) -> None:
         match parameter.name:
             case "_id":
-                self._criteria.append(HasAny(lambda found: (found.id,), _texts(values)))
+                self._criteria.append(HasAny(lambda found: (found.id,), token_codes(values)))
             case "identifier":
-                self._criteria.append(IsNumbered(_numbers_of, self._numbers("identifier", values)))
+                self._criteria.append(IsNumbered(_numbers_of, self.numbers("identifier", values)))
             case "basedon.identifier":
-                tokens = self._numbers(parameter.name, values)
+                tokens = self.numbers(parameter.name, values)
                 self._criteria.append(IsNumbered(_order_numbers_of, tokens))
             case "basedon":
-                wanted = self._ids_of(parameter.name, "ServiceRequest", values)
+                wanted = self.ids_of(parameter.name, "ServiceRequest", values)
                 self._criteria.append(HasAny(_order_ids, wanted))
             case "endpoint":
-                wanted = self._ids_of(parameter.name, "Endpoint", values)
+                wanted = self.ids_of(parameter.name, "Endpoint", values)
                 self._criteria.append(HasAny(_endpoint_ids, wanted))
             case "series":
-                self._criteria.append(HasAny(_series_uids, _uids(values, _UID_SYSTEMS)))
+                self._criteria.append(HasAny(_series_uids, _uids(values, UID_SYSTEMS)))
             case "instance":
-                self._criteria.append(HasAny(_instance_uids, _uids(values, _UID_SYSTEMS)))
+                self._criteria.append(HasAny(_instance_uids, _uids(values, UID_SYSTEMS)))
             case "dicom-class":
                 self._criteria.append(HasAny(_sop_classes, _uids(values, _CLASS_SYSTEMS)))
             case name:
@@ -288,43 +173,20 @@ class _StudyParser(_ManifestParser[FoundStudy]):
                 self._criteria.append(HasAny(lambda found: (), frozenset()))
 
 
-class _OrderParser(_ManifestParser[FoundPart]):
+class _EndpointParser(PatientResourceParser[FoundPart]):
+    formats = MANIFEST_FORMATS
+
     def _read_own(self, parameter: SearchParameter, modifier: str | None, values: Sequence[str]) -> None:
         if parameter.name == "_id":
-            self._criteria.append(HasAny(lambda part: (part.id,), _texts(values)))
-        else:
-            self._criteria.append(IsNumbered(_numbers_of_order, self._numbers("identifier", values)))
-
-
-class _EndpointParser(_ManifestParser[FoundPart]):
-    def _read_own(self, parameter: SearchParameter, modifier: str | None, values: Sequence[str]) -> None:
-        if parameter.name == "_id":
-            self._criteria.append(HasAny(lambda part: (part.id,), _texts(values)))
+            self._criteria.append(HasAny(lambda part: (part.id,), token_codes(values)))
             return
         tokens = [read_token(value) for value in values]
         wanted = {t.code or "" for t in tokens if t.system in (None, imaging.ENDPOINT_CONNECTION)}
         self._criteria.append(HasAny(lambda part: (part.connection or "",), frozenset(wanted)))
 
 
-class _ProvenanceParser(_ManifestParser[FoundStudy]):
-    def _read_own(self, parameter: SearchParameter, modifier: str | None, values: Sequence[str]) -> None:
-        if parameter.name == "_id":
-            self._criteria.append(HasAny(lambda found: (found.provenance_id,), _texts(values)))
-            return
-        references = [unescape(value.strip()).removeprefix(self._ctx.base_url + "/") for value in values]
-        if not all("/" in reference for reference in references):
-            raise SearchProblem("value", "target: give Type/id, for example ImagingStudy/1.")
-        self._criteria.append(HasAny(_targets, frozenset(references)))
-
-
 def _searchable(table: ParameterTable, elements: Elements[_R], order: Rules) -> Searchable[_R]:
     return Searchable(table, elements, _STATUSES, "http://hl7.org/fhir/imagingstudy-status", order)
-
-
-def _parsed(parser: _ManifestParser[_R], parameters: Sequence[tuple[str, str]]) -> Search[_R]:
-    for name, value in parameters:
-        parser.add(name, value)
-    return parser.finish()
 
 
 # --- values -----------------------------------------------------------------------------------------------
@@ -343,14 +205,6 @@ def _numbers_of(found: FoundStudy) -> Iterable[ReferenceId]:
 
 def _order_numbers_of(found: FoundStudy) -> Iterable[ReferenceId]:
     return (number for request in found.study.requests for number in request_references(request))
-
-
-def _numbers_of_order(part: FoundPart) -> Iterable[ReferenceId]:
-    request = part.request or ImagingRequest()
-    yield from request_references(request)
-    if request.filler is not None:
-        issuer = request.filler.issuer
-        yield ReferenceId(request.filler.value, issuer.universal_id if issuer else None)
 
 
 def _order_ids(found: FoundStudy) -> Iterable[str]:
@@ -373,34 +227,7 @@ def _sop_classes(found: FoundStudy) -> Iterable[str]:
     return (i.sop_class_uid for series in found.study.series for i in series.instances)
 
 
-def _targets(found: FoundStudy) -> Iterable[str]:
-    yield f"ImagingStudy/{found.id}"
-    yield from (f"ServiceRequest/{number}" for number in _order_ids(found))
-    yield from (f"Endpoint/{number}" for number in _endpoint_ids(found))
-
-
-def _texts(values: Sequence[str]) -> frozenset[str]:
-    return frozenset(read_token(value).code or "" for value in values)
-
-
 def _uids(values: Sequence[str], systems: frozenset[str | None]) -> frozenset[str]:
     """Bare UIDs of tokens; one of a system that UIDs do not have finds nothing."""
     tokens = [read_token(value) for value in values]
     return frozenset(bare_oid(token.code) for token in tokens if token.code and token.system in systems)
-
-
-def _in_zone(condition: DateCondition, zone: tzinfo) -> DateCondition:
-    """A condition that was read as UTC, as one of the zone."""
-    return replace(condition, exact=_moved(condition.exact, zone), whole=_moved(condition.whole, zone))
-
-
-def _moved(interval: Interval, zone: tzinfo) -> Interval:
-    return Interval(_to_utc(interval.start, zone), _to_utc(interval.end, zone))
-
-
-def _to_utc(moment: int, zone: tzinfo) -> int:
-    try:
-        local = _EPOCH + timedelta(microseconds=moment)
-        return microseconds(local.replace(tzinfo=zone).astimezone(UTC))
-    except OverflowError:
-        return moment

@@ -221,7 +221,15 @@ SUPPORTED: tuple[SupportedRow, ...] = (
         "Imaging resources",
         "FHIR R4",
         Level.YES,
-        "ImagingStudy, ServiceRequest, Endpoint and Provenance of a patient, assembled from manifests",
+        "ImagingStudy, ServiceRequest, Endpoint and Provenance of a patient, assembled from manifests and "
+        "reports; Endpoints from manifests alone",
+    ),
+    SupportedRow(
+        "Imaging report resources",
+        "FHIR R4",
+        Level.YES,
+        "DiagnosticReport, Composition, Observation, Procedure and what else reports hold, as they hold it; "
+        "the current version of each report; $document gives the report byte for byte",
     ),
     SupportedRow(
         "Imaging manifest",

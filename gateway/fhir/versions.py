@@ -12,6 +12,7 @@ from typing import Any, Final
 from gateway.fhir import version_documents as documents
 from gateway.fhir import version_others as others
 from gateway.fhir.datatypes import Json
+from gateway.fhir.imaging_selections import SELECTION, selection_as_basic
 from gateway.fhir.version_names import PATH, canonical_in_r4, canonical_in_r5
 from gateway.fhir.version_rules import (
     CODING_CONCEPT,
@@ -222,6 +223,22 @@ DIFFERENCES: Final[Mapping[str, Differences]] = MappingProxyType(
                 Gone(r5=("focus", "recorded", "reportedBoolean", "supportingInfo", "occurrenceTiming")),
             )
         ),
+        "Device": Differences(
+            (
+                Native((imaging.EXT_DEVICE_CATEGORY,), "category", "valueCodeableConcept", repeats=True),
+                Gone(
+                    r5=(
+                        "conformsTo",
+                        "mode",
+                        "cycle",
+                        "duration",
+                        "endpoint",
+                        "gateway",
+                        "biologicalSourceEvent",
+                    )
+                ),
+            )
+        ),
     }
 )
 """What differs, by type; a type that is not here is alike in both, as Binary and OperationDefinition are."""
@@ -280,6 +297,8 @@ class _Conversion:
 
     def resource(self, given: Json) -> Json:
         """A resource of either release in the other."""
+        if given.get("resourceType") == SELECTION and not self._up:
+            given = selection_as_basic(given, self._lost)
         kind = given.get("resourceType")
         if not isinstance(kind, str):
             return given

@@ -42,10 +42,11 @@ class StudyNames:
             part_id=partial(self.ids.write_part, identity),
         )
 
-    async def remember(self, found: FoundStudy, known: KnownStudy) -> None:
+    async def remember(self, found: FoundStudy, home_community_id: str | None) -> None:
         """Keep what the id of a study stands for, where it does not carry that itself."""
         if found.patient_id is not None:
-            identity = identity_of(known, found.patient_id)
+            uid = found.study.study_instance_uid
+            identity = StudyIdentity(uid, found.patient_id, home_community_id)
             digest = self.ids.digest(identity)
             if found.id == digest or found.viewer_id.startswith(digest):
                 await self.index.remember(digest, identity)

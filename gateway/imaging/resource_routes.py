@@ -1,10 +1,15 @@
-"""FHIR endpoints of imaging resources: search with GET and POST `_search`, and read."""
+"""FHIR endpoints of imaging resources: search with GET and POST `_search`, read, and the operation
+`$document` of DiagnosticReport.
+"""
 
 from collections.abc import Mapping
 from typing import Any
 
+import orjson
 from aiohttp import web
 
+from gateway.imaging.report_documents import ReportDocuments
+from gateway.imaging.resource_kinds import READ_ONLY, ResourceReader
 from gateway.imaging.resource_search import ResourceSearch
 from gateway.mhd.negotiation import negotiate, respond
 from gateway.mhd.search_requests import is_strict, search_parameters
@@ -13,16 +18,27 @@ from gateway.mhd.search_requests import is_strict, search_parameters
 class ImagingRoutes:
     """The routes below the FHIR base path."""
 
-    def __init__(self, searches: Mapping[str, ResourceSearch[Any]]) -> None:
+    def __init__(
+        self,
+        searches: Mapping[str, ResourceSearch[Any]],
+        reader: ResourceReader,
+        documents: ReportDocuments,
+    ) -> None:
         self._searches = searches
+        self._reader = reader
+        self._documents = documents
 
     def table(self, base_path: str) -> list[web.RouteDef]:
         """Routes for an aiohttp application."""
         types = f"{{type:{'|'.join(self._searches)}}}"
+        document = f"{base_path}/DiagnosticReport/{{id}}/$document"
         return [
             web.get(f"{base_path}/{types}", self.search),
             web.post(f"{base_path}/{types}/_search", self.search),
             web.get(f"{base_path}/{types}/{{id}}", self.read),
+            web.get(f"{base_path}/{{type:{'|'.join(READ_ONLY)}}}/{{id}}", self.read_only),
+            web.get(document, self.document, allow_head=False),
+            web.post(document, self.document),
         ]
 
     async def search(self, request: web.Request) -> web.Response:
@@ -39,3 +55,18 @@ class ImagingRoutes:
         negotiate(request)
         searched = self._searches[request.match_info["type"]]
         return await respond(request, await searched.read(request.match_info["id"]))
+
+    async def read_only(self, request: web.Request) -> web.Response:
+        """Read of one resource of a type that is not searched."""
+        negotiate(request)
+        found = await self._reader.read(request.match_info["type"], request.match_info["id"])
+        return await respond(request, orjson.dumps(found))
+
+    async def document(self, request: web.Request) -> web.Response:
+        """The report document of a DiagnosticReport, byte for byte unless Accept excludes its type."""
+        found = await self._documents.of_report(request.match_info["id"], request.headers.get("Accept"))
+        if found.is_stored:
+            headers = {"Content-Type": found.media_type, "Cache-Control": "private, no-cache"}
+            return web.Response(body=found.content, headers={**headers, "Vary": "Accept"})
+        negotiate(request)
+        return await respond(request, found.content)

@@ -127,6 +127,7 @@ LEGACY_EU_STRUCTURES: Final = (
 )
 EU_IMAGING_GUIDE: Final = "http://hl7.eu/fhir/imaging/ImplementationGuide/hl7.fhir.eu.imaging"
 PROFILE_EU_REPORT_DOCUMENT: Final = EU_STRUCTURE + "DocumentReferenceImagingReport"
+OPERATION_DOCUMENT: Final = EU_IMAGING + "OperationDefinition/DiagnosticReport-fhir-report"
 PROFILE_EU_STUDY: Final = EU_STRUCTURE + "ImagingStudyEuImaging"
 PROFILE_EU_ORDER: Final = EU_STRUCTURE + "ServiceRequestOrderEuImaging"
 EU_REPORT_BUNDLES: Final = frozenset(

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC
 from functools import lru_cache, partial
 from typing import Literal
 from urllib.parse import urlsplit
@@ -31,8 +30,6 @@ from gateway.imaging.manifests import ManifestError, Manifests, Reader
 from gateway.imaging.offered_manifests import OfferedManifests
 from gateway.imaging.plan import Locations
 from gateway.imaging.rad69_server import ImagingFacade
-from gateway.imaging.resource_routes import ImagingRoutes
-from gateway.imaging.resource_search import ImagingServices, ResourceSearch, kinds
 from gateway.imaging.retrieve import ImageRetriever, RetrievePolicy
 from gateway.imaging.search_routes import SearchRoutes
 from gateway.imaging.studies import StudyFinder
@@ -40,7 +37,6 @@ from gateway.imaging.translations import ManifestTranslator
 from gateway.imaging.wado_routes import WadoRoutes
 from gateway.model.imaging import ReadManifest
 from gateway.model.imaging_codes import MIME_DICOM
-from gateway.security.document_urls import PageTokens
 from gateway.security.sealing import KeyRing
 from gateway.security.study_ids import StudyIds
 from gateway.security.study_urls import StudyTokens
@@ -48,7 +44,7 @@ from gateway.settings import ImagingLocationSettings, Settings
 from gateway.soap.client import Peer, SoapClient
 from gateway.soap.contract import load_contract
 from gateway.soap.server import ServiceLimits, SoapService
-from gateway.wiring.fhir import patient_references, search_context, terminology
+from gateway.wiring.fhir import terminology
 from gateway.wiring.peers import document_registry, document_repositories, peer_of
 
 _ARCHIVES_BY_URL = 256
@@ -120,7 +116,7 @@ def manifest_publishing(settings: Settings, parts: ImagingParts) -> ManifestPubl
         strict=imaging.check == "strict",
         replaces=imaging.replaces and "replaces" not in settings.publish_repository.does_not_take,
         dialect=imaging.kos_codes,
-        zone=_zone(settings),
+        zone=imaging_zone(settings),
     )
     return ManifestPublishing(
         document_registry(settings, parts.soap), manifest_readers(terms), store, terms, policy
@@ -133,14 +129,15 @@ def manifest_translator(settings: Settings, parts: ImagingParts, base_url: str) 
     places = locations(settings, parts.soap, parts.dicomweb)
     return ManifestTranslator(
         found,
-        _names(settings, parts, places, base_url),
+        study_names(settings, parts, places, base_url),
         terminology(settings),
-        _zone(settings),
+        imaging_zone(settings),
         settings.imaging.kos_codes,
     )
 
 
-def _zone(settings: Settings) -> ZoneInfo | None:
+def imaging_zone(settings: Settings) -> ZoneInfo | None:
+    """Zone of times without one."""
     return ZoneInfo(settings.imaging.time_zone) if settings.imaging.time_zone else None
 
 
@@ -202,8 +199,8 @@ def search_routes(settings: Settings, parts: ImagingParts, base_url: str) -> Sea
     places = locations(settings, parts.soap, parts.dicomweb)
     found, store = manifests(settings, parts)
     searcher = ImageSearcher(
-        _finder(settings, parts, found),
-        _names(settings, parts, places, base_url),
+        study_finder(settings, parts, found),
+        study_names(settings, parts, places, base_url),
         Grants(StudyTokens(parts.ring), found, store),
         DicomPatients(terminology(settings), settings.imaging.patient_id_authority),
         max_results=settings.search.max_results,
@@ -211,37 +208,12 @@ def search_routes(settings: Settings, parts: ImagingParts, base_url: str) -> Sea
     return SearchRoutes(searcher, base_url=base_url)
 
 
-def _finder(settings: Settings, parts: ImagingParts, found: Manifests) -> StudyFinder:
+def study_finder(settings: Settings, parts: ImagingParts, found: Manifests) -> StudyFinder:
+    """Finds studies by manifests."""
     return StudyFinder(document_registry(settings, parts.soap), found, MANIFEST_FORMATS)
 
 
-def _names(settings: Settings, parts: ImagingParts, places: Locations, base_url: str) -> StudyNames:
+def study_names(settings: Settings, parts: ImagingParts, places: Locations, base_url: str) -> StudyNames:
+    """Names studies and their images."""
     index = StudyIndex(parts.store, settings.lifetimes.manifest)
     return StudyNames(StudyIds(parts.ring), index, StudyTokens(parts.ring), places, base_url)
-
-
-def imaging_resources(
-    settings: Settings, parts: ImagingParts, base_url: str, scope: str = ""
-) -> ImagingRoutes:
-    """Searches and reads of ImagingStudy, ServiceRequest, Endpoint and Provenance.
-
-    `scope` keeps page links of one base apart from those of the others.
-    """
-    terms = terminology(settings)
-    references = patient_references(parts.ring, terms, base_url)
-    found, _ = manifests(settings, parts)
-    zone = _zone(settings)
-    services = ImagingServices(
-        finder=_finder(settings, parts, found),
-        names=_names(settings, parts, locations(settings, parts.soap, parts.dicomweb), base_url),
-        patients=references,
-        search_context=search_context(settings, terms, references, base_url),
-        zone=zone,
-        max_results=settings.search.max_results,
-    )
-    return ImagingRoutes(
-        {
-            name: ResourceSearch(kind, services, PageTokens(parts.ring, f"{name}{scope}"))
-            for name, kind in kinds(zone or UTC).items()
-        }
-    )

@@ -1,21 +1,22 @@
 """The CapabilityStatement says what the parser does."""
 
 import json
+from functools import partial
 
 import pytest
 from fhir.resources.R4B.capabilitystatement import CapabilityStatement
 
 from gateway.fhir.capability import write_capability_statement
 from gateway.fhir.document_search import SearchContext
+from gateway.fhir.held_search import parse_held_search
 from gateway.fhir.imaging_document_search import IMAGING_DOCUMENT_PARAMETERS, parse_imaging_document_search
 from gateway.fhir.issues import OutcomeError
 from gateway.fhir.list_parameters import LIST_PARAMETERS
 from gateway.fhir.list_search import parse_list_search
+from gateway.fhir.report_parameters import REPORT_TABLES
 from gateway.fhir.study_search import (
     parse_endpoint_search,
     parse_imaging_study_search,
-    parse_order_search,
-    parse_provenance_search,
 )
 from gateway.fhir.supported import SUPPORTED, Level, supported_table_markdown
 from gateway.fhir.terminology import Terminology
@@ -196,6 +197,7 @@ IMAGING_EXAMPLES = EXAMPLES | {
     "identifier": "1",
     "endpoint": "Endpoint/1",
     "target": "ImagingStudy/1",
+    **dict.fromkeys(("date", "issued", "period", "authored", "recorded", "onset-date"), "ge2024"),
     "connection-type": "dicom-wado-rs",
 }
 
@@ -204,9 +206,8 @@ IMAGING_EXAMPLES = EXAMPLES | {
     ("name", "parse"),
     [
         ("ImagingStudy", parse_imaging_study_search),
-        ("ServiceRequest", parse_order_search),
         ("Endpoint", parse_endpoint_search),
-        ("Provenance", parse_provenance_search),
+        *((name, partial(parse_held_search, table)) for name, table in REPORT_TABLES.items()),
     ],
 )
 def test_every_listed_parameter_of_imaging_resources_is_used(statement, name, parse):

@@ -14,7 +14,7 @@ from gateway.fhir.study_resources import (
     write_study_patient,
     write_study_provenance,
 )
-from gateway.fhir.study_search import endpoints_of, orders_of
+from gateway.fhir.study_search import endpoints_of
 from gateway.model import Code, Cx
 from gateway.model import imaging_codes as imaging
 from tests.fhir.manifest_samples import GROUP, SIMPLE, TERMINOLOGY
@@ -98,7 +98,7 @@ def test_every_reference_of_the_study_names_a_resource(manifest):
     named |= {e["reference"] for s in study["series"] for e in s["endpoint"]}
     named |= {e["reference"] for e in study.get("endpoint", ())}
     assert named == known
-    assert [r["id"] for r in orders] == [part.id for part in orders_of(item)]
+    assert [r["id"] for r in orders] == [item.order_id(n) for n in range(len(item.study.requests))]
     assert [r["id"] for r in endpoints] == [part.id for part in endpoints_of(item)]
 
 

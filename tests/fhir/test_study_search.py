@@ -13,11 +13,8 @@ from gateway.fhir.search_request import SearchContext
 from gateway.fhir.study_parameters import STUDY_PARAMETERS
 from gateway.fhir.study_search import (
     endpoints_of,
-    orders_of,
     parse_endpoint_search,
     parse_imaging_study_search,
-    parse_order_search,
-    parse_provenance_search,
 )
 from gateway.fhir.terminology import Terminology
 from gateway.model import Cx
@@ -189,9 +186,7 @@ def test_the_patient_in_each_spelling(parameter):
     (query,) = search.queries()
     assert isinstance(query, FindDocuments)
     assert query.patient_id == PATIENT
-    assert {code.code for code in query.format_code} == {
-        "1.2.840.10008.5.1.4.1.1.88.59", "urn:ihe:rad:MADO:fhir-manifest:2026",
-    }  # fmt: skip
+    assert query.format_code == ()
     assert search.matches(A)
     assert not search.matches(replace(A, patient_id=Cx("P2", "2.999.3")))
 
@@ -222,31 +217,6 @@ def test_what_is_wrong_is_said():
 
 
 # --- the resources beside studies ---------------------------------------------------------------------------
-def order_names(*parameters):
-    search = parse_order_search([PAT, *parameters], CONTEXT, strict=True)
-    parts = {"a": orders_of(A)[0], "b": orders_of(G)[0], "c": orders_of(G)[1]}
-    return "".join(name for name, part in parts.items() if search.matches(part))
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "expected"),
-    [
-        ("identifier", "urn:oid:2.999.10|B1", "b"),
-        ("identifier", "urn:oid:2.999.11|P2", "bc"),
-        ("identifier", "A1", "a"),
-        ("identifier", "urn:oid:2.999.11|A1", ""),
-        ("_id", orders_of(G)[1].id, "c"),
-        ("subject", "Patient/1", "abc"),
-    ],
-)
-def test_orders(name, value, expected):
-    assert order_names((name, value)) == expected
-
-
-def test_orders_need_the_patient():
-    assert "required" in problems(parse_order_search, ("identifier", "A1"))
-
-
 def test_an_issuer_that_is_a_uri_is_one_in_searches_too():
     issuer = replace(
         A.study.requests[0].accession.issuer, universal_id="https://ris.example/ids", universal_id_type="URI"
@@ -266,22 +236,9 @@ def test_endpoints():
     assert [viewers.matches(part) for part in parts] == [False, False, True]
 
 
-@pytest.mark.parametrize(
-    "target",
-    [
-        "ImagingStudy/study-1",
-        f"{BASE}/ImagingStudy/study-1",
-        f"ServiceRequest/{A.order_id(0)}",
-        f"Endpoint/{endpoints_of(A)[0].id}",
-    ],
-)
-def test_the_provenance_of_each_resource(target):
-    search = parse_provenance_search([PAT, ("target", target)], CONTEXT, strict=True)
-    assert [search.matches(item) for item in (A, G)] == [True, False]
-
-
 def test_ids_keep_to_their_thing_and_not_to_its_place():
     swapped = replace(G, study=replace(G.study, requests=G.study.requests[::-1]))
     assert swapped.order_id(0) == G.order_id(1)
     assert replace(G, id="other").order_id(0) != G.order_id(0)
-    assert all(len(part.id) <= 64 for part in (*orders_of(G), *endpoints_of(G)))
+    assert all(len(part.id) <= 64 for part in endpoints_of(G))
+    assert all(len(G.order_id(number)) <= 64 for number in range(2))

@@ -1,0 +1,301 @@
+"""The resource types that manifests and reports give: how a search of each is understood, what it looks at,
+what comes along, and how a resource is found again by its id.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import tzinfo
+from typing import Any, Final, Protocol, TypeVar
+
+from gateway.fhir.datatypes import Json
+from gateway.fhir.found_study import FoundStudy
+from gateway.fhir.held import HeldResource, reference_of, values_at
+from gateway.fhir.held_search import parse_held_search
+from gateway.fhir.issues import fail
+from gateway.fhir.matching import Registered
+from gateway.fhir.report_parameters import READ_ONLY, REPORT_TABLES
+from gateway.fhir.search_includes import Inclusion
+from gateway.fhir.search_request import Search
+from gateway.fhir.search_table import ParameterTable
+from gateway.fhir.study_search import (
+    FoundPart,
+    endpoints_of,
+    parse_endpoint_search,
+    parse_imaging_study_search,
+)
+from gateway.imaging.found import StudyNames
+from gateway.imaging.patient_imaging import BOTH, PatientImaging, Wanted
+from gateway.imaging.shelf import Shelf
+from gateway.security.report_ids import NotOurs as NotOfReport
+from gateway.security.report_ids import ReportIds
+from gateway.security.study_ids import NotOurs as NotOfStudy
+
+
+class Identified(Registered, Protocol):
+    """What a search finds: something with the id of its resource."""
+
+    @property
+    def id(self) -> str: ...
+
+
+T = TypeVar("T", bound=Identified)
+_REPORTS: Final = Wanted(manifests=False)
+_MANIFESTS: Final = Wanted(reports=False)
+_JOINED: Final = frozenset({"DiagnosticReport", "Composition", "ServiceRequest", "Provenance"})
+"""Types whose resources lead to what manifests say."""
+_OF_STUDY: Final = {
+    Inclusion.PATIENTS: "Patient",
+    Inclusion.ENDPOINTS: "Endpoint",
+    Inclusion.ORDERS: "ServiceRequest",
+}
+
+
+class ResourceKind(Protocol[T]):
+    """One type. `wanted` are the documents that its searches open."""
+
+    @property
+    def name(self) -> str:
+        """FHIR resource type."""
+
+    @property
+    def wanted(self) -> Wanted:
+        """Which documents a search opens."""
+
+    def parse(self, parameters: Any, ctx: Any, *, strict: bool = False) -> Search[T]:
+        """Understand a search. Raises OutcomeError 400."""
+
+    def items(self, shelf: Shelf) -> Iterable[T]:
+        """What a search looks at."""
+
+    def resource(self, shelf: Shelf, item: T) -> Json:
+        """The resource of an item."""
+
+    def included(self, shelf: Shelf, item: T, inclusion: Inclusion) -> Iterable[Json]:
+        """What comes along with an item."""
+
+    async def read(self, patients: PatientImaging, shelf: Shelf, resource_id: str) -> Json | None:
+        """One resource by its id; None where there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identities:
+    """What ids stand for."""
+
+    names: StudyNames
+    reports: ReportIds
+
+    async def open_study(self, patients: PatientImaging, shelf: Shelf, kind: str, resource_id: str) -> bool:
+        """Put what is known of the patient of a study on the shelf; False for an id of another sort."""
+        try:
+            identity = await self.names.identity(kind, resource_id)
+        except NotOfStudy:
+            return False
+        if identity is None:
+            raise fail(
+                404,
+                "not-found",
+                f"This {kind} is not known any more. Search for it with patient or patient.identifier.",
+                expression=kind,
+            )
+        wanted = _MANIFESTS if kind == "Endpoint" else BOTH
+        await shelf.add(await patients.of_patient(identity.patient_id, wanted))
+        return True
+
+    async def open_report(
+        self, patients: PatientImaging, shelf: Shelf, resource_id: str, *, joined: bool = False
+    ) -> bool:
+        """Put the document of a resource on the shelf; with `joined`, the manifests of its patient too."""
+        try:
+            entry = await patients.document(self.reports.read(resource_id))
+        except NotOfReport:
+            return False
+        if entry is None:
+            return False
+        if joined and entry.patient_id is not None:
+            await shelf.add(await patients.of_patient(entry.patient_id, _MANIFESTS))
+        await shelf.add(await patients.report(entry))
+        return True
+
+
+# --- ImagingStudy and Endpoint ----------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class StudyKind:
+    """ImagingStudy."""
+
+    identities: Identities
+    zone: tzinfo
+    name: str = "ImagingStudy"
+    wanted: Wanted = BOTH
+
+    def parse(self, parameters: Any, ctx: Any, *, strict: bool = False) -> Search[FoundStudy]:
+        """See `ResourceKind`."""
+        return parse_imaging_study_search(parameters, ctx, zone=self.zone, strict=strict)
+
+    def items(self, shelf: Shelf) -> Iterable[FoundStudy]:
+        """The studies."""
+        return tuple(shelf.found)
+
+    def resource(self, shelf: Shelf, item: FoundStudy) -> Json:
+        """See `ResourceKind`."""
+        return shelf.resources(item, self.name)[0]
+
+    def included(self, shelf: Shelf, item: FoundStudy, inclusion: Inclusion) -> Iterable[Json]:
+        """See `ResourceKind`."""
+        if inclusion in _OF_STUDY:
+            return shelf.resources(item, _OF_STUDY[inclusion])
+        return _reverse(shelf, f"{self.name}/{item.id}", inclusion)
+
+    async def read(self, patients: PatientImaging, shelf: Shelf, resource_id: str) -> Json | None:
+        """See `ResourceKind`."""
+        found = await self.identities.open_study(patients, shelf, self.name, resource_id)
+        if not found and not await self.identities.open_report(patients, shelf, resource_id, joined=True):
+            return None
+        study = shelf.study(resource_id)
+        if study is not None:
+            return self.resource(shelf, study)
+        return next((h.resource for h in shelf.held(self.name) if h.id == resource_id), None)
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointKind:
+    """Endpoint."""
+
+    identities: Identities
+    name: str = "Endpoint"
+    wanted: Wanted = _MANIFESTS
+
+    def parse(self, parameters: Any, ctx: Any, *, strict: bool = False) -> Search[FoundPart]:
+        """See `ResourceKind`."""
+        return parse_endpoint_search(parameters, ctx, strict=strict)
+
+    def items(self, shelf: Shelf) -> Iterable[FoundPart]:
+        """The endpoints of all studies."""
+        return (part for study in shelf.found for part in endpoints_of(study))
+
+    def resource(self, shelf: Shelf, item: FoundPart) -> Json:
+        """See `ResourceKind`."""
+        return next(r for r in shelf.resources(item.found, self.name) if r["id"] == item.id)
+
+    def included(self, shelf: Shelf, item: FoundPart, inclusion: Inclusion) -> Iterable[Json]:
+        """Nothing comes along."""
+        return ()
+
+    async def read(self, patients: PatientImaging, shelf: Shelf, resource_id: str) -> Json | None:
+        """See `ResourceKind`."""
+        if not await self.identities.open_study(patients, shelf, self.name, resource_id):
+            return None
+        made = (r for study in shelf.found for r in shelf.resources(study, self.name))
+        return next((r for r in made if r["id"] == resource_id), None)
+
+
+# --- what documents hold ----------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class HeldKind:
+    """A type whose resources stand in reports, and perhaps are made of manifests too."""
+
+    name: str
+    table: ParameterTable
+    identities: Identities
+    zone: tzinfo
+
+    @property
+    def wanted(self) -> Wanted:
+        """See `ResourceKind`."""
+        return BOTH if self.name in _JOINED else _REPORTS
+
+    def parse(self, parameters: Any, ctx: Any, *, strict: bool = False) -> Search[HeldResource]:
+        """See `ResourceKind`."""
+        return parse_held_search(self.table, parameters, ctx, zone=self.zone, strict=strict)
+
+    def items(self, shelf: Shelf) -> Iterable[HeldResource]:
+        """The resources of the type."""
+        return shelf.held(self.name)
+
+    def resource(self, shelf: Shelf, item: HeldResource) -> Json:
+        """See `ResourceKind`."""
+        return item.resource
+
+    def included(self, shelf: Shelf, item: HeldResource, inclusion: Inclusion) -> Iterable[Json]:
+        """See `ResourceKind`."""
+        if inclusion is Inclusion.PATIENTS:
+            patient = shelf.patient(item.patient_id)
+            return [patient] if patient is not None else []
+        if inclusion in _REVERSE:
+            return _reverse(shelf, item.reference, inclusion)
+        return _followed(shelf, item, self.table, inclusion.value)
+
+    async def read(self, patients: PatientImaging, shelf: Shelf, resource_id: str) -> Json | None:
+        """See `ResourceKind`."""
+        joined = self.name in _JOINED
+        if not await self.identities.open_report(patients, shelf, resource_id, joined=joined) and not (
+            joined and await self.identities.open_study(patients, shelf, self.name, resource_id)
+        ):
+            return None
+        return _named(shelf, self.name, resource_id)
+
+
+_REVERSE: Final = {Inclusion.PROVENANCES: "Provenance", Inclusion.REPORTS: "DiagnosticReport"}
+
+
+def _named(shelf: Shelf, kind: str, resource_id: str) -> Json | None:
+    return shelf.referenced(f"{kind}/{resource_id}")
+
+
+def _reverse(shelf: Shelf, literal: str, inclusion: Inclusion) -> Iterator[Json]:
+    """Resources that refer to one."""
+    kind = _REVERSE.get(inclusion)
+    for held in shelf.held(kind) if kind is not None else ():
+        parameters = ("target",) if kind == "Provenance" else ("study", "based-on")
+        rows = (row for row in REPORT_TABLES[str(kind)].rows if row.name in parameters)
+        values = (v for row in rows for v in values_at(held.resource, row.expression))
+        if held.is_current and any(reference_of(value) == literal for value in values):
+            yield held.resource
+
+
+def _followed(shelf: Shelf, item: HeldResource, table: ParameterTable, parameter: str) -> Iterator[Json]:
+    """What the references of a parameter name; of a role, who has it and where, too."""
+    row = next(row for row in table.rows if row.name == parameter)
+    for value in values_at(item.resource, row.expression):
+        literal = reference_of(value)
+        found = shelf.referenced(literal) if literal is not None else None
+        if found is None:
+            continue
+        yield found
+        if found["resourceType"] == "PractitionerRole":
+            for name in ("practitioner", "organization"):
+                inner = reference_of(found.get(name))
+                person = shelf.referenced(inner) if inner is not None else None
+                if person is not None:
+                    yield person
+
+
+def kinds(identities: Identities, zone: tzinfo) -> Mapping[str, ResourceKind[Any]]:
+    """The types that can be searched. `zone` is that of days and times without zone."""
+    held = (HeldKind(name, table, identities, zone) for name, table in REPORT_TABLES.items())
+    made: tuple[ResourceKind[Any], ...] = (
+        StudyKind(identities, zone),
+        EndpointKind(identities),
+        *held,
+    )
+    return {kind.name: kind for kind in made}
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceReader:
+    """Reads of types that are not searched."""
+
+    identities: Identities
+    patients: PatientImaging
+    shelf: Callable[[], Shelf]
+
+    async def read(self, kind: str, resource_id: str) -> Json:
+        """One resource by its id. Raises OutcomeError 404, PeerError and RegistryFailure."""
+        shelf = self.shelf()
+        if await self.identities.open_report(self.patients, shelf, resource_id):
+            found = _named(shelf, kind, resource_id)
+            if found is not None:
+                return found
+        raise fail(404, "not-found", f"No {kind} with this id.", expression=kind)
+
+
+__all__ = ["READ_ONLY", "Identities", "ResourceKind", "ResourceReader", "kinds"]

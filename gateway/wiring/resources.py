@@ -1,0 +1,80 @@
+"""Searches and reads of the resources that manifests and reports of a patient give."""
+
+from collections.abc import Mapping
+from datetime import UTC
+from functools import partial
+
+from gateway.correlation.reports import ReportStore
+from gateway.fhir.formats import FhirFormat
+from gateway.fhir.report_entries import NotABundle, read_bundle, read_report_entries
+from gateway.imaging.patient_imaging import PatientImaging
+from gateway.imaging.report_documents import BundleReader, ReportDocuments
+from gateway.imaging.reports import ReportError, ReportReader, Reports
+from gateway.imaging.resource_kinds import Identities, ResourceReader, kinds
+from gateway.imaging.resource_routes import ImagingRoutes
+from gateway.imaging.resource_search import ImagingServices, ResourceSearch
+from gateway.imaging.shelf import Shelf, ShelfServices
+from gateway.mhd.retrieve import Retriever
+from gateway.model.report_entries import ReportEntries
+from gateway.security.document_urls import PageTokens
+from gateway.security.report_ids import ReportIds
+from gateway.settings import Settings
+from gateway.wiring.fhir import patient_references, search_context, terminology
+from gateway.wiring.imaging import ImagingParts, imaging_zone, locations, manifests, study_finder, study_names
+from gateway.wiring.peers import document_registry, document_repositories
+
+
+def imaging_resources(
+    settings: Settings, parts: ImagingParts, retriever: Retriever, base_url: str, scope: str = ""
+) -> ImagingRoutes:
+    """Searches and reads of every type of imaging resource.
+
+    `scope` keeps page links of one base apart from those of the others.
+    """
+    terms = terminology(settings)
+    references = patient_references(parts.ring, terms, base_url)
+    found, _ = manifests(settings, parts)
+    zone = imaging_zone(settings)
+    names = study_names(settings, parts, locations(settings, parts.soap, parts.dicomweb), base_url)
+    identities = Identities(names, ReportIds(parts.ring))
+    patients = PatientImaging(
+        document_registry(settings, parts.soap),
+        study_finder(settings, parts, found),
+        reports(settings, parts),
+    )
+    shelves = ShelfServices(names, identities.reports, terms, references, zone, base_url)
+    services = ImagingServices(
+        patients, shelves, search_context(settings, terms, references, base_url), settings.search.max_results
+    )
+    shelf = partial(Shelf, shelves)
+    return ImagingRoutes(
+        {
+            name: ResourceSearch(kind, services, PageTokens(parts.ring, f"{name}{scope}"))
+            for name, kind in kinds(identities, zone or UTC).items()
+        },
+        ResourceReader(identities, patients, shelf),
+        ReportDocuments(identities, patients, shelf, retriever, _BUNDLES),
+    )
+
+
+def reports(settings: Settings, parts: ImagingParts) -> Reports:
+    """Reports of the domain."""
+    return Reports(
+        document_repositories(settings, parts.soap),
+        ReportStore(parts.store, settings.lifetimes.manifest),
+        _READERS,
+        max_bytes=settings.imaging.max_manifest_bytes,
+    )
+
+
+def _read(form: FhirFormat, content: bytes) -> ReportEntries:
+    try:
+        return read_report_entries(content, form)
+    except NotABundle as error:
+        raise ReportError(str(error)) from None
+
+
+_READERS: Mapping[str, ReportReader] = {str(form): partial(_read, form) for form in FhirFormat}
+_BUNDLES: Mapping[str, BundleReader] = {
+    str(form): partial(read_bundle, wire_format=form) for form in FhirFormat
+}
