@@ -239,7 +239,7 @@ class _Check:
         ):
             known = [reference for reference in held if reference.type == kind]
             stated = [reference for reference in self.entry.reference_ids if reference.type == kind]
-            if known and not all(any(_may_be(one, other) for other in known) for one in stated):
+            if known and not all(any(may_be(one, other) for other in known) for one in stated):
                 yield _error(
                     "context.related",
                     f"The entry names another {what} than the manifest; a manifest is about one study and "
@@ -303,7 +303,7 @@ class _Check:
             )
 
 
-def _may_be(one: ReferenceId, other: ReferenceId) -> bool:
+def may_be(one: ReferenceId, other: ReferenceId) -> bool:
     """True where two numbers can be the same: an issuer that one of them does not say, or not as an OID, is
     none to differ in.
     """

@@ -13,7 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gateway.fhir.issues import Issue
-from gateway.fhir.manifest_metadata import identity, source_patient_id, source_patient_info
+from gateway.fhir.manifest_metadata import identity, may_be, source_patient_id, source_patient_info
 from gateway.fhir.report_terms import TERMS
 from gateway.model import codes
 from gateway.model import imaging_codes as imaging
@@ -108,17 +108,24 @@ def event_codes_of(summary: ReportSummary) -> tuple[Code, ...]:
 
 def reference_ids_of(summary: ReportSummary) -> tuple[ReferenceId, ...]:
     """Study UIDs, accession and placer order numbers; a number whose issuer is no OID has no CXi."""
+    return tuple(
+        number
+        for number in _all_numbers(summary)
+        if number.type == codes.REFERENCE_STUDY or number.authority is not None
+    )
+
+
+def _all_numbers(summary: ReportSummary) -> tuple[ReferenceId, ...]:
+    """Study UIDs and numbers to compare with, those of an issuer that is no OID too."""
     numbers = [
         *((issued, codes.REFERENCE_ACCESSION) for issued in summary.accessions),
         *((issued, codes.REFERENCE_ORDER) for issued in summary.placers),
     ]
     studies = tuple(ReferenceId(uid, None, codes.REFERENCE_STUDY) for uid in summary.study_uids)
-    orders = tuple(
-        ReferenceId(issued.value, issued.issuer.oid, kind)
-        for issued, kind in numbers
-        if issued.issuer is not None and issued.issuer.oid
+    return (
+        *studies,
+        *(ReferenceId(i.value, i.issuer.oid if i.issuer else None, kind) for i, kind in numbers),
     )
-    return (*studies, *orders)
 
 
 # --- contradictions ---------------------------------------------------------------------------------------
@@ -173,15 +180,15 @@ class _Check:
             )
 
     def _references(self) -> Iterator[Issue]:
-        held = reference_ids_of(self.summary)
+        held = _all_numbers(self.summary)
         for kind, what in (
             (codes.REFERENCE_STUDY, "Study Instance UID"),
             (codes.REFERENCE_ACCESSION, "accession number"),
             (codes.REFERENCE_ORDER, "placer order number"),
         ):
-            of_kind = {identity(reference) for reference in held if reference.type == kind}
+            known = [reference for reference in held if reference.type == kind]
             stated = [reference for reference in self.entry.reference_ids if reference.type == kind]
-            if of_kind and any(identity(reference) not in of_kind for reference in stated):
+            if known and not all(any(may_be(one, other) for other in known) for one in stated):
                 yield self._error(
                     "context.related", f"The entry names a {what} that the report does not have."
                 )

@@ -186,3 +186,17 @@ def test_the_format_of_the_other_release_is_a_contradiction():
     newer = read(report("cardiac", FhirRelease.R5)).summary
     (issue,) = check_entry_against_report(entry(), newer)
     assert issue.expression == "DocumentReference.content.format"
+
+
+def test_a_number_of_an_issuer_without_oid_may_be_the_one_that_is_stated():
+    bundle = report("cardiac")
+    for found in (entry["resource"] for entry in bundle["entry"]):
+        for based in found.get("basedOn", ()):
+            based["identifier"]["system"] = "http://example.org/accessions"
+        if found["resourceType"] == "ServiceRequest":
+            found["identifier"][0]["system"] = "http://example.org/accessions"
+    summary = read(bundle).summary
+    stated = (ReferenceId("A123", "2.999.1.3", codes.REFERENCE_ACCESSION),)
+    assert check_entry_against_report(replace(EMPTY, reference_ids=stated), summary) == ()
+    other = (ReferenceId("A124", "2.999.1.3", codes.REFERENCE_ACCESSION),)
+    assert check_entry_against_report(replace(EMPTY, reference_ids=other), summary) != ()
