@@ -54,6 +54,7 @@ from gateway.soap.server import SoapService
 from gateway.telemetry.logs import configure
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.tracing import headers_for_peers
+from gateway.wiring.bases import BASE_PATH, bases_of, releases_of, scope_of
 from gateway.wiring.communities import responding_services
 from gateway.wiring.fhir import patient_references, search_context, terminology
 from gateway.wiring.imaging import (
@@ -71,7 +72,6 @@ from gateway.wiring.peers import document_registry, document_repositories
 from gateway.wiring.publishing import metadata_tables, publish_policy, publishing_sources
 from gateway.wiring.resources import imaging_resources
 
-BASE_PATH = "/fhir"
 RAD69_PATH = "/xds/imaging"
 _WILDCARDS = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - compared, not bound
 
@@ -230,24 +230,6 @@ def use_cases(settings: Settings, parts: Parts, base: Base, release: FhirRelease
         base_url=base_url,
         client_of=client_in_header(header) if (header := settings.publish.client_header) else nobody,
     )
-
-
-def releases_of(settings: Settings) -> tuple[FhirRelease, ...]:
-    """The releases of FHIR that are spoken; R4 always is."""
-    return tuple(release for release in FhirRelease if release.name in {"R4", *settings.server.releases})
-
-
-def bases_of(settings: Settings, base_url: str) -> Bases:
-    """The base that all releases share, and one below it for each."""
-    own = [Base(f"{BASE_PATH}/{r.name}", f"{base_url}/{r.name}", r) for r in releases_of(settings)]
-    return Bases([Base(BASE_PATH, base_url), *own])
-
-
-def scope_of(base: Base, release: FhirRelease) -> str:
-    """What keeps links and answers of one release and base apart from those of the others."""
-    if base.release is None:
-        return "" if release is FhirRelease.R4 else f" {release.name}"
-    return f" below {release.name}"
 
 
 def _listen(host: str, port: int, keys: str = "server.host, server.port") -> socket.socket:

@@ -10,11 +10,18 @@ from gateway.demo.content import sample_content
 from gateway.fhir.versions import to_r5
 from gateway.model import codes
 from tests.system.documents import a_document, a_patient
+from tests.system.imaging import published_study
 from tests.system.stack import running_stack
 
 SEARCHSET = codes.MHD_STRUCTURE + "IHE.MHD.FindDocumentReferencesComprehensiveResponseMessage"
 LISTS = codes.MHD_STRUCTURE + "IHE.MHD.FindDocumentListsResponseMessage"
 PROVIDE_RESPONSE = codes.MHD_STRUCTURE + "IHE.MHD.ProvideDocumentBundleResponse"
+
+ALLOWED = (
+    # ServiceRequestOrderEuImaging slices identifiers by type, and gives a slice no type to tell it by
+    "does not have fixed value, binding or existence assertions",
+)
+"""Findings that are defects of a profile."""
 
 pytestmark = [pytest.mark.interop, pytest.mark.asyncio(loop_scope="module")]
 
@@ -73,3 +80,16 @@ async def test_the_answer_to_a_publish(served, hapi_r5):
     ) as answer:
         assert answer.status == 200, await answer.text()
         assert hapi_r5.errors(await answer.read(), PROVIDE_RESPONSE) == []
+
+
+async def test_imaging_resources(tmp_path, hapi_r5):
+    async with published_study(tmp_path, "imaging in R5") as published:
+        token = published.content.patient.token
+        for kind in ("ImagingStudy", "ServiceRequest", "Endpoint", "Provenance", "DocumentReference"):
+            query = {"patient.identifier": token}
+            if kind == "DocumentReference":
+                query["status"] = "current"
+            text = await text_of(published.stack, kind, **query)
+            assert json.loads(text)["total"] > 0
+            errors = hapi_r5.errors(text)
+            assert [e for e in errors if not any(known in e for known in ALLOWED)] == [], kind
