@@ -34,6 +34,8 @@ from gateway.telemetry.transactions import transaction_of
         ("POST", "/xds/imaging", "RAD-69"),
         ("POST", "/xca/gateway", "ITI-38, ITI-39"),
         ("POST", "/xca-i/imaging", "RAD-75"),
+        ("POST", "/xca/patients", "ITI-55"),
+        ("GET", "/fhir/$versions", "versions"),
         ("GET", "/fhir/R5/DocumentReference", "ITI-67"),
         ("POST", "/fhir/R4", "ITI-65"),
         ("GET", "/fhir/R4/{type}/{id}", "read ImagingStudy"),
