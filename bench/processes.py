@@ -67,6 +67,7 @@ def gateway_settings(folder: Path, peer: str, entries: int, size: int) -> dict[s
         "GATEWAY_STATE_DIR": str(folder),
         "GATEWAY_SERVER__PORT": "0",
         "GATEWAY_REGISTRY__URL": f"{peer}/registry/{entries}",
+        "GATEWAY_SECURITY__ACCESS": "open",
         "GATEWAY_REPOSITORIES": json.dumps([repository]),
         "GATEWAY_SECURITY__KEYS": json.dumps([KEY]),
         "GATEWAY_LOG__LEVEL": "warning",

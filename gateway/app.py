@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from zoneinfo import ZoneInfo
 
+import aiohttp
 import structlog
 from aiohttp import web
 
@@ -27,6 +28,7 @@ from gateway.fhir.provide_context import ProvideContext
 from gateway.health import Health, abilities
 from gateway.imaging.known_patients import KnownPatients
 from gateway.mhd.admission import Admission
+from gateway.mhd.authorisation import client_of_token
 from gateway.mhd.bases import BASES, Base, Bases, by_release, releases
 from gateway.mhd.definitions import Definitions
 from gateway.mhd.find import Finder
@@ -41,7 +43,7 @@ from gateway.mhd.references import document_urls
 from gateway.mhd.retrieve import RetrievePolicy, Retriever
 from gateway.mhd.routes import MhdRoutes, UseCases
 from gateway.mhd.search_pages import FindLimits, SearchServices
-from gateway.mhd.sources import client_in_header, nobody
+from gateway.mhd.sources import ClientOf, client_in_header, nobody
 from gateway.mhd.versions import versions_table
 from gateway.model import DocumentEntry
 from gateway.model.releases import FhirRelease
@@ -71,6 +73,7 @@ from gateway.wiring.metrics import metrics_routes, serve_metrics, watch
 from gateway.wiring.peers import document_registry, document_repositories
 from gateway.wiring.publishing import metadata_tables, publish_policy, publishing_sources
 from gateway.wiring.resources import imaging_resources
+from gateway.wiring.security import Guard, SecurityError, SecurityParts, access_of, guard
 
 RAD69_PATH = "/xds/imaging"
 _WILDCARDS = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - compared, not bound
@@ -135,6 +138,7 @@ class Parts:
     ring: KeyRing
     dicomweb: DicomWebClient
     metrics: Metrics
+    issuers: aiohttp.ClientSession
 
     @property
     def imaging(self) -> ImagingParts:
@@ -142,9 +146,24 @@ class Parts:
         return ImagingParts(self.soap, self.dicomweb, self.store, self.ring)
 
 
-def use_cases(settings: Settings, parts: Parts, base: Base, release: FhirRelease, bases: Bases) -> UseCases:
+def use_cases(
+    settings: Settings,
+    parts: Parts,
+    base: Base,
+    release: FhirRelease,
+    bases: Bases,
+    *,
+    guarded: Guard | None,
+) -> UseCases:
     """Build the use cases of one release at one of the bases, over their clients."""
     base_url, scope = base.url, scope_of(base, release)
+
+    def statement() -> bytes:
+        endpoint = None if guarded is None else guarded.token_endpoint
+        return write_capability_statement(
+            base_url, release=release, tokens=guarded is not None, token_endpoint=endpoint
+        )
+
     terms = terminology(settings)
     tokens = DocumentTokens(parts.ring)
     references = patient_references(parts.ring, terms, base_url)
@@ -210,7 +229,7 @@ def use_cases(settings: Settings, parts: Parts, base: Base, release: FhirRelease
         all_finder=AllFinder(
             services, snapshots=MixedSnapshots(parts.store), pages=PageTokens(parts.ring, f"all{scope}")
         ),
-        definitions=Definitions(lambda: write_capability_statement(base_url, release=release), base_url),
+        definitions=Definitions(statement, base_url),
         retriever=Retriever(
             registry,
             repositories,
@@ -226,9 +245,9 @@ def use_cases(settings: Settings, parts: Parts, base: Base, release: FhirRelease
         ),
         reader=Reader(registry, references, write_context),
         patient_finder=PatientFinder(registry, references, searching, settings.search.patient_authorities),
-        capability_statement=lambda: write_capability_statement(base_url, release=release),
+        capability_statement=statement,
         base_url=base_url,
-        client_of=client_in_header(header) if (header := settings.publish.client_header) else nobody,
+        client_of=_named_by_proxy(settings) if guarded is None else client_of_token,
     )
 
 
@@ -301,21 +320,30 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
         dicomweb = await stack.enter_async_context(
             DicomWebClient(observe=metrics.peer_call, headers=headers_for_peers)
         )
-        yield Parts(soap, outside, store, ring, dicomweb, metrics)
+        issuers = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
+        yield Parts(soap, outside, store, ring, dicomweb, metrics, issuers)
 
 
 def create_app(settings: Settings, parts: Parts, base_url: str) -> tuple[web.Application, Health]:
-    """The aiohttp application over parts that are open, and its health."""
+    """The aiohttp application over parts that are open, and its health. Raises StartError."""
+    bases = bases_of(settings, base_url)
+    try:
+        guarded = guard(settings, SecurityParts(parts.issuers, parts.store, parts.ring), bases)
+    except SecurityError as error:
+        raise StartError(str(error)) from None
     health = Health(parts.store, parts.soap, parts.dicomweb, abilities(settings))
     admission = Admission(settings.server.max_bundle_bytes, settings.server.max_publish_bytes_in_flight)
     app = web.Application(middlewares=[observed(parts.metrics), releases, outcomes])
+    if guarded is not None:
+        app.middlewares.append(guarded.middleware)
+        app.add_routes(guarded.routes.table([base.path for base in bases], bases.shared.path))
     imaging = parts.imaging
-    bases = app[BASES] = bases_of(settings, base_url)
+    app[BASES] = bases
     publishers: list[Publisher] = []
     for base in bases:
         tables: dict[FhirRelease, list[web.RouteDef]] = {}
         for release in [base.release] if base.release else releases_of(settings):
-            cases = use_cases(settings, parts, base, release, bases)
+            cases = use_cases(settings, parts, base, release, bases, guarded=guarded)
             publishers.append(cases.publisher)
             resources = imaging_resources(
                 settings, imaging, cases.retriever, base.url, scope_of(base, release)
@@ -326,7 +354,8 @@ def create_app(settings: Settings, parts: Parts, base_url: str) -> tuple[web.App
             app.add_routes(versions_table(base.path, releases_of(settings)))
         app.add_routes(image_routes(settings, imaging, base.url).table(base.path))
         app.add_routes(search_routes(settings, imaging, base.url).table(base.path))
-    if settings.imaging.rad69_server:
+    rad69_server = settings.imaging.rad69_server
+    if rad69_server or (rad69_server is None and guarded is None):
         _serve_soap(app, RAD69_PATH, rad69_service(settings, imaging))
     for path, service in responding_services(settings, parts.soap, parts.dicomweb).items():
         _serve_soap(app, path, service, settings.server.shutdown_timeout)
@@ -338,6 +367,11 @@ def create_app(settings: Settings, parts: Parts, base_url: str) -> tuple[web.App
     app.on_response_prepare.append(health.say_goodbye)
     _drain_on_stop(app, publishers, settings.server.shutdown_timeout)
     return app, health
+
+
+def _named_by_proxy(settings: Settings) -> ClientOf:
+    header = settings.publish.client_header
+    return client_in_header(header) if header else nobody
 
 
 def _serve_soap(app: web.Application, path: str, service: SoapService, late_seconds: float = 0.0) -> None:
@@ -384,6 +418,10 @@ def create_runner(app: web.Application, shutdown_timeout: float) -> web.AppRunne
 async def serve(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT; what is in flight is finished first. Raises StartError."""
     configure(settings.log.level)
+    try:
+        access_of(settings.security)
+    except SecurityError as error:
+        raise StartError(str(error)) from None
     server, measured = settings.server, settings.metrics
     with _listen(server.host, server.port) as listener, ExitStack() as others:
         base_url = _base_url(settings, listener)

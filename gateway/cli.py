@@ -1,4 +1,4 @@
-"""The command line: `gateway serve | health | demo | doctor | admin | affinity | manifest`."""
+"""The command line: `gateway serve | health | demo | token | doctor | admin | affinity | manifest`."""
 
 import asyncio
 import sys
@@ -87,6 +87,32 @@ def demo(
     from gateway.demo.run import run_demo
 
     raise typer.Exit(run_demo(port=port, state_dir=state_dir, check=check))
+
+
+@app.command()
+def token(
+    *,
+    client_id: Annotated[str, typer.Option("--client", help="client_id that the server knows.")],
+    key: Annotated[Path, typer.Option(help="File with the private key as JWK (RSA, or EC P-384).")],
+    scope: Annotated[str, typer.Option(help="Scopes with spaces between them.")] = "system/*.cruds",
+    base_url: Annotated[str, typer.Option("--url", help="FHIR base.")] = "http://127.0.0.1:8080/fhir",
+) -> None:
+    """Get an access token as a client does (ITI-71) and print it."""
+    import json
+
+    from gateway.clients.token_request import ClientKey, TokenRequestError, fetch_token
+
+    try:
+        read = ClientKey(json.loads(key.read_text("utf-8")))
+        answer = asyncio.run(fetch_token(base_url.rstrip("/"), client_id, read, scope))
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "is not JSON"
+        typer.echo(f"token: {key}: {reason}", err=True)
+        raise typer.Exit(1) from None
+    except TokenRequestError as error:
+        typer.echo(f"token: {error}", err=True)
+        raise typer.Exit(1) from None
+    typer.echo(answer["access_token"])
 
 
 @app.command()

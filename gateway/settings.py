@@ -29,6 +29,7 @@ from gateway.community_settings import (
     RespondingGatewaySettings,
 )
 from gateway.publish_settings import PublishSettings, ReportsSettings
+from gateway.security_settings import SecuritySettings
 from gateway.setting_types import (
     Count,
     HomeCommunityId,
@@ -116,8 +117,9 @@ class ImagingSettings(Section):
     """With `order: manifest`, bytes of one answer that may wait in files."""
     status_wait: Seconds = 2.0
     """Seconds left to slow sources before an answer begins that may turn out to be partial."""
-    rad69_server: bool = True
-    """True: /xds/imaging answers RAD-69 for the images of manifests that this gateway has seen."""
+    rad69_server: bool | None = None
+    """True: /xds/imaging answers RAD-69 for the images of manifests that this gateway has seen, to everyone
+    who reaches the port: access tokens are not asked for there. By default only where access is open."""
     rad69_spool_bytes: Count = 8 * 1024 * 1024 * 1024
     """Bytes in the state directory that answers to RAD-69 may take up together; an answer begins when the
     last source has answered. Images for which there is no room are an XDSRepositoryOutOfResources."""
@@ -248,14 +250,6 @@ class ReferenceSettings(Section):
             if names.isdisjoint(self.allowed_hosts):
                 raise ValueError("the host of directory has to be one of allowed_hosts")
         return self
-
-
-class SecuritySettings(Section):
-    """Keys of opaque URLs and stored state: 32 bytes each, hex or base64."""
-
-    keys: tuple[str, ...] = Field(default=(), repr=False)
-    """The first key writes, all keys read. Without keys one is made in the state directory; replicas
-    must share their keys."""
 
 
 class MetricsSettings(Section):

@@ -13,6 +13,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 from aiohttp import web
+from joserfc.jwk import ECKey
 
 from gateway.affinity.app import create_app as create_affinity
 from gateway.affinity.options import AffinityOptions, ImageLocation
@@ -43,6 +44,7 @@ def settings_for(tmp_path, url="http://127.0.0.1:1", **more):
     return {
         "GATEWAY_STATE_DIR": str(tmp_path / "state"),
         "GATEWAY_SERVER__PORT": "0",
+        "GATEWAY_SECURITY__ACCESS": "open",
         "GATEWAY_REGISTRY__URL": f"{url}{wire.REGISTRY}",
         "GATEWAY_REGISTRY__MAX_ATTEMPTS": "1",
         "GATEWAY_REPOSITORIES": json.dumps([repository]),
@@ -127,6 +129,62 @@ def test_a_port_in_use_is_named(tmp_path):
         line = start_refused(tmp_path, GATEWAY_SERVER__PORT=str(port))
     assert line.startswith(f"gateway: server.host, server.port: 127.0.0.1:{port}: ")
     assert "in use" in line
+
+
+def test_access_has_to_be_said(tmp_path):
+    environment = settings_for(tmp_path)
+    del environment["GATEWAY_SECURITY__ACCESS"]
+    code, output, errors = gateway("serve", **environment)
+    assert (code, output) == (1, [])
+    (line,) = errors
+    assert line.startswith("gateway: security.access: is not set")
+    assert "open" in line
+
+
+def test_keys_that_cannot_be_read_are_named(tmp_path):
+    for changes, line in (
+        ({"jwks_file": str(tmp_path / "none.json")}, "jwks_file: No such file"),
+        ({"jwks": {"keys": []}}, "jwks: has no RSA or EC key"),
+        ({"jwks": {}}, "jwks: is not a JWK set"),
+        (
+            {"introspection": {"url": "http://a.example", "token_file": "/none"}},
+            "introspection.token_file: /none: No such file",
+        ),
+    ):
+        issuers = json.dumps([{"issuer": "https://login.example", **changes}])
+        refused = start_refused(tmp_path, GATEWAY_SECURITY__ACCESS="token", GATEWAY_SECURITY__ISSUERS=issuers)
+        assert refused.startswith(f"gateway: security.issuers.0.{line}")
+
+
+def test_open_access_is_shouted_about(tmp_path):
+    async def start():
+        service = Service(
+            ["serve"], settings_for(tmp_path, GATEWAY_LOG__LEVEL="error"), tmp_path / "gateway.log"
+        )
+        await service.start()
+        await service.kill(signal.SIGTERM)
+
+    asyncio.run(start())
+    lines = [json.loads(line) for line in (tmp_path / "gateway.log").read_text().splitlines()]
+    (shout,) = [line for line in lines if line["event"] == "security.open_access"]
+    assert (shout["level"], shout["setting"]) == ("critical", "security.access")
+
+
+def test_a_token_that_is_not_given_is_explained_in_one_line(tmp_path):
+    key = tmp_path / "key.json"
+    arguments = ("token", "--client", "a", "--key", str(key), "--url", "http://127.0.0.1:1/fhir")
+    assert gateway(*arguments)[2] == [f"token: {key}: No such file or directory"]
+    key.write_text("{")
+    assert gateway(*arguments)[2] == [f"token: {key}: is not JSON"]
+    key.write_text("{}")
+    assert gateway(*arguments)[2] == ["token: the key is not a JWK of kty RSA or EC"]
+    private = {**ECKey.generate_key("P-384").as_dict(private=True), "kid": "1"}
+    key.write_text(json.dumps({name: value for name, value in private.items() if name != "d"}))
+    assert gateway(*arguments)[2] == ["token: the key has to be private and to have a kid"]
+    key.write_text(json.dumps(private))
+    code, output, errors = gateway(*arguments)
+    assert (code, output) == (1, [])
+    assert errors[0].startswith("token: http://127.0.0.1:1/fhir/.well-known/smart-configuration gives no")
 
 
 def test_a_wildcard_host_needs_the_url_that_clients_call(tmp_path):
@@ -421,4 +479,4 @@ async def test_ready_is_the_only_line_on_standard_output(tmp_path):
     assert await service.process.stdout.read() == b""
     assert await service.process.wait() == 0
     events = [json.loads(line)["event"] for line in (tmp_path / "log").read_text().splitlines()]
-    assert events == ["gateway.ready", "gateway.stopping"]
+    assert events == ["security.open_access", "gateway.ready", "gateway.stopping"]

@@ -1,6 +1,7 @@
 """A wrong setting stops the start with a line that names the key."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -213,3 +214,49 @@ def test_the_directory_is_one_of_the_hosts_that_are_asked(directory, hosts, is_l
         return
     with pytest.raises(SettingsError, match=r"references: the host of directory"):
         load_settings(overrides=overrides)
+
+
+ISSUER = {"issuer": "https://login.example", "jwks_url": "https://login.example/jwks"}
+ASKED = {"url": "https://login.example/introspect", "token_file": "/run/secrets/token"}
+
+
+@pytest.mark.parametrize(
+    ("security", "line"),
+    [
+        ({"access": "closed"}, "security.access: "),
+        ({"access": "token"}, "security: access: token needs issuers or authorisation_server"),
+        ({"issuers": [{"issuer": "a"}]}, "security.issuers.0: set one of jwks_url, jwks_file and jwks, or"),
+        ({"issuers": [ISSUER | {"jwks_file": "/x"}]}, "security.issuers.0: set one of"),
+        ({"issuers": [ISSUER | {"jwks_url": "ftp://x"}]}, "security.issuers.0.jwks_url: must be an http"),
+        ({"issuers": [ISSUER | {"algorithms": ["none"]}]}, "security.issuers.0.algorithms.0: "),
+        ({"issuers": [ISSUER | {"algorithms": ["HS256"]}]}, "security.issuers.0.algorithms.0: "),
+        ({"issuers": [ISSUER | {"algorithms": []}]}, "security.issuers.0.algorithms: "),
+        ({"issuers": [ISSUER, ISSUER]}, "security: issuers: each issuer may appear once"),
+        (
+            {"issuers": [ISSUER | {"introspection": ASKED}, {"issuer": "b", "introspection": ASKED}]},
+            "security: issuers: opaque tokens can be those of one issuer",
+        ),
+        (
+            {"issuers": [{"issuer": "b", "introspection": {"url": "https://a.example"}}]},
+            "security.issuers.0.introspection: set token_file, or client_id and client_secret_file",
+        ),
+        ({"clock_skew": 3600}, "security.clock_skew: "),
+        ({"authorisation_server": {"clients": {}}}, "security.authorisation_server.clients: "),
+        (
+            {"authorisation_server": {"clients": {"a": {"scopes": ["system/*.rs"]}}}},
+            "security.authorisation_server.clients.a: set one of jwks_url, jwks_file and jwks",
+        ),
+    ],
+)
+def test_security_that_would_not_hold_stops_the_start(security, line):
+    with pytest.raises(SettingsError, match=re.escape(line)):
+        load_settings(overrides={**MINIMAL, "security": security})
+
+
+def test_tokens_are_asked_for_where_someone_gives_them():
+    def access(**security):
+        return load_settings(overrides={**MINIMAL, "security": security}).security.effective_access
+
+    assert access() is None
+    assert access(issuers=[ISSUER]) == "token"
+    assert access(issuers=[ISSUER], access="open") == "open"

@@ -19,6 +19,7 @@ from gateway.ebxml.submissions import write_submit_objects
 from gateway.model import QueryResult, RegistryFailure, RegistryResponse, ResponseStatus, Submission
 from gateway.model.errors import PeerProtocolError
 from gateway.model.query import StoredQuery
+from gateway.security.access import check_query, only_visible
 from gateway.soap.client import Peer, SoapClient
 
 _ENTRIES_PER_STEP = 10
@@ -52,10 +53,12 @@ class StoredQueries:
         """Run one stored query, with as many requests as the registry needs for it.
 
         Objects come in the order of the registry, those of several requests once. A partial success is the
-        objects and the errors. Raises PeerError, or RegistryFailure where the registry answers Failure.
+        objects and the errors. What the request may not see is not asked for and not given. Raises PeerError,
+        RegistryFailure where the registry answers Failure, and OtherPatient.
         """
+        check_query(query)
         asked = adapted(query, self._quirks, self.peer.name)
-        return as_meant(await self._large.run(asked), query, self._quirks)
+        return only_visible(as_meant(await self._large.run(asked), query, self._quirks))
 
     async def _ask(self, query: StoredQuery, return_type: ReturnType) -> QueryResult:
         for _ in range(self._quirks.empty_retries):

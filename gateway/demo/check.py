@@ -13,7 +13,7 @@ from urllib.parse import urljoin
 import aiohttp
 
 from gateway.demo.content import sample_content
-from gateway.demo.outside_client import OutsideClient, expect, require
+from gateway.demo.outside_client import OutsideClient, TokenSource, expect, require
 from gateway.demo.walk import Walk
 from gateway.demo.walk_admin import AdminCommand, AdminWalk
 from gateway.demo.walk_find import FindWalk
@@ -28,6 +28,7 @@ from gateway.demo.walk_reports import ReportWalk
 from gateway.demo.walk_results import ResultWalk
 from gateway.demo.walk_retrieve import RetrieveWalk
 from gateway.demo.walk_simplified import SimplifiedWalk
+from gateway.demo.walk_tokens import TokenWalk
 
 _SECONDS_PER_REQUEST = 60
 
@@ -59,17 +60,23 @@ def run_check(
     out: Callable[[str], object] = print,
     admin: AdminCommand | None = None,
     images: Path | None = None,
+    token: TokenSource | None = None,
 ) -> int:
     """Walk through the gateway at `base_url` (`http://host:port/fhir`), one line per step to `out`.
 
     With `admin` an operator's changes are walked through too, with `images` (the folder in which each
-    location has the folder of its images) imaging studies. Returns 0 where every step passed, else 1.
+    location has the folder of its images) imaging studies, with `token` (a source of access tokens) what
+    happens without one. Returns 0 where every step passed, else 1.
     """
-    return asyncio.run(_check(base_url, out, admin, images))
+    return asyncio.run(_check(base_url, out, admin, images, token))
 
 
 async def _check(
-    base_url: str, out: Callable[[str], object], admin: AdminCommand | None, images: Path | None
+    base_url: str,
+    out: Callable[[str], object],
+    admin: AdminCommand | None,
+    images: Path | None,
+    token: TokenSource | None,
 ) -> int:
     seed = secrets.token_hex(8)
     samples = make_samples(sample_content(seed, f"CHECK-{seed}-1", f"CHECK-{seed}-2"), seed)
@@ -78,13 +85,15 @@ async def _check(
         aiohttp.ClientSession(timeout=timeout) as session,
         aiohttp.ClientSession(timeout=timeout) as second_session,
     ):
-        client = OutsideClient(session, base_url)
+        client = OutsideClient(session, base_url, token)
         walk = Walk(out)
         await _run_server_steps(walk, client)
-        publish = PublishWalk(client, OutsideClient(second_session, base_url), samples)
+        publish = PublishWalk(client, OutsideClient(second_session, base_url, token), samples)
         await publish.run(walk)
         retrieve = RetrieveWalk(client, samples)
         await retrieve.run(walk)
+        if token is not None:
+            await TokenWalk(client, OutsideClient(second_session, base_url), samples).run(walk)
         await FindWalk(client, samples, publish.locations).run(walk)
         await ListWalk(client, samples).run(walk)
         await ResultWalk(client, samples).run(walk)

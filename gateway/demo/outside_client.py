@@ -1,7 +1,7 @@
 """An MHD client over plain HTTP (ITI-65 to ITI-68) that knows no code of the gateway."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode, urljoin
@@ -12,6 +12,8 @@ FHIR_JSON = "application/fhir+json"
 
 Resource = dict[str, Any]
 Parameters = Sequence[tuple[str, str]]
+TokenSource = Callable[[], Awaitable[str]]
+"""Gives an access token that is good now."""
 
 
 class MismatchError(Exception):
@@ -88,8 +90,12 @@ class Page:
 class OutsideClient:
     """Requests to the FHIR base URL and to what lies next to it."""
 
-    def __init__(self, session: aiohttp.ClientSession, base_url: str) -> None:
+    def __init__(
+        self, session: aiohttp.ClientSession, base_url: str, token: TokenSource | None = None
+    ) -> None:
+        """`token` is where the client gets its access tokens; without it none is sent."""
         self._session = session
+        self._token = token
         self.base_url = base_url.rstrip("/")
 
     def resolve(self, location: str) -> str:
@@ -105,6 +111,8 @@ class OutsideClient:
         body: bytes | None = None,
     ) -> Answer:
         """Send a request and read the answer to its end; redirects are not followed."""
+        if self._token is not None:
+            headers = {"Authorization": f"Bearer {await self._token()}", **(headers or {})}
         async with self._session.request(
             method, url, headers=headers, data=body, allow_redirects=False
         ) as response:

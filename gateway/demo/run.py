@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shlex
 import signal
 import socket
 import sys
@@ -10,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -17,6 +19,8 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
+from gateway.clients.token_request import TokenRequestError
+from gateway.demo.access import CLIENT_ID, DemoClient
 from gateway.demo.bundles import provide_bundle
 from gateway.demo.check import run_check
 from gateway.demo.children import Child, ChildError
@@ -59,7 +63,7 @@ def run_demo(*, port: int | None = None, state_dir: Path, check: bool) -> int:
     except ChildError as error:
         print(*error.errors, f"demo: {error}", sep="\n", file=sys.stderr)
         return 1
-    except (MismatchError, OSError, aiohttp.ClientError) as error:
+    except (MismatchError, TokenRequestError, OSError, aiohttp.ClientError) as error:
         print(f"demo: {str(error) or type(error).__name__}", file=sys.stderr)
         return 1
 
@@ -90,11 +94,22 @@ def _free_port() -> int:
         return 0
 
 
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """What runs: the FHIR base URL, the processes, the environment of the gateway and its one client."""
+
+    base_url: str
+    children: list[Child]
+    environment: dict[str, str]
+    client: DemoClient
+
+
 @contextmanager
-def _running(state_dir: Path, port: int, log_level: str) -> Iterator[tuple[str, list[Child], dict[str, str]]]:
-    """FHIR base URL, the processes, and the environment of the gateway. Raises ChildError."""
+def _running(state_dir: Path, port: int, log_level: str) -> Iterator[_Running]:
+    """Start everything. Raises ChildError."""
     state_dir = state_dir.resolve()
     state_dir.mkdir(parents=True, exist_ok=True)
+    client = DemoClient(state_dir)
     # settings of whoever starts the demonstration are for another gateway
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
     children: list[Child] = []
@@ -115,9 +130,11 @@ def _running(state_dir: Path, port: int, log_level: str) -> Iterator[tuple[str, 
         domain_url = start("the affinity domain", "affinity.log", arguments, {})
         settings = {
             **_gateway_settings(state_dir, port, domain_url),
+            "GATEWAY_SECURITY": json.dumps(client.settings()),
             "GATEWAY_LOG__LEVEL": log_level,
         }
-        yield start("the gateway", "gateway.log", ["serve"], settings), children, {**environment, **settings}
+        base_url = start("the gateway", "gateway.log", ["serve"], settings)
+        yield _Running(base_url, children, {**environment, **settings}, client)
 
 
 def images_dir(state_dir: Path) -> Path:
@@ -138,45 +155,51 @@ def _gateway_settings(state_dir: Path, port: int, domain_url: str) -> dict[str, 
         "GATEWAY_REGISTRY__URL": f"{domain_url}/xds/registry",
         "GATEWAY_REPOSITORIES": json.dumps([repository]),
         "GATEWAY_IMAGING__LOCATIONS": json.dumps(locations),
+        "GATEWAY_IMAGING__RAD69_SERVER": "true",
         "GATEWAY_PUBLISH": json.dumps({"defaults": DOCUMENT_DEFAULTS, "class_codes": CLASS_CODES_BY_TYPE}),
     }
 
 
 def _check(state_dir: Path) -> int:
-    with _running(state_dir, 0, "warning") as (base_url, children, environment):
-        code = run_check(base_url, admin=AdminCommand(environment), images=images_dir(state_dir))
-        for child in children:
+    with _running(state_dir, 0, "warning") as running:
+        code = run_check(
+            running.base_url,
+            admin=AdminCommand(running.environment),
+            images=images_dir(state_dir),
+            token=running.client.tokens(running.base_url),
+        )
+        for child in running.children:
             child.require_running()
         if code:
-            for child in children:
+            for child in running.children:
                 print(f"Last lines of {child.name}:", *child.errors(), sep="\n", file=sys.stderr)
     return code
 
 
 def _stay_up(state_dir: Path, port: int) -> NoReturn:
-    with _running(state_dir, port, "info") as (base_url, children, _):
+    with _running(state_dir, port, "info") as running:
         content = sample_content(_SEED)
         content.images.write(images_dir(state_dir))
         try:
-            document_url = asyncio.run(_publish(base_url, content))
+            document_url = asyncio.run(_publish(running, content))
         except MismatchError as error:
             raise MismatchError(f"{error}; delete {state_dir} to start anew") from None
         example = state_dir / "publish.json"
         example.write_text(json.dumps(_example(content), indent=2) + "\n", "utf-8")
-        _print_guide(base_url, content, example, document_url)
+        _print_guide(running, content, example, document_url)
         while True:
             time.sleep(0.5)
-            for child in children:
+            for child in running.children:
                 child.require_running()
 
 
-async def _publish(base_url: str, content: SampleContent) -> str:
+async def _publish(running: _Running, content: SampleContent) -> str:
     """Publish the sample content and return the ITI-68 URL of the imaging report.
 
     A gateway that has it already answers as it did the first time.
     """
     async with aiohttp.ClientSession() as session:
-        client = OutsideClient(session, base_url)
+        client = OutsideClient(session, running.base_url, running.client.tokens(running.base_url))
         first = provide_bundle(
             [content.report, content.discharge, content.manifest],
             patient=content.patient,
@@ -222,34 +245,44 @@ def _example(content: SampleContent) -> dict[str, object]:
     return provide_bundle([text], patient=content.patient)
 
 
-def _print_guide(base_url: str, content: SampleContent, example: Path, document_url: str) -> None:
+def _print_guide(running: _Running, content: SampleContent, example: Path, document_url: str) -> None:
+    base_url = running.base_url
     patient = content.patient.token
     parts = urlsplit(base_url)
     print(
         f"""
 Base URL: {base_url}   (health: {parts.scheme}://{parts.netloc}/health/ready)
 
+get an access token, which is good for five minutes:
+  TOKEN=$({_command()} token --client {CLIENT_ID} --key {_shown(running.client.key_file)} --url '{base_url}')
 publish:
-  curl -s '{base_url}' -H 'Content-Type: application/fhir+json' --data-binary @{_shown(example)}
+  curl -s '{base_url}' -H "Authorization: Bearer $TOKEN" \\
+       -H 'Content-Type: application/fhir+json' --data-binary @{_shown(example)}
 find:
-  curl -s -G '{base_url}/DocumentReference' \\
+  curl -s -G '{base_url}/DocumentReference' -H "Authorization: Bearer $TOKEN" \\
        --data-urlencode 'patient.identifier={patient}' --data-urlencode 'status=current'
 retrieve:
-  curl -s '{document_url}'
+  curl -s '{document_url}' -H "Authorization: Bearer $TOKEN"
 find imaging reports:
-  curl -s -G '{base_url}/DocumentReference' \\
+  curl -s -G '{base_url}/DocumentReference' -H "Authorization: Bearer $TOKEN" \\
        --data-urlencode 'patient.identifier={patient}' --data-urlencode 'type={REPORT_TYPE}'
 find imaging studies, with the addresses of their images:
-  curl -s -G '{base_url}/ImagingStudy' \\
+  curl -s -G '{base_url}/ImagingStudy' -H "Authorization: Bearer $TOKEN" \\
        --data-urlencode 'patient.identifier={patient}' --data-urlencode '_include=ImagingStudy:endpoint'
 find them by QIDO-RS:
-  curl -s -G '{base_url}/dicomweb/studies' \\
+  curl -s -G '{base_url}/dicomweb/studies' -H "Authorization: Bearer $TOKEN" \\
        --data-urlencode 'PatientID={content.patient.id}' \\
        --data-urlencode 'IssuerOfPatientID={content.patient.authority}'
 
 Ctrl-C ends it. Logs and state are in {_shown(example.parent)}.""",
         flush=True,
     )
+
+
+def _command() -> str:
+    """How this program was called, so that it can be called again."""
+    called = Path(sys.argv[0])
+    return shlex.quote(_shown(called)) if called.name == "gateway" and called.is_file() else "gateway"
 
 
 def _shown(path: Path) -> str:

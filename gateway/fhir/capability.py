@@ -13,6 +13,7 @@ from gateway import __version__
 from gateway.fhir.capability_imaging import IMAGING_GUIDES, IMAGING_TABLES, imaging_resources
 from gateway.fhir.capability_parameters import search_parameters, supported_rows
 from gateway.fhir.capability_r5 import statement_in_r5
+from gateway.fhir.capability_security import security_element
 from gateway.fhir.formats import FhirFormat
 from gateway.fhir.imaging_document_search import IMAGING_DOCUMENT_PARAMETERS
 from gateway.fhir.list_parameters import LIST_PARAMETERS
@@ -45,11 +46,15 @@ def write_capability_statement(
     software_version: str = __version__,
     date: str | None = None,
     release: FhirRelease = FhirRelease.R4,
+    *,
+    tokens: bool = False,
+    token_endpoint: str | None = None,
 ) -> bytes:
     """The CapabilityStatement of this server as JSON.
 
     `base_url` is the FHIR base that clients use, `date` the FHIR dateTime of the statement, by default that
-    of the first call. `instantiates` claims the Comprehensive and the UnContained Recipient, not the others,
+    of the first call. `tokens` says that requests need an access token, `token_endpoint` where one is given.
+    `instantiates` claims the Comprehensive and the UnContained Recipient, not the others,
     since XDS does not take every Minimal Bundle, and the Responder without Target Communities.
     """
     statement = {
@@ -71,24 +76,21 @@ def write_capability_statement(
         "fhirVersion": release.full_version,
         "format": [*FhirFormat, "json", "xml"],
         "implementationGuide": [codes.MHD_IMPLEMENTATION_GUIDE, *IMAGING_GUIDES],
-        "rest": [_rest()],
+        "rest": [_rest(security_element(tokens, token_endpoint))],
     }
     if release is FhirRelease.R4:
         return CapabilityStatement.model_validate(statement).model_dump_json().encode()
     return StatementR5.model_validate(statement_in_r5(statement)).model_dump_json().encode()
 
 
-def _rest() -> dict[str, Any]:
+def _rest(security: dict[str, Any]) -> dict[str, Any]:
     return {
         "mode": "server",
         "documentation": "ITI-65 and a search over documents and Lists at the base, ITI-66 at List, ITI-67, "
         "ITI-105 and ITI-106 at DocumentReference, ITI-68 at each attachment.url, RAD-107 at the address of "
         "each Endpoint. Folders and relations that the recipient behind does not take make ITI-65 fail, or "
         "are left out with a warning, as its operator has set.",
-        "security": {
-            "description": "No authorisation of its own: it has to stand behind one. IHE recommends ATNA and "
-            "encourages IUA or SMART."
-        },
+        "security": security,
         "resource": [
             _document_reference(),
             _list(),

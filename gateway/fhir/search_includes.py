@@ -58,6 +58,20 @@ class Inclusion(StrEnum):
     """From STUDY on: what matches refer to by the search parameter of that name."""
 
 
+def included_type(inclusion: Inclusion) -> str:
+    """The resource type that comes along with documents and Lists."""
+    return _TYPES[inclusion]
+
+
+_TYPES: Final = {
+    Inclusion.PATIENTS: _PATIENT,
+    Inclusion.RELATED_DOCUMENTS: _DOCUMENT,
+    Inclusion.RELATING_DOCUMENTS: _DOCUMENT,
+    Inclusion.MEMBER_DOCUMENTS: _DOCUMENT,
+    Inclusion.MEMBER_LISTS: _LIST,
+    Inclusion.HOLDING_LISTS: _LIST,
+}
+
 _Paths = Mapping[str, Mapping[str, Inclusion]]
 """`Type:parameter` to what it brings by the type of its target."""
 

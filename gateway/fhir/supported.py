@@ -139,6 +139,21 @@ SUPPORTED: tuple[SupportedRow, ...] = (
         "lists what is still missing",
     ),
     SupportedRow(
+        "ITI-71 Get Access Token",
+        "authorisation server",
+        Level.YES,
+        "client_credentials with private_key_jwt (RS384, ES384) for registered clients, where it is switched "
+        "on",
+    ),
+    SupportedRow(
+        "ITI-72 Incorporate Access Token",
+        "resource server",
+        Level.YES,
+        "JWTs by the keys of their issuer; scopes of SMART v1, v2 and IUA; bound to a patient by patient/ "
+        "scopes or ihe_bppc; no SAML tokens",
+    ),
+    SupportedRow("ITI-102 Introspect Token", "client", Level.YES, "opaque tokens of one issuer"),
+    SupportedRow(
         "FHIR R4",
         "search at the base",
         Level.YES,

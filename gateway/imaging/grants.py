@@ -12,6 +12,7 @@ from gateway.imaging.manifests import ManifestError, Manifests, UnknownRepositor
 from gateway.imaging.plan import ImageSelection
 from gateway.model import Cx, ImageRequest
 from gateway.model.imaging import Manifest
+from gateway.security.access import bound_patient, require_patient, visible
 from gateway.security.study_urls import NotOurs, StudyKey, StudyTokens
 
 
@@ -35,7 +36,7 @@ class Grants:
     async def patients_of_study(self, study_instance_uid: str) -> tuple[Cx, ...]:
         """Whose study it is, from the manifests that were seen."""
         keys = await self._store.of_study(study_instance_uid)
-        return tuple(dict.fromkeys(key.patient_id for key in keys if key.patient_id is not None))
+        return visible(dict.fromkeys(key.patient_id for key in keys if key.patient_id is not None))
 
     async def by_study(self, study_instance_uid: str, home: str | None = None) -> ImageSelection:
         """The study of the manifest that was seen last: in the community `home`, else the own one.
@@ -46,6 +47,9 @@ class Grants:
             await self._store.of_study(study_instance_uid),
             key=lambda key: (key.home_community_id != home, key.home_community_id is not None),
         )
+        if bound_patient() is not None:
+            shown = visible(key.patient_id for key in keys if key.patient_id is not None)
+            keys = [key for key in keys if key.patient_id in shown]
         if not keys:
             raise fail(
                 404,
@@ -61,11 +65,13 @@ class Grants:
 
     def _key(self, token: str) -> StudyKey:
         try:
-            return self._tokens.read(token)
+            key = self._tokens.read(token)
         except NotOurs:
             raise fail(
                 404, "not-found", "No images at this URL. Search again and use the address as it is given."
             ) from None
+        require_patient(key.patient_id)
+        return key
 
     async def _selection(self, key: StudyKey, study_instance_uid: str) -> ImageSelection:
         study = (await self._manifest(key)).study

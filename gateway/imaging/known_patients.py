@@ -14,6 +14,7 @@ from gateway.fhir.search_tokens import read_related
 from gateway.fhir.search_values import SearchProblem, alternatives
 from gateway.fhir.terminology import Terminology
 from gateway.model import Cx
+from gateway.security.access import bound_patient
 from gateway.security.study_urls import StudyKey
 
 _NAMES_A_PATIENT: Final = frozenset({"patient", "subject", "_id"})
@@ -63,7 +64,9 @@ class KnownPatients:
         for kind in kinds:
             for held in token.ids:
                 keys += await self._keys(kind, held, token)
-        return {key.patient_id for key in keys if key.patient_id is not None}
+        bound = bound_patient()
+        patients = {key.patient_id for key in keys if key.patient_id is not None}
+        return patients if bound is None else patients & {bound}
 
     async def _keys(self, kind: str | None, value: str, token: RelatedToken) -> Sequence[StudyKey]:
         if kind is None:

@@ -22,6 +22,7 @@ from gateway.imaging.patient_imaging import PatientImaging
 from gateway.imaging.resource_kinds import ResourceKind, T
 from gateway.imaging.shelf import Shelf, ShelfServices
 from gateway.model.query import FindDocuments
+from gateway.security.access import require_types
 from gateway.security.document_urls import NotOurs as NoPageLink
 from gateway.security.document_urls import PageKey, PageTokens
 
@@ -137,6 +138,7 @@ class ResourceSearch(Generic[T]):
             for item in page.items:
                 for resource in self._kind.included(shelf, item, inclusion):
                     url = self._url(resource)
+                    require_types([resource["resourceType"]])
                     if url not in matched:
                         included.setdefault(url, search.view.apply(orjson.dumps(resource)))
         return write_searchset(

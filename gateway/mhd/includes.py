@@ -16,7 +16,7 @@ from gateway.fhir.issues import Issue
 from gateway.fhir.list_elements import RegistryList
 from gateway.fhir.matching import Registered
 from gateway.fhir.outcome import issues_of_warnings, means_several_patients
-from gateway.fhir.search_includes import Inclusion
+from gateway.fhir.search_includes import Inclusion, included_type
 from gateway.mhd.members import memberships
 from gateway.mhd.page_writers import document_writer, list_writer
 from gateway.mhd.references import PatientReferences
@@ -43,6 +43,7 @@ from gateway.model.query import (
     GetFolders,
     StoredQuery,
 )
+from gateway.security.access import require_types
 
 
 class Includer:
@@ -63,6 +64,7 @@ class Includer:
 
         `associations` are those that touch one of `items`.
         """
+        require_types(map(included_type, wanted))
         if not wanted or not items:
             return [], ()
         page = _Page(items, associations)

@@ -49,6 +49,7 @@ from gateway.model.query import (
     GetFolderAndContents,
     GetSubmissionSetAndContents,
 )
+from gateway.security.access import bound_patient, check_submission
 
 _READ_IN_THREAD = 64 * 1024
 """Bodies above this are parsed, decoded and hashed outside the event loop."""
@@ -174,7 +175,11 @@ class Publisher:
 
     async def _publish(self, opened: Opened, answer: WriteAnswer) -> bytes:
         # what others hold may have changed since a Bundle was stored; its repeat must not depend on that
-        bundle = None if opened.asks_others else await self._complete(opened)
+        limited = bound_patient() is not None
+        bundle = None if opened.asks_others and not limited else await self._complete(opened)
+        if bundle is not None:
+            # before the answer that is kept of the same Bundle, which another client may have sent
+            check_submission(bundle.submission)
         begun = await self._begin(opened.digest)
         if isinstance(begun, Done):
             return begun.response

@@ -9,6 +9,7 @@ from gateway.fhir.datatypes import write_cx
 from gateway.fhir.imaging_documents import manifest_format
 from gateway.fhir.terminology import Terminology
 from gateway.model import Cx, DocumentEntry
+from gateway.security.access import require_patient
 from gateway.security.document_urls import DocumentKey, DocumentTokens
 from gateway.security.patient_ids import NotOurs, PatientIds
 
@@ -41,11 +42,13 @@ class PatientReferences:
         return None if logical_id is None else (logical_id, self._resource(logical_id, patient))
 
     def read(self, logical_id: str) -> bytes | None:
-        """The Patient resource with this id; None where the id is not ours."""
+        """The Patient resource with this id; None where the id is not ours. Raises OtherPatient."""
         try:
-            return self._resource(logical_id, self._ids.read(logical_id))
+            patient = self._ids.read(logical_id)
         except NotOurs:
             return None
+        require_patient(patient)
+        return self._resource(logical_id, patient)
 
     def _resource(self, logical_id: str, patient: Cx) -> bytes:
         identifier = write_cx(patient, self._terminology)

@@ -38,6 +38,7 @@ from gateway.model.codes import EMPTY_SHA1
 from gateway.model.errors import PeerError
 from gateway.model.imaging_codes import MIME_DICOM
 from gateway.model.query import GetDocuments
+from gateway.security.access import bound_patient
 from gateway.security.document_urls import DocumentKey, DocumentTokens, NotOurs
 
 _NO_SUCH_DOCUMENT = frozenset({"XDSDocumentUniqueIdError", "XDSMissingDocument"})
@@ -119,7 +120,7 @@ class Retriever:
         """Answer a HEAD request from the registry, without moving the document."""
         key = self._key(token)
         served = self._negotiate(key, conditions)
-        await self._check_registered(key.entry_uuid)
+        await self._check_registered(key.entry_uuid, known=bound_patient() is None)
         if served is not None:
             return Retrieval(200, served, None, None, None, None, negotiated=True)
         status = 304 if none_match(conditions.if_none_match, _etag(key)) else 200
@@ -164,6 +165,9 @@ class Retriever:
 
     @asynccontextmanager
     async def _retrieve(self, key: DocumentKey, conditions: Conditions) -> AsyncIterator[Retrieval]:
+        if bound_patient() is not None:
+            # the URL does not say whose document it is: the registry does, and shows only what may be seen
+            await self._check_registered(key.entry_uuid, known=False)
         served = self._negotiate(key, conditions)
         if served is not None:
             yield await self._translated(key, served, conditions)

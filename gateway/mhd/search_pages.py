@@ -32,6 +32,7 @@ from gateway.mhd.registered import registered_uuids
 from gateway.model import Association, DocumentEntry, QueryResult, RegistryFailure
 from gateway.model.errors import PeerError
 from gateway.model.query import GetAssociations, GetDocuments, StoredQuery
+from gateway.security.access import shows_only_visible
 from gateway.security.document_urls import NotOurs, PageKey, PageTokens
 
 T = TypeVar("T", bound=Registered)
@@ -162,7 +163,8 @@ class SearchPages(ABC, Generic[T]):
                 404, "not-found", "The page link is not one of this server. Start the search again."
             ) from None
         search = self._parse(key.parameters)
-        if key.snapshot:
+        # what is kept of a search was found for whoever made it, which may be another client
+        if key.snapshot and shows_only_visible(search.queries()):
             held = await self._snapshots.page(key.snapshot, key.offset, key.count)
             if held is not None:
                 total = self._snapshots.total(key.snapshot) or 0

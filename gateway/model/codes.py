@@ -190,3 +190,7 @@ EXT_R5: Final = "http://hl7.org/fhir/5.0/StructureDefinition/extension-"
 """Followed by type and path: an element of R5 in a resource of R4."""
 EXT_R4: Final = "http://hl7.org/fhir/4.0/StructureDefinition/extension-"
 """Followed by type and path: an element of R4 in a resource of R5."""
+
+# --- security ------------------------------------------------------------------------------------------
+RESTFUL_SECURITY_SERVICE: Final = "http://terminology.hl7.org/CodeSystem/restful-security-service"
+OAUTH_URIS: Final = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris"

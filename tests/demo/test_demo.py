@@ -19,7 +19,8 @@ import pytest
 from gateway.demo.content import sample_content
 from tests.system.stack import children_of
 
-_GATEWAY = [sys.executable, "-m", "gateway.cli", "demo"]
+_COMMAND = [sys.executable, "-m", "gateway.cli"]
+_GATEWAY = [*_COMMAND, "demo"]
 _PROC = Path("/proc")
 
 
@@ -76,16 +77,28 @@ def _wait_until_ended(text: str) -> list[str]:
     return left
 
 
-def _search(base_url: str, patient: str, status: str = "current") -> dict:
+def _open(state_dir: Path, base_url: str, url: str, body: bytes | None = None) -> bytes:
+    """The body of an answer, with a token got as the demonstration says."""
+    key = str(state_dir / "client-key.json")
+    token = subprocess.run(
+        [*_COMMAND, "token", "--client", "demo", "--key", key, "--url", base_url],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    ).stdout.strip()
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/fhir+json"}
+    with urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=30) as answer:
+        return answer.read()
+
+
+def _search(state_dir: Path, base_url: str, patient: str, status: str = "current") -> dict:
     query = urllib.parse.urlencode({"patient.identifier": patient, "status": status})
-    with urllib.request.urlopen(f"{base_url}/DocumentReference?{query}", timeout=30) as answer:
-        return json.load(answer)
+    return json.loads(_open(state_dir, base_url, f"{base_url}/DocumentReference?{query}"))
 
 
-def _post(base_url: str, body: bytes) -> dict:
-    request = urllib.request.Request(base_url, body, {"Content-Type": "application/fhir+json"})
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        return json.load(answer)
+def _post(state_dir: Path, base_url: str, body: bytes) -> dict:
+    return json.loads(_open(state_dir, base_url, base_url, body))
 
 
 def test_the_check_passes_and_leaves_no_process() -> None:
@@ -103,9 +116,9 @@ def test_it_shows_sample_content_and_a_second_start_stores_nothing_twice(tmp_pat
     for _ in range(2):
         with _demo(tmp_path) as (process, base_url):
             # report, discharge summary, and the manifest in both formats
-            assert _search(base_url, content.patient.token)["total"] == 4
-            assert _search(base_url, content.patient.token, "superseded")["total"] == 1
-            assert _search(base_url, content.other_patient.token)["total"] == 1
+            assert _search(tmp_path, base_url, content.patient.token)["total"] == 4
+            assert _search(tmp_path, base_url, content.patient.token, "superseded")["total"] == 1
+            assert _search(tmp_path, base_url, content.other_patient.token)["total"] == 1
             process.terminate()
             assert process.wait(60) == 0
         assert _wait_until_ended(str(tmp_path)) == []
@@ -114,12 +127,13 @@ def test_it_shows_sample_content_and_a_second_start_stores_nothing_twice(tmp_pat
 def test_the_printed_example_can_be_published_and_retrieved(tmp_path: Path) -> None:
     with _demo(tmp_path) as (_, base_url):
         body = (tmp_path / "publish.json").read_bytes()
-        assert _post(base_url, body)["type"] == "transaction-response"
-        found = _search(base_url, "urn:oid:2.999.1.1|DEMO-1")
+        assert _post(tmp_path, base_url, body)["type"] == "transaction-response"
+        found = _search(tmp_path, base_url, "urn:oid:2.999.1.1|DEMO-1")
         titles = {e["resource"]["content"][0]["attachment"]["title"]: e["resource"] for e in found["entry"]}
         url = titles["Visit note"]["content"][0]["attachment"]["url"]
-        with urllib.request.urlopen(url, timeout=30) as answer:
-            assert answer.read() == b"Seen in the outpatient clinic, no complaints.\r\n"
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            urllib.request.urlopen(url, timeout=30)
+        assert _open(tmp_path, base_url, url) == b"Seen in the outpatient clinic, no complaints.\r\n"
 
 
 @pytest.mark.skipif(

@@ -215,6 +215,7 @@ def test_the_trial_redis_is_reached_and_by_the_gateway_alone(chart):
         ({"service__type": "External"}, ("type", "ClusterIP")),
         ({"ingress": {"enabled": True, "hosts": ["ncp.example"]}}, ("hosts", "object")),
         ({"state__sizeLimit": "much"}, ("sizeLimit",)),
+        ({"settings__security": {}}, ("settings.security", "issuers", "open")),
         ({"replicas": 2}, ("common Redis", "settings.redis.url")),
         ({"replicas": 2, "redis__trial__enabled": True}, ("common keys", "urlKeys.existingSecret")),
         (

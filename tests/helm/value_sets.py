@@ -7,6 +7,9 @@ MINIMAL: Values = {
         "server": {"base_url": "https://ncp.example/fhir"},
         "registry": {"url": "https://registry.example/xds/registry"},
         "repositories": [{"unique_id": "2.999.10.1", "url": "https://repository.example/xds/repository"}],
+        "security": {
+            "issuers": [{"issuer": "https://login.example", "jwks_url": "https://login.example/certs"}]
+        },
     }
 }
 

@@ -18,12 +18,15 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from gateway.clients.token_request import ClientKey
 from gateway.demo.bundles import provide_bundle
 from gateway.demo.samples import SampleAuthor, SamplePatient, SampleReferenceId
 from gateway.model import QueryResult, RegistryError, ResponseStatus, codes
+from gateway.security.authorisation_server import ASSERTION_TYPE
 from tests.soap.wire import RELATED, envelope
 from tests.system import wire_failures as wire
 from tests.system.documents import a_document
+from tests.system.issuers import running_issuer, unsigned
 from tests.system.stack import REPOSITORY, Stack, affinity_service, free_port, gateway_service
 
 MARK = "ZQMARK"
@@ -375,6 +378,89 @@ async def test_no_mark_is_in_a_log_in_redis_or_in_a_url(tmp_path):
     assert len(urls) > 20
     for url in urls:
         assert_unmarked(url, "a URL")
+
+
+@pytest.mark.timeout(120)
+async def test_no_token_and_no_claim_is_in_a_log(tmp_path):
+    affinity_port, port = free_port(), free_port()
+    affinity = affinity_service(tmp_path, affinity_port)
+    await affinity.start()
+    key, private = ClientKey.made()
+    public = {name: value for name, value in private.items() if name != "d"}
+    client = {
+        "jwks": {"keys": [public]},
+        "scopes": ["system/*.cruds", "patient/*.rs"],
+        "patient": PATIENT.token,
+    }
+    sent: set[str] = set()
+    async with running_issuer() as issuer, aiohttp.ClientSession() as session:
+        (tmp_path / "secret").write_text("gateway-secret")
+        trusted = {
+            "issuer": issuer.url,
+            "jwks_url": f"{issuer.url}/jwks",
+            "introspection": {"url": f"{issuer.url}/introspect", "token_file": str(tmp_path / "secret")},
+        }
+        security = {
+            "access": "token",
+            "issuers": [trusted],
+            "authorisation_server": {"clients": {"a": client}},
+        }
+        gateway = gateway_service(
+            tmp_path,
+            port,
+            affinity_port,
+            LOG__LEVEL="debug",
+            SECURITY__ACCESS="token",
+            SECURITY=json.dumps(security),
+        )
+        try:
+            base = await gateway.start()
+            search = f"{base}/List?patient.identifier={quote(PATIENT.token)}"
+            for scope in ("system/*.cruds", "patient/*.rs", MARK):
+                form = {
+                    "grant_type": "client_credentials",
+                    "scope": scope,
+                    "client_assertion_type": ASSERTION_TYPE,
+                    "client_assertion": key.assertion("a", f"{base}/auth/token"),
+                }
+                sent.add(form["client_assertion"])
+                for _ in range(2):
+                    async with session.post(f"{base}/auth/token", data=form) as answer:
+                        sent.add((await answer.json()).get("access_token", form["client_assertion"]))
+            for changes in (
+                {},
+                {"exp": 1},
+                {"aud": MARK},
+                {"sub": MARK, "patient": f"{MARK}ID"},
+                {"iss": MARK},
+            ):
+                claims = {"client_id": MARK, "jti": MARK, **changes}
+                sent.add(issuer.token(base, f"patient/*.rs {MARK}", **claims))
+                sent.add(issuer.token(base, f"system/*.rs {MARK}", **claims))
+            sent |= {f"{MARK}-opaque", unsigned({"iss": issuer.url, "sub": MARK})}
+            for token in sent:
+                for url in (
+                    search,
+                    f"{base}/content/{MARK}",
+                    f"{base}/List/{MARK}",
+                    f"{search}&access_token={token}",
+                ):
+                    async with session.get(url, headers={"Authorization": f"Bearer {token}"}) as answer:
+                        assert answer.status < 500
+            issuer.down = True
+            async with session.get(search, headers={"Authorization": f"Bearer {MARK}-other"}) as answer:
+                assert answer.status == 503
+        finally:
+            await gateway.kill(signal.SIGTERM)
+            await affinity.kill(signal.SIGTERM)
+    log = (tmp_path / "gateway.log").read_text()
+    for event in ("token.issued", "token.refused", "authorisation.refused", "introspection.failed"):
+        assert f'"event":"{event}"' in log, "the log has what this test is about"
+    assert_unmarked(log, "gateway.log")
+    for token in sent:
+        for part in token.split("."):
+            assert len(part) < 8 or part not in log
+    assert "gateway-secret" not in log
 
 
 def assert_unmarked(text, place):

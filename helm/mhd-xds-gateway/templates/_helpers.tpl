@@ -64,6 +64,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- fail "state.existingClaim: is for one replica only" -}}
 {{- end -}}
 {{- end -}}
+{{- $security := .Values.settings.security | default dict -}}
+{{- if not (or $security.access $security.issuers $security.authorisation_server) -}}
+{{- fail "settings.security: set issuers or authorisation_server, or access to open to serve everyone who reaches the port" -}}
+{{- end -}}
 {{- if and .Values.trustedAuthorities.configMap .Values.trustedAuthorities.secret -}}
 {{- fail "trustedAuthorities: set only one of configMap and secret" -}}
 {{- end -}}

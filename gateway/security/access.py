@@ -1,0 +1,135 @@
+"""What the request that is being handled may see, wherever in the gateway that is asked.
+
+Access is a context of the request: tasks that it starts have it too. Without one, as in commands of an
+operator and with open access, everything may be seen. Who is bound to a patient (SMART `patient/` scopes, the
+claim `ihe_bppc.patient_id` of IHE IUA) is kept to that patient here, at the one place through which metadata
+and documents come.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from gateway.model import Cx, QueryResult, Submission
+from gateway.model.query import StoredQuery
+from gateway.security.scopes import Permission, permits
+
+
+class OtherPatient(Exception):
+    """The request is about another patient than the one that its token is bound to."""
+
+
+class NotGranted(Exception):
+    """The token grants the request, but not all that it brings along; `needed` is what is missing."""
+
+    def __init__(self, needed: frozenset[Permission]) -> None:
+        super().__init__("not granted")
+        self.needed = needed
+
+
+class Access(Struct, frozen=True):
+    """Of one request: who asks, what may come along, and the only patient that may be seen (None: all)."""
+
+    client_id: str
+    granted: frozenset[Permission]
+    patient: Cx | None = None
+    others: Literal["forbidden", "not-found"] = "forbidden"
+
+
+_access: ContextVar[Access | None] = ContextVar("access", default=None)
+
+
+@contextmanager
+def acting_with(access: Access) -> Iterator[None]:
+    """Handle what is inside with this access."""
+    before = _access.set(access)
+    try:
+        yield
+    finally:
+        _access.reset(before)
+
+
+def bound_patient() -> Cx | None:
+    """The only patient that may be seen, None where all may."""
+    access = _access.get()
+    return None if access is None else access.patient
+
+
+def require_types(resource_types: Iterable[str]) -> None:
+    """Raise NotGranted unless resources of these types may be read, where they come along with others."""
+    access = _access.get()
+    if access is not None:
+        wanted = (Permission(name, "r") for name in resource_types)
+        missing = frozenset(permission for permission in wanted if not permits(access.granted, permission))
+        if missing:
+            raise NotGranted(missing)
+
+
+def require_patient(patient: Cx | None) -> None:
+    """Raise OtherPatient unless this patient may be seen; what is of no known patient is of another."""
+    bound = bound_patient()
+    if bound is not None and patient != bound:
+        raise OtherPatient
+
+
+def visible(patients: Iterable[Cx]) -> tuple[Cx, ...]:
+    """Those of `patients` that may be seen. Raises OtherPatient where none may and others are not hidden."""
+    access = _access.get()
+    patients = tuple(patients)
+    if access is None or access.patient is None:
+        return patients
+    kept = tuple(patient for patient in patients if patient == access.patient)
+    if patients and not kept and access.others == "forbidden":
+        raise OtherPatient
+    return kept
+
+
+def check_query(query: StoredQuery) -> None:
+    """Raise OtherPatient for a query about a patient that may not be seen, before anybody is asked."""
+    if bound_patient() is not None and hasattr(query, "patient_id"):
+        require_patient(query.patient_id)
+
+
+def shows_only_visible(queries: Iterable[StoredQuery]) -> bool:
+    """False where the answers may hold objects that may not be seen. Raises OtherPatient as `check_query`."""
+    limited = bound_patient() is not None
+    for query in queries:
+        check_query(query)
+        if limited and not hasattr(query, "patient_id"):
+            return False
+    return True
+
+
+def only_visible(result: QueryResult) -> QueryResult:
+    """The answer to a query without objects of other patients; where these are not hidden, OtherPatient."""
+    access = _access.get()
+    if access is None or access.patient is None:
+        return result
+    patient = access.patient
+    kept = replace(
+        result,
+        entries=tuple(item for item in result.entries if item.patient_id == patient),
+        submission_sets=tuple(item for item in result.submission_sets if item.patient_id == patient),
+        folders=tuple(item for item in result.folders if item.patient_id == patient),
+    )
+    if access.others == "forbidden" and _objects(kept) < _objects(result):
+        raise OtherPatient
+    return kept
+
+
+def check_submission(submission: Submission) -> None:
+    """Raise OtherPatient where something of it is for a patient that may not be seen."""
+    if bound_patient() is not None:
+        require_patient(submission.submission_set.patient_id)
+        for entry in submission.entries:
+            require_patient(entry.patient_id)
+        for folder in submission.folders:
+            require_patient(folder.patient_id)
+
+
+def _objects(result: QueryResult) -> int:
+    return len(result.entries) + len(result.submission_sets) + len(result.folders)

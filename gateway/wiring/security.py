@@ -1,0 +1,238 @@
+"""Who may do what: issuers, the own authorisation server, and what is in front of every handler."""
+
+import base64
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import quote_plus
+
+import aiohttp
+import orjson
+import structlog
+from aiohttp.typedefs import Middleware
+
+from gateway.correlation.store import CorrelationStore
+from gateway.correlation.used_once import UsedIds
+from gateway.ebxml.hl7 import read_cx
+from gateway.fhir.terminology import Terminology
+from gateway.mhd.authorisation import Authorisation, PatientOf
+from gateway.mhd.authorisation_routes import (
+    KEYS_PATH,
+    TOKEN_PATH,
+    AuthorisationRoutes,
+    smart_configuration,
+)
+from gateway.mhd.bases import Bases
+from gateway.mhd.references import PatientReferences
+from gateway.model import Cx
+from gateway.security.authorisation_server import AuthorisationServer, Client
+from gateway.security.key_sets import FixedKeys, KeyFile, Keys, KeySetError, RemoteKeys, read_key_set
+from gateway.security.sealing import KeyRing
+from gateway.security.signing_keys import SIGNING_ALGORITHM, SigningKeys
+from gateway.security.tokens import Introspection, Issuer, TokenVerifier
+from gateway.security_settings import IntrospectionSettings, KeySetSettings, SecuritySettings
+from gateway.settings import Settings
+from gateway.wiring.fhir import patient_references, terminology
+
+log = structlog.get_logger()
+
+
+class SecurityError(Exception):
+    """The settings cannot be used; the text is one line that names the key."""
+
+
+@dataclass(frozen=True, slots=True)
+class SecurityParts:
+    """What authorisation needs of what lives as long as the gateway runs."""
+
+    session: aiohttp.ClientSession
+    store: CorrelationStore
+    ring: KeyRing
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """Authorisation of a running gateway; `token_endpoint` is what /metadata shows."""
+
+    middleware: Middleware
+    routes: AuthorisationRoutes
+    token_endpoint: str | None
+
+
+def access_of(settings: SecuritySettings) -> Literal["open", "token"]:
+    """Whether requests need tokens. Raises SecurityError where nothing says it."""
+    access = settings.effective_access
+    if access is None:
+        raise SecurityError(
+            "security.access: is not set, and neither are security.issuers nor "
+            "security.authorisation_server; set it to open to serve everyone who reaches the port"
+        )
+    return access
+
+
+def guard(settings: Settings, parts: SecurityParts, bases: Bases) -> Guard | None:
+    """Authorisation with tokens; None where access is open. Raises SecurityError."""
+    if access_of(settings.security) == "open":
+        log.critical(
+            "security.open_access",
+            warning="EVERYONE WHO REACHES THIS PORT CAN READ AND WRITE WHAT THERE IS OF ALL PATIENTS",
+            setting="security.access",
+        )
+        return None
+    terms = terminology(settings)
+    patient_of = patients_of_claims(patient_references(parts.ring, terms, bases.shared.url), terms)
+    return _with_tokens(settings.security, parts, patient_of, bases)
+
+
+def _with_tokens(
+    settings: SecuritySettings, parts: SecurityParts, patient_of: PatientOf, bases: Bases
+) -> Guard:
+    base_url = bases.shared.url
+    signing = SigningKeys(parts.ring)
+    server = _server(settings, parts, signing, patient_of, bases)
+    issuers = _issuers(settings, parts.session, bases)
+    if server is not None:
+        own = Issuer(base_url, (base_url,), (SIGNING_ALGORITHM,), FixedKeys(lambda: signing.public))
+        issuers = [own, *(issuer for issuer in issuers if issuer.issuer != base_url)]
+    verifier = TokenVerifier(issuers, parts.session, skew=settings.clock_skew)
+    configuration = _configuration(settings, base_url)
+    return Guard(
+        Authorisation(
+            [base.path for base in bases], verifier.verify, patient_of, others=settings.other_patient
+        ).middleware(),
+        AuthorisationRoutes(configuration, server, signing),
+        None if configuration is None else configuration["token_endpoint"],
+    )
+
+
+def patients_of_claims(references: PatientReferences, terms: Terminology) -> PatientOf:
+    """Reads what a claim says of a patient: `system|value`, a CX (`id^^^&oid&ISO`), or the id of a Patient
+    of this server, with `Patient/` in front or without."""
+
+    def patient_of(text: str) -> Cx | None:
+        if "^" in text:
+            patient = read_cx(text)
+            return patient if patient.id and patient.authority else None
+        if "|" in text:
+            system, _, value = text.rpartition("|")
+            authority = terms.authorities.oid_or_none(system)
+            return Cx(value, authority) if authority and value else None
+        return references.resolve(text)
+
+    return patient_of
+
+
+def _issuers(settings: SecuritySettings, session: aiohttp.ClientSession, bases: Bases) -> list[Issuer]:
+    own_names = tuple(name for url in bases.urls for name in (url, f"{url}/"))
+    made = []
+    for number, issuer in enumerate(settings.issuers):
+        keys = _keys(issuer, session, f"security.issuers.{number}") if issuer.key_sets else None
+        made.append(
+            Issuer(
+                issuer=issuer.issuer,
+                audiences=issuer.audiences or own_names,
+                algorithms=issuer.algorithms,
+                keys=keys,
+                introspection=_introspection(
+                    issuer.introspection, f"security.issuers.{number}.introspection"
+                ),
+                token_id_required=issuer.jti_required,
+            )
+        )
+    return made
+
+
+def _introspection(settings: IntrospectionSettings | None, key: str) -> Introspection | None:
+    if settings is None:
+        return None
+    name, path = "token_file", settings.token_file
+    if path is None:
+        name, path = "client_secret_file", settings.client_secret_file
+    assert path is not None
+    secret_file, client_id = path, settings.client_id if settings.token_file is None else None
+
+    def authorization() -> str:
+        secret = secret_file.read_text("utf-8", "replace").strip()
+        if client_id is None:
+            return f"Bearer {secret}"
+        pair = f"{quote_plus(client_id)}:{quote_plus(secret)}"
+        return f"Basic {base64.b64encode(pair.encode()).decode()}"
+
+    try:
+        authorization()
+    except OSError as error:
+        raise SecurityError(f"{key}.{name}: {secret_file}: {error.strerror}") from None
+    return Introspection(settings.url, authorization, settings.cache)
+
+
+def _keys(settings: KeySetSettings, session: aiohttp.ClientSession, key: str) -> Keys:
+    try:
+        if settings.jwks_url is not None:
+            return RemoteKeys(session, settings.jwks_url)
+        if settings.jwks_file is not None:
+            return KeyFile(Path(settings.jwks_file))
+        keys = read_key_set(orjson.dumps(settings.jwks))
+        if not keys:
+            raise KeySetError("has no RSA or EC key that verifies")
+        return FixedKeys(lambda: keys)
+    except KeySetError as error:
+        name = "jwks_file" if settings.jwks_file else "jwks"
+        raise SecurityError(f"{key}.{name}: {error}") from None
+    except OSError as error:
+        raise SecurityError(f"{key}.jwks_file: {error.strerror or 'cannot be read'}") from None
+
+
+def _server(
+    settings: SecuritySettings,
+    parts: SecurityParts,
+    signing: SigningKeys,
+    patient_of: PatientOf,
+    bases: Bases,
+) -> AuthorisationServer | None:
+    section = settings.authorisation_server
+    if section is None:
+        return None
+    clients: list[Client] = []
+    for client_id, client in section.clients.items():
+        key = f"security.authorisation_server.clients.{client_id}"
+        if client.patient is not None and patient_of(client.patient) is None:
+            raise SecurityError(f"{key}.patient: is not system|value of a known system, nor a CX")
+        clients.append(
+            Client(
+                client_id=client_id,
+                keys=_keys(client, parts.session, key),
+                scopes=frozenset(client.scopes),
+                key_set_url=client.jwks_url,
+                patient=client.patient,
+            )
+        )
+    return AuthorisationServer(
+        clients,
+        signing,
+        UsedIds(parts.store),
+        issuer=bases.shared.url,
+        resources=bases.urls,
+        token_endpoint=f"{bases.shared.url}{TOKEN_PATH}",
+        lifetime=section.token_lifetime,
+        skew=settings.clock_skew,
+    )
+
+
+def _configuration(settings: SecuritySettings, base_url: str) -> dict[str, Any] | None:
+    if settings.authorisation_server is not None:
+        return smart_configuration(
+            f"{base_url}{TOKEN_PATH}",
+            issuer=base_url,
+            jwks_uri=f"{base_url}{KEYS_PATH}",
+            introspection_endpoint=None,
+        )
+    for issuer in settings.issuers:
+        if issuer.token_endpoint is not None:
+            asked = issuer.introspection
+            return smart_configuration(
+                issuer.token_endpoint,
+                issuer=issuer.issuer,
+                jwks_uri=issuer.jwks_url,
+                introspection_endpoint=None if asked is None else asked.url,
+            )
+    return None
