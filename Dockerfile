@@ -4,7 +4,8 @@
 #
 #   docker build -t mhd-xds-gateway --build-arg REVISION=$(git rev-parse HEAD) .
 #   docker run --read-only --tmpfs /tmp -v gateway-state:/var/lib/gateway -p 8080:8080 \
-#       -e GATEWAY_REGISTRY__URL=... -e GATEWAY_REPOSITORIES=... -e GATEWAY_SERVER__BASE_URL=... mhd-xds-gateway
+#       -e GATEWAY_REGISTRY__URL=... -e GATEWAY_REPOSITORIES=... -e GATEWAY_SERVER__BASE_URL=... \
+#       -e GATEWAY_SECURITY__ISSUERS=... mhd-xds-gateway
 #
 # Sites pin the base by digest: --build-arg PYTHON=python@sha256:...
 ARG PYTHON=python:3.11-slim-bookworm

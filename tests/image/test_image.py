@@ -159,6 +159,7 @@ async def test_doctor_serve_health_and_stop_with_a_tree_that_nobody_can_write(im
                 REPOSITORIES=json.dumps([{"unique_id": REPOSITORY, "url": f"{domain}/xds/repository"}]),
                 SERVER__PORT=str(port),
                 SERVER__BASE_URL=f"http://127.0.0.1:{port}/fhir",
+                SECURITY__ACCESS="open",
             )
             code, output, errors = await asyncio.to_thread(container.run, "gateway", "doctor")
             assert code == 0, output + errors
