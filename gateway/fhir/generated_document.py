@@ -203,7 +203,7 @@ def _complete(
         patient_id=patient,
         type_code=type_code,
         class_code=said.class_code or by_type or defaults.class_code,
-        format_code=next(by_template, defaults.format_code),
+        format_code=said.format_code or next(by_template, defaults.format_code),
         facility_type=said.facility_type or defaults.facility_type,
         practice_setting=said.practice_setting or defaults.practice_setting,
         confidentiality=said.confidentiality or fallback,

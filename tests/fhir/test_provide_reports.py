@@ -303,6 +303,7 @@ def test_metadata_are_generated_from_a_report(kind, release):
     assert entry.unique_id == f"2.999.2.{len(kind)}"
     assert kinds_of(entry) >= {codes.REFERENCE_STUDY, codes.REFERENCE_ACCESSION}
     assert entry.authors[0].person is not None and entry.authors[0].person.family == "Sample"
+    assert [entry.format_code.code if entry.format_code else None] == report(kind, release)["meta"]["profile"]
     if release is FhirRelease.R4:
         assert generated(report(kind)).submission.entries[0].format_code == entry.format_code
 
