@@ -98,7 +98,7 @@ async def _check(
         await ListWalk(client, samples).run(walk)
         await ResultWalk(client, samples).run(walk)
         await FormatWalk(client, samples).run(walk)
-        await R5Walk(client, OutsideClient(session, f"{client.base_url}/R5"), samples).run(walk)
+        await R5Walk(client, OutsideClient(session, f"{client.base_url}/R5", token), samples).run(walk)
         await SimplifiedWalk(client, samples).run(walk)
         await GenerateWalk(client, samples).run(walk)
         await publish.run_replacement(walk)
