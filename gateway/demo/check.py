@@ -24,6 +24,7 @@ from gateway.demo.walk_lists import LIST_PARAMETERS, ListWalk
 from gateway.demo.walk_manifests import ManifestWalk
 from gateway.demo.walk_publish import REPLACED, PublishWalk, make_samples
 from gateway.demo.walk_r5 import R5Walk
+from gateway.demo.walk_report_resources import ReportResourceWalk
 from gateway.demo.walk_reports import ReportWalk
 from gateway.demo.walk_results import ResultWalk
 from gateway.demo.walk_retrieve import RetrieveWalk
@@ -105,8 +106,12 @@ async def _check(
         await retrieve.run_after_replacement(walk, (REPLACED,))
         content = sample_content(f"{seed} images", f"CHECK-{seed}-3", f"CHECK-{seed}-4")
         if images is not None:
+            reported = sample_content(f"{seed} report resources", f"CHECK-{seed}-5", f"CHECK-{seed}-6")
+            # sources look into their folders when they are asked first
+            reported.images.write(images)
             await ImageWalk(client, content, images).run(walk)
             await ManifestWalk(client, content).run(walk)
+            await ReportResourceWalk(client, reported).run(walk)
         await ReportWalk(client, content, manifest=images is not None).run(walk)
         if admin is not None:
             await AdminWalk(client, samples, admin).run(walk)
