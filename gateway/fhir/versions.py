@@ -178,7 +178,8 @@ DIFFERENCES: Final[Mapping[str, Differences]] = MappingProxyType(
                 Native((codes.EXT_R5 + "DiagnosticReport.composition",), "composition", "valueReference"),
                 Native((codes.EXT_R5 + "DiagnosticReport.note",), "note", "valueAnnotation", repeats=True),
                 Gone(r5=("supportingInfo",)),
-            )
+            ),
+            {"presentedForm": "Attachment"},
         ),
         "Composition": Differences(
             (
