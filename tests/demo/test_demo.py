@@ -115,8 +115,8 @@ def test_it_shows_sample_content_and_a_second_start_stores_nothing_twice(tmp_pat
     content = sample_content("demo")
     for _ in range(2):
         with _demo(tmp_path) as (process, base_url):
-            # report, discharge summary, and the manifest in both formats
-            assert _search(tmp_path, base_url, content.patient.token)["total"] == 4
+            # report, discharge summary, the manifest in both formats, and three sample reports in two releases
+            assert _search(tmp_path, base_url, content.patient.token)["total"] == 10
             assert _search(tmp_path, base_url, content.patient.token, "superseded")["total"] == 1
             assert _search(tmp_path, base_url, content.other_patient.token)["total"] == 1
             process.terminate()
