@@ -1,254 +1,43 @@
-"""Wiring: settings in, a running gateway out."""
+"""The application: settings in, a running gateway out."""
 
 import asyncio
 import gc
 import signal
 import socket
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass, replace
-from zoneinfo import ZoneInfo
+from collections.abc import Sequence
+from contextlib import AsyncExitStack, ExitStack, suppress
 
-import aiohttp
 import structlog
 from aiohttp import web
 
-from gateway.clients.dicomweb import DicomWebClient
-from gateway.clients.outside_resources import OutsidePolicy, OutsideResources
-from gateway.correlation.connection import RedisClient, RedisOptions, connect
-from gateway.correlation.embedded import EmbeddedRedis, EmbeddedRedisError, EmbeddedRedisInUse
-from gateway.correlation.idempotency import IdempotencyStore
-from gateway.correlation.lookups import DocumentLookup
-from gateway.correlation.snapshots import SnapshotStore
-from gateway.correlation.store import CorrelationStore
-from gateway.fhir.capability import write_capability_statement
-from gateway.fhir.document_reference import MAX_INTEGER64, MAX_UNSIGNED_INT, WriteContext
-from gateway.fhir.list_elements import RegistryList
-from gateway.fhir.provide_context import ProvideContext
 from gateway.health import Health, abilities
-from gateway.imaging.known_patients import KnownPatients
 from gateway.mhd.admission import Admission
-from gateway.mhd.authorisation import client_of_token
-from gateway.mhd.bases import BASES, Base, Bases, by_release, releases
-from gateway.mhd.definitions import Definitions
-from gateway.mhd.find import Finder
-from gateway.mhd.find_all import AllFinder, MixedSnapshots
-from gateway.mhd.find_lists import ListFinder
-from gateway.mhd.find_patients import PatientFinder
-from gateway.mhd.includes import Includer
+from gateway.mhd.bases import BASES, by_release, releases
 from gateway.mhd.middleware import name_request, observed, outcomes
-from gateway.mhd.publish import Publisher, PublishLifetimes, PublishPeers
-from gateway.mhd.read import Reader
-from gateway.mhd.references import document_urls
-from gateway.mhd.retrieve import RetrievePolicy, Retriever
-from gateway.mhd.routes import MhdRoutes, UseCases
-from gateway.mhd.search_pages import FindLimits, SearchServices
-from gateway.mhd.sources import ClientOf, client_in_header, nobody
+from gateway.mhd.publish import Publisher
+from gateway.mhd.routes import MhdRoutes
 from gateway.mhd.versions import versions_table
-from gateway.model import DocumentEntry
 from gateway.model.releases import FhirRelease
-from gateway.security.document_urls import DocumentTokens, PageTokens
-from gateway.security.sealing import KeyRing, KeyRingError
 from gateway.settings import Settings
-from gateway.soap.client import SoapClient
-from gateway.soap.contract import load_contract
 from gateway.soap.server import SoapService
 from gateway.telemetry.logs import configure
-from gateway.telemetry.metrics import Metrics
-from gateway.telemetry.tracing import headers_for_peers
 from gateway.wiring.bases import BASE_PATH, bases_of, releases_of, scope_of
 from gateway.wiring.communities import responding_services
-from gateway.wiring.fhir import patient_references, search_context, terminology
 from gateway.wiring.imaging import (
-    ImagingParts,
     image_routes,
-    manifest_publishing,
-    manifest_translator,
-    manifests,
-    offered_manifests,
     rad69_service,
     search_routes,
 )
 from gateway.wiring.metrics import metrics_routes, serve_metrics, watch
-from gateway.wiring.peers import document_registry, document_repositories
-from gateway.wiring.publishing import metadata_tables, publish_policy, publishing_sources
+from gateway.wiring.mhd import use_cases
+from gateway.wiring.parts import Parts, StartError, open_parts
 from gateway.wiring.resources import imaging_resources
-from gateway.wiring.security import Guard, SecurityError, SecurityParts, access_of, guard
+from gateway.wiring.security import SecurityError, SecurityParts, access_of, guard
 
 RAD69_PATH = "/xds/imaging"
 _WILDCARDS = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - compared, not bound
 
 log = structlog.get_logger()
-
-
-class StartError(Exception):
-    """The gateway cannot start; the text is one line for the operator."""
-
-
-class StateInUse(StartError):
-    """Another gateway runs on the state directory."""
-
-
-def key_ring(settings: Settings) -> KeyRing:
-    """The keys of the settings, or those of the state directory. Raises StartError."""
-    try:
-        if settings.security.keys:
-            return KeyRing.parse(settings.security.keys)
-        settings.state_dir.mkdir(parents=True, exist_ok=True)
-        return KeyRing.load_or_create(settings.state_dir / "keys")
-    except KeyRingError as error:
-        raise StartError(f"security.keys: {error}") from None
-    except OSError as error:
-        raise StartError(f"state_dir: {settings.state_dir}: {error.strerror}") from None
-
-
-def redis_options(settings: Settings) -> RedisOptions:
-    """Where an outside Redis is."""
-    redis = settings.redis
-    return RedisOptions(
-        url=redis.url,
-        sentinels=redis.sentinels,
-        master_name=redis.master_name,
-        cluster=redis.cluster,
-        username=redis.username,
-        password=redis.password,
-        connect_timeout=redis.connect_timeout,
-        operation_timeout=redis.operation_timeout,
-    )
-
-
-def _connected(options: RedisOptions) -> RedisClient:
-    try:
-        return connect(options)
-    except ValueError:
-        # the text of the error may quote a part of a password
-        if options.url:
-            raise StartError("redis.url: must be a redis://, rediss:// or unix:// URL") from None
-        key = "sentinels" if options.sentinels else "cluster"
-        raise StartError(f"redis.{key}: each must be host:port") from None
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What lives as long as the gateway runs."""
-
-    soap: SoapClient
-    outside: OutsideResources
-    store: CorrelationStore
-    ring: KeyRing
-    dicomweb: DicomWebClient
-    metrics: Metrics
-    issuers: aiohttp.ClientSession
-
-    @property
-    def imaging(self) -> ImagingParts:
-        """Those that images need."""
-        return ImagingParts(self.soap, self.dicomweb, self.store, self.ring)
-
-
-def use_cases(
-    settings: Settings,
-    parts: Parts,
-    base: Base,
-    release: FhirRelease,
-    bases: Bases,
-    *,
-    guarded: Guard | None,
-) -> UseCases:
-    """Build the use cases of one release at one of the bases, over their clients."""
-    base_url, scope = base.url, scope_of(base, release)
-
-    def statement() -> bytes:
-        endpoint = None if guarded is None else guarded.token_endpoint
-        return write_capability_statement(
-            base_url, release=release, tokens=guarded is not None, token_endpoint=endpoint
-        )
-
-    terms = terminology(settings)
-    tokens = DocumentTokens(parts.ring)
-    references = patient_references(parts.ring, terms, base_url)
-    registry = document_registry(settings, parts.soap)
-    repositories = document_repositories(settings, parts.soap)
-    document_url = document_urls(tokens, base_url)
-    write_context = WriteContext(
-        terminology=terms,
-        base_url=base_url,
-        document_url=document_url,
-        patient_reference=references.of,
-        largest_size=MAX_UNSIGNED_INT if release is FhirRelease.R4 else MAX_INTEGER64,
-    )
-    searching = search_context(settings, terms, references, base_url)
-    services = SearchServices(
-        registry,
-        searching,
-        write_context,
-        FindLimits(settings.search.max_results, settings.lifetimes.snapshot),
-        Includer(registry, references),
-        offered_manifests(settings, parts.imaging),
-        KnownPatients(manifests(settings, parts.imaging)[1], terms, references.of),
-    )
-    publish_to = repositories[settings.publish_repository.unique_id]
-    return UseCases(
-        publisher=Publisher(
-            PublishPeers(registry, publish_to, parts.outside),
-            IdempotencyStore(parts.store, scope),
-            ProvideContext(
-                terminology=terms,
-                base_url=base_url,
-                release=release,
-                bases=bases.urls,
-                patient_of=references.resolve,
-                patient_reference=references.of,
-                document_url=document_url,
-                repository_unique_id=publish_to.unique_id,
-                tables=metadata_tables(settings, terms),
-                policy=publish_policy(settings, settings.publish_repository),
-                directory=settings.references.directory,
-                time_zone=ZoneInfo(settings.publish.time_zone),
-                max_bytes=settings.server.max_bundle_bytes,
-            ),
-            write_context,
-            PublishLifetimes(
-                answer=settings.lifetimes.idempotency,
-                lock=settings.lifetimes.publish_lock,
-                wait=settings.lifetimes.publish_lock,
-            ),
-            sources=publishing_sources(settings, terms, base_url),
-            manifests=manifest_publishing(settings, parts.imaging),
-        ),
-        finder=Finder(
-            services,
-            snapshots=SnapshotStore[DocumentEntry](parts.store, DocumentEntry),
-            pages=PageTokens(parts.ring, f"DocumentReference{scope}"),
-        ),
-        list_finder=ListFinder(
-            services,
-            snapshots=SnapshotStore[RegistryList](parts.store, RegistryList),
-            pages=PageTokens(parts.ring, f"List{scope}"),
-        ),
-        all_finder=AllFinder(
-            services, snapshots=MixedSnapshots(parts.store), pages=PageTokens(parts.ring, f"all{scope}")
-        ),
-        definitions=Definitions(statement, base_url),
-        retriever=Retriever(
-            registry,
-            repositories,
-            tokens=tokens,
-            lookup=DocumentLookup(parts.store, settings.lifetimes.lookup),
-            policy=RetrievePolicy(
-                settings.retrieve.deprecated,
-                settings.retrieve.removed,
-                settings.retrieve.verify_sha1_up_to,
-            ),
-            # a manifest that is made is one document, with the same bytes on every base
-            translator=manifest_translator(settings, parts.imaging, bases.shared.url),
-        ),
-        reader=Reader(registry, references, write_context),
-        patient_finder=PatientFinder(registry, references, searching, settings.search.patient_authorities),
-        capability_statement=statement,
-        base_url=base_url,
-        client_of=_named_by_proxy(settings) if guarded is None else client_of_token,
-    )
 
 
 def _listen(host: str, port: int, keys: str = "server.host, server.port") -> socket.socket:
@@ -269,59 +58,6 @@ def _base_url(settings: Settings, listener: socket.socket) -> str:
             "set it, for example to https://ncp.example/fhir"
         )
     return f"http://{f'[{host}]' if ':' in host else host}:{port}{BASE_PATH}"
-
-
-def _outside_policy(settings: Settings) -> OutsidePolicy:
-    references = settings.references
-    return OutsidePolicy(
-        hosts=frozenset(references.allowed_hosts),
-        private_addresses=references.private_addresses,
-        seconds=references.timeout,
-        max_bytes=references.max_bytes,
-        max_document_bytes=references.max_document_bytes,
-    )
-
-
-@asynccontextmanager
-async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
-    """Keys, Redis (an own one where none is set) and the SOAP client. Raises StartError."""
-    ring = key_ring(settings)
-    contract = load_contract()
-    metrics = Metrics()
-    async with AsyncExitStack() as stack:
-        if settings.redis.embedded:
-            embedded = EmbeddedRedis(settings.state_dir / "redis", settings.redis.embedded_max_memory_mib)
-            try:
-                await stack.enter_async_context(embedded)
-            except EmbeddedRedisInUse as error:
-                raise StateInUse(f"redis: {error}") from None
-            except EmbeddedRedisError as error:
-                raise StartError(f"redis: {error}") from None
-            options = replace(
-                embedded.options,
-                connect_timeout=settings.redis.connect_timeout,
-                operation_timeout=settings.redis.operation_timeout,
-            )
-        else:
-            options = redis_options(settings)
-        store = await stack.enter_async_context(
-            CorrelationStore(
-                _connected(options),
-                ring,
-                prefix=settings.redis.key_prefix,
-                deadline=options.deadline,
-                observe=metrics.correlation_read,
-            )
-        )
-        soap = await stack.enter_async_context(
-            SoapClient(contract, observe=metrics.peer_call, headers=headers_for_peers)
-        )
-        outside = await stack.enter_async_context(OutsideResources(_outside_policy(settings)))
-        dicomweb = await stack.enter_async_context(
-            DicomWebClient(observe=metrics.peer_call, headers=headers_for_peers)
-        )
-        issuers = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
-        yield Parts(soap, outside, store, ring, dicomweb, metrics, issuers)
 
 
 def create_app(settings: Settings, parts: Parts, base_url: str) -> tuple[web.Application, Health]:
@@ -367,11 +103,6 @@ def create_app(settings: Settings, parts: Parts, base_url: str) -> tuple[web.App
     app.on_response_prepare.append(health.say_goodbye)
     _drain_on_stop(app, publishers, settings.server.shutdown_timeout)
     return app, health
-
-
-def _named_by_proxy(settings: Settings) -> ClientOf:
-    header = settings.publish.client_header
-    return client_in_header(header) if header else nobody
 
 
 def _serve_soap(app: web.Application, path: str, service: SoapService, late_seconds: float = 0.0) -> None:

@@ -38,8 +38,8 @@ def _settings(config: Path | None) -> Settings:
 def serve(config: ConfigOption = None) -> None:
     """Run the gateway until SIGTERM or Ctrl-C."""
     settings = _settings(config)
-    from gateway.app import StartError
     from gateway.app import serve as run
+    from gateway.wiring.parts import StartError
 
     try:
         asyncio.run(run(settings))

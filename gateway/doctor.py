@@ -14,7 +14,6 @@ from functools import partial
 
 import aiohttp
 
-from gateway.app import StartError, StateInUse, key_ring, open_parts
 from gateway.clients.dicomweb import DicomWebClient
 from gateway.clients.imaging_source import ImagingDocumentSource
 from gateway.clients.patient_discovery import PatientDiscovery
@@ -35,6 +34,7 @@ from gateway.soap.contract import check_peer_wsdl, load_contract
 from gateway.telemetry.logs import configure
 from gateway.wiring.communities import patient_discovery, responding_gateway
 from gateway.wiring.fhir import terminology
+from gateway.wiring.parts import StartError, StateInUse, key_ring, open_parts
 from gateway.wiring.peers import peer_of
 from gateway.wiring.publishing import metadata_tables, publishing_sources
 

@@ -17,8 +17,9 @@ from aiohttp import web
 
 from gateway.affinity.app import create_app as create_affinity
 from gateway.affinity.options import AffinityOptions, ImageLocation
-from gateway.app import create_app, create_runner, open_parts
+from gateway.app import create_app, create_runner
 from gateway.settings import Settings
+from gateway.wiring.parts import open_parts
 
 REPOSITORY = "2.999.10.1"
 

@@ -9,10 +9,11 @@ import time
 import pytest
 import pytest_asyncio
 
-from gateway.app import create_app, open_parts
+from gateway.app import create_app
 from gateway.demo.bundles import provide_bundle
 from gateway.mhd.bases import BASES
 from gateway.security.interactions import interaction_of
+from gateway.wiring.parts import open_parts
 from tests.system.documents import a_document, a_patient
 from tests.system.issuers import hmac_with_public_key, new_key, running_issuer, unsigned
 from tests.system.stack import running_stack

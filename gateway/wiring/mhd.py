@@ -1,0 +1,148 @@
+"""The use cases of IHE MHD over their clients."""
+
+from zoneinfo import ZoneInfo
+
+from gateway.correlation.idempotency import IdempotencyStore
+from gateway.correlation.lookups import DocumentLookup
+from gateway.correlation.snapshots import SnapshotStore
+from gateway.fhir.capability import write_capability_statement
+from gateway.fhir.document_reference import MAX_INTEGER64, MAX_UNSIGNED_INT, WriteContext
+from gateway.fhir.list_elements import RegistryList
+from gateway.fhir.provide_context import ProvideContext
+from gateway.imaging.known_patients import KnownPatients
+from gateway.mhd.authorisation import client_of_token
+from gateway.mhd.bases import Base, Bases
+from gateway.mhd.definitions import Definitions
+from gateway.mhd.find import Finder
+from gateway.mhd.find_all import AllFinder, MixedSnapshots
+from gateway.mhd.find_lists import ListFinder
+from gateway.mhd.find_patients import PatientFinder
+from gateway.mhd.includes import Includer
+from gateway.mhd.publish import Publisher, PublishLifetimes, PublishPeers
+from gateway.mhd.read import Reader
+from gateway.mhd.references import document_urls
+from gateway.mhd.retrieve import RetrievePolicy, Retriever
+from gateway.mhd.routes import UseCases
+from gateway.mhd.search_pages import FindLimits, SearchServices
+from gateway.mhd.sources import ClientOf, client_in_header, nobody
+from gateway.model import DocumentEntry
+from gateway.model.releases import FhirRelease
+from gateway.security.document_urls import DocumentTokens, PageTokens
+from gateway.settings import Settings
+from gateway.wiring.bases import scope_of
+from gateway.wiring.fhir import patient_references, search_context, terminology
+from gateway.wiring.imaging import manifest_publishing, manifest_translator, manifests, offered_manifests
+from gateway.wiring.parts import Parts
+from gateway.wiring.peers import document_registry, document_repositories
+from gateway.wiring.publishing import metadata_tables, publish_policy, publishing_sources
+from gateway.wiring.security import Guard
+
+
+def use_cases(
+    settings: Settings,
+    parts: Parts,
+    base: Base,
+    release: FhirRelease,
+    bases: Bases,
+    *,
+    guarded: Guard | None,
+) -> UseCases:
+    """Build the use cases of one release at one of the bases, over their clients."""
+    base_url, scope = base.url, scope_of(base, release)
+
+    def statement() -> bytes:
+        endpoint = None if guarded is None else guarded.token_endpoint
+        return write_capability_statement(
+            base_url, release=release, tokens=guarded is not None, token_endpoint=endpoint
+        )
+
+    terms = terminology(settings)
+    tokens = DocumentTokens(parts.ring)
+    references = patient_references(parts.ring, terms, base_url)
+    registry = document_registry(settings, parts.soap)
+    repositories = document_repositories(settings, parts.soap)
+    document_url = document_urls(tokens, base_url)
+    write_context = WriteContext(
+        terminology=terms,
+        base_url=base_url,
+        document_url=document_url,
+        patient_reference=references.of,
+        largest_size=MAX_UNSIGNED_INT if release is FhirRelease.R4 else MAX_INTEGER64,
+    )
+    searching = search_context(settings, terms, references, base_url)
+    services = SearchServices(
+        registry,
+        searching,
+        write_context,
+        FindLimits(settings.search.max_results, settings.lifetimes.snapshot),
+        Includer(registry, references),
+        offered_manifests(settings, parts.imaging),
+        KnownPatients(manifests(settings, parts.imaging)[1], terms, references.of),
+    )
+    publish_to = repositories[settings.publish_repository.unique_id]
+    return UseCases(
+        publisher=Publisher(
+            PublishPeers(registry, publish_to, parts.outside),
+            IdempotencyStore(parts.store, scope),
+            ProvideContext(
+                terminology=terms,
+                base_url=base_url,
+                release=release,
+                bases=bases.urls,
+                patient_of=references.resolve,
+                patient_reference=references.of,
+                document_url=document_url,
+                repository_unique_id=publish_to.unique_id,
+                tables=metadata_tables(settings, terms),
+                policy=publish_policy(settings, settings.publish_repository),
+                directory=settings.references.directory,
+                time_zone=ZoneInfo(settings.publish.time_zone),
+                max_bytes=settings.server.max_bundle_bytes,
+            ),
+            write_context,
+            PublishLifetimes(
+                answer=settings.lifetimes.idempotency,
+                lock=settings.lifetimes.publish_lock,
+                wait=settings.lifetimes.publish_lock,
+            ),
+            sources=publishing_sources(settings, terms, base_url),
+            manifests=manifest_publishing(settings, parts.imaging),
+        ),
+        finder=Finder(
+            services,
+            snapshots=SnapshotStore[DocumentEntry](parts.store, DocumentEntry),
+            pages=PageTokens(parts.ring, f"DocumentReference{scope}"),
+        ),
+        list_finder=ListFinder(
+            services,
+            snapshots=SnapshotStore[RegistryList](parts.store, RegistryList),
+            pages=PageTokens(parts.ring, f"List{scope}"),
+        ),
+        all_finder=AllFinder(
+            services, snapshots=MixedSnapshots(parts.store), pages=PageTokens(parts.ring, f"all{scope}")
+        ),
+        definitions=Definitions(statement, base_url),
+        retriever=Retriever(
+            registry,
+            repositories,
+            tokens=tokens,
+            lookup=DocumentLookup(parts.store, settings.lifetimes.lookup),
+            policy=RetrievePolicy(
+                settings.retrieve.deprecated,
+                settings.retrieve.removed,
+                settings.retrieve.verify_sha1_up_to,
+            ),
+            # a manifest that is made is one document, with the same bytes on every base
+            translator=manifest_translator(settings, parts.imaging, bases.shared.url),
+        ),
+        reader=Reader(registry, references, write_context),
+        patient_finder=PatientFinder(registry, references, searching, settings.search.patient_authorities),
+        capability_statement=statement,
+        base_url=base_url,
+        client_of=_named_by_proxy(settings) if guarded is None else client_of_token,
+    )
+
+
+def _named_by_proxy(settings: Settings) -> ClientOf:
+    header = settings.publish.client_header
+    return client_in_header(header) if header else nobody

@@ -1,0 +1,138 @@
+"""What lives as long as the gateway runs: keys, Redis and the clients of peers."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+
+import aiohttp
+
+from gateway.clients.dicomweb import DicomWebClient
+from gateway.clients.outside_resources import OutsidePolicy, OutsideResources
+from gateway.correlation.connection import RedisClient, RedisOptions, connect
+from gateway.correlation.embedded import EmbeddedRedis, EmbeddedRedisError, EmbeddedRedisInUse
+from gateway.correlation.store import CorrelationStore
+from gateway.security.sealing import KeyRing, KeyRingError
+from gateway.settings import Settings
+from gateway.soap.client import SoapClient
+from gateway.soap.contract import load_contract
+from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.tracing import headers_for_peers
+from gateway.wiring.imaging import ImagingParts
+
+
+class StartError(Exception):
+    """The gateway cannot start; the text is one line for the operator."""
+
+
+class StateInUse(StartError):
+    """Another gateway runs on the state directory."""
+
+
+def key_ring(settings: Settings) -> KeyRing:
+    """The keys of the settings, or those of the state directory. Raises StartError."""
+    try:
+        if settings.security.keys:
+            return KeyRing.parse(settings.security.keys)
+        settings.state_dir.mkdir(parents=True, exist_ok=True)
+        return KeyRing.load_or_create(settings.state_dir / "keys")
+    except KeyRingError as error:
+        raise StartError(f"security.keys: {error}") from None
+    except OSError as error:
+        raise StartError(f"state_dir: {settings.state_dir}: {error.strerror}") from None
+
+
+def redis_options(settings: Settings) -> RedisOptions:
+    """Where an outside Redis is."""
+    redis = settings.redis
+    return RedisOptions(
+        url=redis.url,
+        sentinels=redis.sentinels,
+        master_name=redis.master_name,
+        cluster=redis.cluster,
+        username=redis.username,
+        password=redis.password,
+        connect_timeout=redis.connect_timeout,
+        operation_timeout=redis.operation_timeout,
+    )
+
+
+def _connected(options: RedisOptions) -> RedisClient:
+    try:
+        return connect(options)
+    except ValueError:
+        # the text of the error may quote a part of a password
+        if options.url:
+            raise StartError("redis.url: must be a redis://, rediss:// or unix:// URL") from None
+        key = "sentinels" if options.sentinels else "cluster"
+        raise StartError(f"redis.{key}: each must be host:port") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What lives as long as the gateway runs."""
+
+    soap: SoapClient
+    outside: OutsideResources
+    store: CorrelationStore
+    ring: KeyRing
+    dicomweb: DicomWebClient
+    metrics: Metrics
+    issuers: aiohttp.ClientSession
+
+    @property
+    def imaging(self) -> ImagingParts:
+        """Those that images need."""
+        return ImagingParts(self.soap, self.dicomweb, self.store, self.ring)
+
+
+def _outside_policy(settings: Settings) -> OutsidePolicy:
+    references = settings.references
+    return OutsidePolicy(
+        hosts=frozenset(references.allowed_hosts),
+        private_addresses=references.private_addresses,
+        seconds=references.timeout,
+        max_bytes=references.max_bytes,
+        max_document_bytes=references.max_document_bytes,
+    )
+
+
+@asynccontextmanager
+async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
+    """Keys, Redis (an own one where none is set) and the SOAP client. Raises StartError."""
+    ring = key_ring(settings)
+    contract = load_contract()
+    metrics = Metrics()
+    async with AsyncExitStack() as stack:
+        if settings.redis.embedded:
+            embedded = EmbeddedRedis(settings.state_dir / "redis", settings.redis.embedded_max_memory_mib)
+            try:
+                await stack.enter_async_context(embedded)
+            except EmbeddedRedisInUse as error:
+                raise StateInUse(f"redis: {error}") from None
+            except EmbeddedRedisError as error:
+                raise StartError(f"redis: {error}") from None
+            options = replace(
+                embedded.options,
+                connect_timeout=settings.redis.connect_timeout,
+                operation_timeout=settings.redis.operation_timeout,
+            )
+        else:
+            options = redis_options(settings)
+        store = await stack.enter_async_context(
+            CorrelationStore(
+                _connected(options),
+                ring,
+                prefix=settings.redis.key_prefix,
+                deadline=options.deadline,
+                observe=metrics.correlation_read,
+            )
+        )
+        soap = await stack.enter_async_context(
+            SoapClient(contract, observe=metrics.peer_call, headers=headers_for_peers)
+        )
+        outside = await stack.enter_async_context(OutsideResources(_outside_policy(settings)))
+        dicomweb = await stack.enter_async_context(
+            DicomWebClient(observe=metrics.peer_call, headers=headers_for_peers)
+        )
+        issuers = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
+        yield Parts(soap, outside, store, ring, dicomweb, metrics, issuers)
