@@ -212,11 +212,11 @@ LOSSES: Final[tuple[Loss, ...]] = (
         _of("Association", "entry_uuid type submission_set_status documentation status home_community_id"),
     ),
 )
-"""Every loss, as the table of the README has them."""
+"""Every loss, as the table of docs/mapping.md has them."""
 
 
 def losses_table_markdown() -> str:
-    """The table of the README."""
+    """The table of docs/mapping.md."""
     rows = ["| on | not carried | said in the answer |\n|---|---|---|\n"]
     rows += [f"| {loss.direction} | {loss.what} | {'yes' if loss.said else 'no'} |\n" for loss in LOSSES]
     return "".join(rows)

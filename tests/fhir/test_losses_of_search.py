@@ -327,5 +327,5 @@ def test_of_an_association_source_kind_and_target_are_shown():
 
 
 def test_the_table_of_the_readme_is_that_of_the_code():
-    text = (Path(__file__).parents[2] / "README.md").read_text()
+    text = (Path(__file__).parents[2] / "docs" / "mapping.md").read_text()
     assert text.split("<!-- losses:begin -->\n")[1].split("<!-- losses:end -->")[0] == losses_table_markdown()

@@ -18,7 +18,7 @@ from gateway.model import imaging_codes as imaging
 from gateway.model.imaging import Creator, LocalTime, Manifest, RetrieveLocation, Series, Severity, Study
 from tests.fhir.manifest_strategies import manifests
 
-README = Path(__file__).resolve().parents[2] / "README.md"
+MAPPING = Path(__file__).resolve().parents[2] / "docs" / "mapping.md"
 TERMINOLOGY = Terminology()
 CONTEXT = ManifestContext(TERMINOLOGY, datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
 
@@ -98,6 +98,6 @@ def test_each_listed_loss_is_one(loss):
 
 
 def test_the_readme_lists_the_losses():
-    text = README.read_text()
+    text = MAPPING.read_text()
     between = text.split("<!-- manifest-losses:begin -->\n")[1].split("<!-- manifest-losses:end -->")[0]
     assert between == manifest_losses_markdown()
