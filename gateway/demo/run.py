@@ -28,7 +28,7 @@ from gateway.demo.content import SampleContent, sample_content
 from gateway.demo.ct_study import FIRST_LOCATION, SECOND_LOCATION
 from gateway.demo.outside_client import MismatchError, OutsideClient
 from gateway.demo.report_content import sample_reports
-from gateway.demo.samples import CLASS_CODES_BY_TYPE, DOCUMENT_DEFAULTS, IdSource, SampleDocument
+from gateway.demo.samples import CLASS_CODES_BY_TYPE, DOCUMENT_DEFAULTS, SOURCE_ID, IdSource, SampleDocument
 from gateway.demo.walk_admin import AdminCommand
 from gateway.demo.walk_publish import response_entries
 from gateway.demo.walk_reports import REPORT_TYPE, publish_report
@@ -156,7 +156,14 @@ def _gateway_settings(state_dir: Path, port: int, domain_url: str) -> dict[str, 
         "GATEWAY_REPOSITORIES": json.dumps([repository]),
         "GATEWAY_IMAGING__LOCATIONS": json.dumps(locations),
         "GATEWAY_IMAGING__RAD69_SERVER": "true",
-        "GATEWAY_PUBLISH": json.dumps({"defaults": DOCUMENT_DEFAULTS, "class_codes": CLASS_CODES_BY_TYPE}),
+        "GATEWAY_PUBLISH": json.dumps(
+            {
+                # the default follows from the base URL, whose port may be another at the next start
+                "source_id": SOURCE_ID,
+                "defaults": DOCUMENT_DEFAULTS,
+                "class_codes": CLASS_CODES_BY_TYPE,
+            }
+        ),
     }
 
 

@@ -26,6 +26,7 @@ PARAMETERS: Final = MappingProxyType(
     }
 )
 """Search parameters that R5 has under another name or definition; the name of R4 is understood too."""
+_ONLY_IN_R4: Final = frozenset({"Media"})
 _UNDEFINED: Final = frozenset({("DocumentReference", "related")})
 """Those of IHE MHD that R5 does not define."""
 
@@ -33,7 +34,7 @@ _UNDEFINED: Final = frozenset({("DocumentReference", "related")})
 def statement_in_r5(statement: Json) -> Json:
     """The CapabilityStatement with the canonicals and the search parameters of R5."""
     rest = dict(statement["rest"][0])
-    rest["resource"] = [_resource(resource) for resource in rest["resource"]]
+    rest["resource"] = [_resource(r) for r in rest["resource"] if r["type"] not in _ONLY_IN_R4]
     return _canonicals(
         {**statement, "description": statement["description"] + _NOT_RECOMMENDED, "rest": [rest]}
     )
