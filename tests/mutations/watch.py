@@ -4,7 +4,7 @@ import asyncio
 import functools
 import gc
 import logging
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -68,6 +68,24 @@ def kept_objects() -> int:
             held.cache_clear()
     gc.collect()
     return len(gc.get_objects())
+
+
+async def least_growth(again: Callable[[], Awaitable[None]], enough: int) -> int:
+    """Objects that the same work leaves behind, in the best of up to five turns.
+
+    A leak grows in each turn. What a library makes once, late, or what another part of the process happened to do in the
+    meantime, is not in all of them; so the turns end when one left fewer than `enough`.
+    """
+    least = None
+    for _ in range(5):
+        before = kept_objects()
+        await again()
+        grown = kept_objects() - before
+        least = grown if least is None else min(least, grown)
+        if least < enough:
+            break
+    assert least is not None
+    return least
 
 
 def resident_mib() -> float:
