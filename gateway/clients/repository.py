@@ -90,6 +90,11 @@ class DocumentSets:
         self._accept = accept
         self.peer = peer
 
+    @property
+    def name(self) -> str:
+        """Its name in the settings."""
+        return self.peer.name
+
     @asynccontextmanager
     async def retrieve(self, request: DocumentRequest) -> AsyncIterator[RetrievedDocument]:
         """Retrieve one document as a stream. Leaving the context early cancels the peer's answer.

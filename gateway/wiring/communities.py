@@ -1,5 +1,6 @@
 """Other communities, and the gateway that answers them."""
 
+from gateway.clients.community import Community
 from gateway.clients.dicomweb import DicomWebClient
 from gateway.clients.outside_resources import OutsidePolicy
 from gateway.clients.patient_discovery import Asker, PatientDiscovery
@@ -25,9 +26,9 @@ IMAGES_PATH = "/xca-i/imaging"
 _LARGEST_REQUEST = 16 * 1024 * 1024
 
 
-def community_gateways(settings: Settings, soap: SoapClient) -> dict[str, RespondingGateway]:
-    """The Responding Gateway of each community in the settings, by every homeCommunityId that it has."""
-    gateways: dict[str, RespondingGateway] = {}
+def community_gateways(settings: Settings, soap: SoapClient) -> dict[str, Community]:
+    """What each community in the settings is asked through, by every homeCommunityId that it has."""
+    gateways: dict[str, Community] = {}
     for community in settings.communities:
         gateway = responding_gateway(settings, community, soap)
         gateways |= dict.fromkeys(community.homes, gateway)
