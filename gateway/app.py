@@ -22,7 +22,7 @@ from gateway.settings import Settings
 from gateway.soap.server import SoapService
 from gateway.telemetry.logs import configure
 from gateway.wiring.bases import BASE_PATH, bases_of, releases_of, scope_of
-from gateway.wiring.communities import responding_services
+from gateway.wiring.communities import responding_services, xds_services
 from gateway.wiring.imaging import (
     image_routes,
     rad69_service,
@@ -95,6 +95,8 @@ def create_app(settings: Settings, parts: Parts, base_url: str) -> tuple[web.App
         _serve_soap(app, RAD69_PATH, rad69_service(settings, imaging))
     for path, service in responding_services(settings, parts.soap, parts.dicomweb).items():
         _serve_soap(app, path, service, settings.server.shutdown_timeout)
+    for path, service in xds_services(settings, parts.soap).items():
+        _serve_soap(app, path, service)
     app.add_routes(health.table())
     watch(parts, admission)
     if settings.metrics.enabled and settings.metrics.port is None:

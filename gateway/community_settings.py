@@ -55,6 +55,18 @@ class RespondingGatewaySettings(Section):
     (ReplyTo of WS-Addressing): `host` for the ports 80 and 443, or `host:port`. By default nowhere."""
 
 
+class XdsServerSettings(Section):
+    """What this gateway answers to consumers and sources that speak XDS.b alone: nothing by default."""
+
+    enabled: bool = False
+    """True: /xds/registry answers ITI-18, /xds/repository ITI-43 and ITI-41, from the own domain. Access
+    tokens are not asked for there: who may ask is decided by the proxy in front."""
+    spool_bytes: Count = 8 * 1024 * 1024 * 1024
+    """Bytes in the state directory that documents on their way may take up together, in either direction."""
+    max_request_bytes: Count = 4 * 1024 * 1024 * 1024
+    """Largest submission."""
+
+
 class PatientDiscoverySettings(Section):
     """What messages of patient discovery (ITI-55) say of this community."""
 

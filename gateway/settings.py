@@ -27,6 +27,7 @@ from gateway.community_settings import (
     CommunitySettings,
     PatientDiscoverySettings,
     RespondingGatewaySettings,
+    XdsServerSettings,
 )
 from gateway.publish_settings import PublishSettings, ReportsSettings
 from gateway.security_settings import SecuritySettings
@@ -290,6 +291,7 @@ class Settings(BaseSettings):
     communities: tuple[CommunitySettings, ...] = ()
     responding_gateway: RespondingGatewaySettings = RespondingGatewaySettings()
     patient_discovery: PatientDiscoverySettings = PatientDiscoverySettings()
+    xds_server: XdsServerSettings = XdsServerSettings()
     redis: RedisSettings = RedisSettings()
     lifetimes: LifetimeSettings = LifetimeSettings()
     terminology: TerminologySettings = TerminologySettings()

@@ -5,7 +5,15 @@ Documents (ITI-86).
 same.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -39,11 +47,21 @@ _NO_SUCH_DOCUMENT = frozenset({"XDSDocumentUniqueIdError", "XDSMissingDocument"}
 
 @dataclass(frozen=True, slots=True)
 class OutgoingDocument:
-    """Bytes of one DocumentEntry of a submission."""
+    """Bytes of one DocumentEntry of a submission, or a function that gives them in pieces, `size` in all."""
 
     entry_uuid: str
     mime_type: str
-    content: bytes
+    content: bytes | Callable[[], AsyncIterable[bytes]]
+    size: int | None = None
+
+    @property
+    def length(self) -> int:
+        """Number of bytes."""
+        if isinstance(self.content, bytes):
+            return len(self.content)
+        if self.size is None:
+            raise ValueError("the size of a document that comes in pieces has to be known")
+        return self.size
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,7 +261,7 @@ class DocumentRepository(DocumentSets):
             Attachment(
                 content_id=content_ids[document.entry_uuid],
                 content_type=document.mime_type,
-                size=len(document.content),
+                size=document.length,
                 source=document.content,
             )
             for document in documents

@@ -14,8 +14,8 @@ import structlog
 from lxml.etree import _Element
 from msgspec import structs
 
+from gateway.clients.document_domain import DocumentSource
 from gateway.clients.patient_discovery import new_id, now
-from gateway.clients.registry import StoredQueries
 from gateway.crossborder.own_community import OwnCommunity
 from gateway.ebxml.errors import StoredQueryError
 from gateway.hl7v3.discovery_request import message_ids, query_element, read_discovery_request
@@ -48,7 +48,7 @@ log = structlog.get_logger()
 class CrossGatewayPatients:
     """The handler."""
 
-    def __init__(self, community: OwnCommunity, registry: StoredQueries, processing: str = "P") -> None:
+    def __init__(self, community: OwnCommunity, registry: DocumentSource, processing: str = "P") -> None:
         self._community = community
         self._registry = registry
         self._processing = processing

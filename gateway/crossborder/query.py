@@ -1,5 +1,5 @@
 """Cross Gateway Query of the Responding Gateway (ITI-38; ITI TF-2 3.38.4.1.3): answered by the registry of
-the own community."""
+the own community, or by the MHD server that stands in its place."""
 
 from collections.abc import Iterable
 from typing import Any, Final
@@ -7,19 +7,13 @@ from typing import Any, Final
 import structlog
 from msgspec import structs
 
-from gateway.clients.registry import StoredQueries
+from gateway.clients.document_domain import DocumentSource
+from gateway.crossborder.answers import failed_query, references, unavailable
 from gateway.crossborder.own_community import OwnCommunity
 from gateway.ebxml.query_response import write_query_response
 from gateway.ebxml.stored_queries import StoredQueryError, read_query
-from gateway.model import ObjectRef, QueryResult, RegistryError, RegistryFailure, ResponseStatus, Severity
-from gateway.model.errors import (
-    PeerBusy,
-    PeerCircuitOpen,
-    PeerError,
-    PeerTimeout,
-    PeerUnreachable,
-    PeerUnsupported,
-)
+from gateway.model import QueryResult, RegistryError, RegistryFailure, ResponseStatus, Severity
+from gateway.model.errors import PeerError
 from gateway.model.query import StoredQuery
 from gateway.soap.server import SoapReply, SoapRequest
 
@@ -45,9 +39,9 @@ log = structlog.get_logger()
 class CrossGatewayQuery:
     """The handler."""
 
-    def __init__(self, community: OwnCommunity, registry: StoredQueries) -> None:
+    def __init__(self, community: OwnCommunity, domain: DocumentSource) -> None:
         self._community = community
-        self._registry = registry
+        self._domain = domain
 
     async def query(self, request: SoapRequest) -> SoapReply:
         """Objects of this community, each with its homeCommunityId; errors have it as location."""
@@ -61,16 +55,18 @@ class CrossGatewayQuery:
             if not self._community.targeted(query.target_communities):
                 return SoapReply(write_query_response(QueryResult(status=ResponseStatus.SUCCESS)))
             try:
-                found = await self._registry.query(structs.replace(query, home=None, target_communities=()))
+                found = await self._domain.query(structs.replace(query, home=None, target_communities=()))
             except StoredQueryError as error:
                 return self._failed(self._community.error(error.code, error.context))
             except RegistryFailure as failure:
                 return self._failed(*self._told(failure.errors))
             except PeerError as error:
                 log.warning("responding_gateway.registry_failed", error=type(error).__name__)
-                return self._failed(self._community.error(*_unavailable(error)))
+                return self._failed(
+                    self._community.error(*unavailable(error, "the registry of the community"))
+                )
         if return_type == "ObjectRef":
-            found = _references(found)
+            found = references(found)
         return SoapReply(write_query_response(self._homed(found)))
 
     def _refusal(self, query: StoredQuery) -> RegistryError | None:
@@ -102,25 +98,4 @@ class CrossGatewayQuery:
     def _failed(self, *errors: RegistryError) -> SoapReply:
         failing = any(error.severity is Severity.ERROR for error in errors)
         told = errors if failing else (*errors, self._community.error("XDSRegistryError", "the query failed"))
-        return SoapReply(write_query_response(QueryResult(status=ResponseStatus.FAILURE, errors=told)))
-
-
-def _unavailable(error: PeerError) -> tuple[str, str]:
-    if isinstance(error, PeerBusy):
-        return "XDSRegistryBusy", "the registry of the community is busy"
-    if isinstance(error, PeerUnsupported):
-        return "XDSUnknownStoredQuery", "the registry of the community does not do this query"
-    if isinstance(error, PeerUnreachable | PeerTimeout | PeerCircuitOpen):
-        return "XDSRegistryNotAvailable", "the registry of the community does not answer"
-    return "XDSRegistryError", "the registry of the community gave no usable answer"
-
-
-def _references(found: QueryResult) -> QueryResult:
-    uuids = [
-        *(item.entry_uuid for item in found.submission_sets),
-        *(item.entry_uuid for item in found.entries),
-        *(item.entry_uuid for item in found.folders),
-        *(item.entry_uuid for item in found.associations),
-    ]
-    refs = (*map(ObjectRef, uuids), *found.object_refs)
-    return QueryResult(status=found.status, errors=found.errors, object_refs=refs)
+        return failed_query(*told)

@@ -325,6 +325,18 @@ SUPPORTED: tuple[SupportedRow, ...] = (
         "/xca/patients with responding_gateway: by shared identifiers, from what was submitted; immediate "
         "mode; neither deferred nor by demographics alone",
     ),
+    SupportedRow(
+        "ITI-18 Registry Stored Query",
+        "server",
+        Level.YES,
+        "/xds/registry with xds_server: all 14 queries of the own domain, LeafClass and ObjectRef",
+    ),
+    SupportedRow(
+        "ITI-41, ITI-43",
+        "server",
+        Level.YES,
+        "/xds/repository with xds_server: passed on to the own domain, in files on their way",
+    ),
     SupportedRow("SOAP", "MTOM/XOP", Level.YES, "streamed both ways; plain SOAP answers are read too"),
     SupportedRow("SOAP", "WS-Addressing", Level.YES, "synchronous; request and response headers, faults"),
     SupportedRow(

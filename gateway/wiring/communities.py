@@ -11,6 +11,8 @@ from gateway.crossborder.own_community import OwnCommunity
 from gateway.crossborder.patients import CrossGatewayPatients
 from gateway.crossborder.query import CrossGatewayQuery
 from gateway.crossborder.retrieve import CrossGatewayRetrieve
+from gateway.crossborder.xds_registry import XdsRegistry
+from gateway.crossborder.xds_repository import XdsRepository
 from gateway.imaging.retrieve import ImageRetriever, RetrievePolicy
 from gateway.settings import Settings
 from gateway.soap.client import SoapClient
@@ -18,11 +20,13 @@ from gateway.soap.contract import load_contract
 from gateway.soap.late_replies import LateReplies
 from gateway.soap.server import ServiceLimits, SoapService
 from gateway.wiring.imaging import locations
-from gateway.wiring.peers import document_registry, document_repositories, peer_at
+from gateway.wiring.peers import document_domain, peer_at
 
 GATEWAY_PATH = "/xca/gateway"
 PATIENTS_PATH = "/xca/patients"
 IMAGES_PATH = "/xca-i/imaging"
+REGISTRY_PATH = "/xds/registry"
+REPOSITORY_PATH = "/xds/repository"
 _LARGEST_REQUEST = 16 * 1024 * 1024
 
 
@@ -77,10 +81,10 @@ def responding_services(
     if not settings.responding_gateway.enabled or settings.home_community_id is None:
         return {}
     community = OwnCommunity(settings.home_community_id)
-    registry = document_registry(settings, soap)
-    query = CrossGatewayQuery(community, registry)
-    patients = CrossGatewayPatients(community, registry, settings.patient_discovery.processing)
-    retrieve = CrossGatewayRetrieve(community, document_repositories(settings, soap))
+    domain = document_domain(settings, soap)
+    query = CrossGatewayQuery(community, domain)
+    patients = CrossGatewayPatients(community, domain, settings.patient_discovery.processing)
+    retrieve = CrossGatewayRetrieve(community, domain)
     policy = RetrievePolicy(status_wait=settings.imaging.status_wait)
     images = CrossGatewayImages(community, ImageRetriever(locations(settings, soap, dicomweb), policy))
     limits = ServiceLimits(
@@ -96,4 +100,23 @@ def responding_services(
     return {
         path: SoapService(load_contract(), on_path, spool, limits, LateReplies(allowed.allows))
         for path, on_path in handlers.items()
+    }
+
+
+def xds_services(settings: Settings, soap: SoapClient) -> dict[str, SoapService]:
+    """What answers consumers and sources of XDS.b, by path; each to be closed in the end."""
+    own = settings.xds_server
+    if not own.enabled:
+        return {}
+    domain = document_domain(settings, soap)
+    community = OwnCommunity(settings.home_community_id) if settings.home_community_id else None
+    registry, repository = XdsRegistry(domain, community), XdsRepository(domain, community)
+    spool = settings.state_dir / "spool"
+    queries = ServiceLimits(request=_LARGEST_REQUEST, envelope=_LARGEST_REQUEST)
+    documents = ServiceLimits(request=own.max_request_bytes, spooled=own.spool_bytes)
+    return {
+        REGISTRY_PATH: SoapService(load_contract(), {"ITI-18": registry.query}, spool, queries),
+        REPOSITORY_PATH: SoapService(
+            load_contract(), {"ITI-43": repository.retrieve, "ITI-41": repository.provide}, spool, documents
+        ),
     }

@@ -1,0 +1,3 @@
+from tests.ebxml.conftest import assert_valid
+
+__all__ = ["assert_valid"]
