@@ -3,8 +3,8 @@
 from typing import Any, Final
 
 from gateway.fhir.capability_parameters import search_parameters
+from gateway.fhir.imaging_includes import imaging_paths
 from gateway.fhir.report_parameters import READ_ONLY, REPORT_TABLES
-from gateway.fhir.search_includes import paths
 from gateway.fhir.search_table import ParameterTable
 from gateway.fhir.study_parameters import ENDPOINT_PARAMETERS, STUDY_PARAMETERS
 from gateway.model import imaging_codes as imaging
@@ -55,8 +55,8 @@ def _resource(table: ParameterTable, documentation: str, profiles: tuple[str, ..
         "documentation": documentation,
         "supportedProfile": list(profiles),
         "interaction": [{"code": "read"}, {"code": "search-type"}],
-        "searchInclude": list(paths("_include", name)),
-        "searchRevInclude": list(paths("_revinclude", name)),
+        "searchInclude": list(imaging_paths("_include", name)),
+        "searchRevInclude": list(imaging_paths("_revinclude", name)),
         "searchParam": search_parameters(table),
         "operation": [DOCUMENT_OPERATION] if name == "DiagnosticReport" else [],
     }

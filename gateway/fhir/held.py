@@ -92,7 +92,7 @@ def _children(held: Any, step: str) -> Iterator[Any]:
         return
     found = [held[step]] if step in held else []
     # a choice of types has its type behind its name
-    found += [v for name, v in held.items() if len(name) > len(step) and _is_choice(name, step)]
+    found += [v for name, v in held.items() if len(name) > len(step) and is_choice(name, step)]
     for value in found:
         yield from value if isinstance(value, list) else (value,)
 
@@ -106,11 +106,14 @@ def reference_of(value: Any) -> str | None:
     return literal if isinstance(literal, str) else None
 
 
-def _is_choice(name: str, step: str) -> bool:
-    return step in _CHOICES and name.startswith(step) and name[len(step)].isupper()
+def is_choice(name: str, step: str) -> bool:
+    """True where an element is one of the types of a choice, `effectivePeriod` of `effective`."""
+    return step in _CHOICES and name.startswith(step) and name[len(step) :][:1].isupper()
 
 
-_CHOICES: Final = frozenset({"effective", "performed", "onset", "occurrence", "occurred", "value"})
+_CHOICES: Final = frozenset(
+    {"effective", "performed", "onset", "occurrence", "occurred", "value", "medication"}
+)
 
 
 # --- coded values -----------------------------------------------------------------------------------------

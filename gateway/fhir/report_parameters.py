@@ -117,8 +117,9 @@ def _common(resource: str, *, identified: bool = True) -> tuple[SearchParameter,
 
 
 _SHARED_IDENTIFIER: Final = frozenset(
-    {"AllergyIntolerance", "Composition", "Condition", "DiagnosticReport", "Encounter", "MedicationRequest",
-     "Observation", "Procedure", "ServiceRequest"}
+    {"AllergyIntolerance", "Composition", "Condition", "DiagnosticReport", "Encounter",
+     "MedicationAdministration", "MedicationDispense", "MedicationRequest", "Observation", "Procedure",
+     "ServiceRequest"}
 )  # fmt: skip
 
 _STUDY_SPELLINGS: Final = ("imagingstudy", "imaging-study")
@@ -267,6 +268,38 @@ ENCOUNTER_PARAMETERS: Final = ParameterTable(
     ),
 )
 
+MEDICATION_REQUEST_PARAMETERS: Final = ParameterTable(
+    "MedicationRequest",
+    (
+        *_common("MedicationRequest"),
+        _token("MedicationRequest", "status", "status", "Status.", "medications-status"),
+        _token("MedicationRequest", "intent", "intent", "Intent."),
+        _token("MedicationRequest", "code", "medication", "The medication, where it is a code."),
+        _date("MedicationRequest", "authoredon", "authoredOn", "When it was prescribed."),
+        *_reference("MedicationRequest", "requester", "requester", "Who prescribed"),
+    ),
+)
+
+MEDICATION_ADMINISTRATION_PARAMETERS: Final = ParameterTable(
+    "MedicationAdministration",
+    (
+        *_common("MedicationAdministration"),
+        _token("MedicationAdministration", "status", "status", "Status.", "medications-status"),
+        _token("MedicationAdministration", "code", "medication", "The medication, where it is a code."),
+        _date("MedicationAdministration", "effective-time", "effective", "When it was given."),
+    ),
+)
+
+MEDICATION_DISPENSE_PARAMETERS: Final = ParameterTable(
+    "MedicationDispense",
+    (
+        *_common("MedicationDispense"),
+        _token("MedicationDispense", "status", "status", "Status.", "medications-status"),
+        _token("MedicationDispense", "code", "medication", "The medication, where it is a code."),
+        _date("MedicationDispense", "whenhandedover", "whenHandedOver", "When it was handed over."),
+    ),
+)
+
 REPORT_TABLES: Final[Mapping[str, ParameterTable]] = MappingProxyType(
     {
         table.resource: table
@@ -283,10 +316,34 @@ REPORT_TABLES: Final[Mapping[str, ParameterTable]] = MappingProxyType(
             CONDITION_PARAMETERS,
             ALLERGY_PARAMETERS,
             ENCOUNTER_PARAMETERS,
+            MEDICATION_REQUEST_PARAMETERS,
+            MEDICATION_ADMINISTRATION_PARAMETERS,
+            MEDICATION_DISPENSE_PARAMETERS,
         )
     }
 )
 """The types that can be searched, with their parameters."""
 
-READ_ONLY: Final = ("Practitioner", "PractitionerRole", "Organization", "Media", "Specimen", "CarePlan")
+READ_ONLY: Final = (
+    "Practitioner",
+    "PractitionerRole",
+    "Organization",
+    "RelatedPerson",
+    "CareTeam",
+    "Location",
+    "Media",
+    "Specimen",
+    "CarePlan",
+    "Medication",
+    "MedicationStatement",
+    "Immunization",
+    "ImmunizationRecommendation",
+    "NutritionOrder",
+    "BodyStructure",
+    "QuestionnaireResponse",
+    "Coverage",
+)
 """Types that are only read by id, and come along with what refers to them."""
+
+SERVED: Final = frozenset({"ImagingStudy", *REPORT_TABLES, *READ_ONLY})
+"""Types that resources of reports have here; references to others stay words."""

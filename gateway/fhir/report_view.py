@@ -5,8 +5,11 @@ A resource is what the document says, but for its id and for what names another 
 the document lead to resources of this server, those to the report's patient to the patient of the affinity
 domain, and an attachment that lies in a Binary of the document has its data in place. `meta.source` names the
 DocumentReference. Nothing is added that the document does not say but identifiers of what is referred to.
+What is of a type that is not served, such as a DocumentReference of a key image, is contained in what refers
+to it.
 """
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
@@ -16,6 +19,7 @@ import orjson
 from gateway.fhir.datatypes import Json, write_date_time
 from gateway.fhir.held import HeldResource, study_uid
 from gateway.fhir.imaging_selections import SELECTION
+from gateway.fhir.report_parameters import SERVED
 from gateway.model.metadata import DocumentEntry
 from gateway.model.report_entries import ReportEntries, ReportEntry
 
@@ -78,7 +82,7 @@ class ReportView:
 
     def references(self) -> tuple[str, ...]:
         """`Type/id` of every resource that is served."""
-        return tuple(dict.fromkeys(self._reference(e) for e in self.entries.entries if _is_served(e.kind)))
+        return tuple(dict.fromkeys(self._reference(e) for e in self.entries.entries if e.kind in SERVED))
 
     def _read(self, entry: ReportEntry) -> Json:
         if entry.name not in self._content:
@@ -88,7 +92,7 @@ class ReportView:
     def _held(self, entry: ReportEntry) -> HeldResource:
         linked: dict[str, tuple[Json, ...]] = {}
         rewriting = _Rewriting(self._target, self._shown, self.names, entry, linked)
-        resource = rewriting.resource(self._read(entry))
+        resource = rewriting.whole(self._read(entry))
         resource["id"] = self.names.entry_id(entry.kind, entry.name)
         meta = resource.get("meta")
         updated = self.entry.creation_time
@@ -137,10 +141,6 @@ class ReportView:
         return self._reference(entry), tuple(i for i in identifiers if isinstance(i, dict)), content
 
 
-def _is_served(kind: str) -> bool:
-    return kind not in (_PATIENT, _BINARY)
-
-
 @dataclass(slots=True)
 class _Rewriting:
     """Makes a copy of a resource whose references are good outside of its document."""
@@ -150,9 +150,22 @@ class _Rewriting:
     names: ReportNames
     source: ReportEntry
     linked: dict[str, tuple[Json, ...]]
+    held: dict[str, Json] = field(default_factory=dict)
+    """What is to be contained, by its name in the document."""
 
-    def resource(self, content: Json) -> Json:
-        """The copy."""
+    def whole(self, content: Json) -> Json:
+        """The copy, with what it has to contain."""
+        copy = self._resource(content)
+        done: dict[str, Json] = {}
+        while len(done) < len(self.held):
+            for name, held in list(self.held.items()):
+                if name not in done:
+                    done[name] = {**self._resource(held), "id": _local_id(name)}
+        if done:
+            copy["contained"] = [*copy.get("contained", ()), *done.values()]
+        return copy
+
+    def _resource(self, content: Json) -> Json:
         return {name: self._value(value) for name, value in content.items()}
 
     def _value(self, value: Any) -> Any:
@@ -178,15 +191,28 @@ class _Rewriting:
             return self._outside(reference, literal)
         if found.kind == _PATIENT:
             return {**reference, **self.names.patient()}
-        shown, identifiers, _ = self.shown(found)
+        shown, identifiers, content = self.shown(found)
+        if found.kind not in SERVED:
+            return self._contained(reference, found.name, content)
         self.linked[shown] = identifiers
         added = {"identifier": identifiers[0]} if found.kind in _NAMED and identifiers else {}
         return {**added, **reference, "reference": shown}
+
+    def _contained(self, reference: Json, name: str, content: Json) -> Json:
+        """A reference to what has no address of its own here."""
+        if "contained" in content:
+            # FHIR has no contained resources in contained ones
+            return self._words({**reference, "display": reference.get("display", content["resourceType"])})
+        self.held.setdefault(name, content)
+        return {**reference, "reference": f"#{_local_id(name)}"}
 
     def _outside(self, reference: Json, literal: str) -> Json:
         """A reference that leads out of the document: one that only made sense there is left to its words."""
         if literal.startswith(("http://", "https://")):
             return reference
+        return self._words(reference)
+
+    def _words(self, reference: Json) -> Json:
         del reference["reference"]
         named = self._named(reference) if "identifier" in reference else reference
         return (
@@ -209,6 +235,11 @@ class _Rewriting:
         _, _, binary = self.shown(found)
         data: Mapping[str, Any] = {k: binary[k] for k in ("contentType", "data") if k in binary}
         return {**{k: v for k, v in attachment.items() if k != "url"}, **data}
+
+
+def _local_id(name: str) -> str:
+    """Id of a contained resource, which follows from its name in the document."""
+    return hashlib.sha256(name.encode()).hexdigest()[:16]
 
 
 _IDENTIFYING: Final = frozenset({"identifier", "type", "display", "extension", "id"})

@@ -13,125 +13,23 @@ from typing import Any, Final
 import orjson
 
 from gateway.fhir.datatypes import Json
+from gateway.fhir.held import is_choice
+from gateway.fhir.resource_shapes import SHAPES
 from gateway.fhir.search_values import SearchProblem
 from gateway.model import codes
 
+_ALWAYS: Final = frozenset({"resourceType", "id", "meta"})
 SUBSETTED: Final = MappingProxyType({"system": codes.OBSERVATION_VALUE_SYSTEM, "code": "SUBSETTED"})
 
 
 class Summary(StrEnum):
-    """Values of `_summary`. No resource here has a narrative, so `data` is the whole resource."""
+    """Values of `_summary`."""
 
     TRUE = "true"
     TEXT = "text"
     DATA = "data"
     COUNT = "count"
     FALSE = "false"
-
-
-@dataclass(frozen=True, slots=True)
-class _Shape:
-    """Elements of a resource type at its root (FHIR R4).
-
-    `inside` are the summary elements of a backbone element that has others too.
-    """
-
-    mandatory: frozenset[str]
-    summary: frozenset[str]
-    other: frozenset[str]
-    inside: Mapping[str, frozenset[str]] = field(default_factory=dict)
-
-    @property
-    def names(self) -> frozenset[str]:
-        return self.mandatory | self.summary | self.other
-
-
-_ALWAYS: Final = frozenset({"resourceType", "id", "meta"})
-_DOMAIN_RESOURCE: Final = frozenset(
-    {"id", "meta", "implicitRules", "language", "text", "contained", "extension", "modifierExtension"}
-)
-SHAPES: Final[Mapping[str, _Shape]] = MappingProxyType(
-    {
-        "DocumentReference": _Shape(
-            mandatory=frozenset({"status", "content"}),
-            summary=frozenset(
-                [
-                    "masterIdentifier",
-                    "identifier",
-                    "status",
-                    "docStatus",
-                    "type",
-                    "category",
-                    "subject",
-                    "date",
-                    "author",
-                    "relatesTo",
-                    "description",
-                    "securityLabel",
-                    "content",
-                    "context",
-                ]
-            ),
-            other=_DOMAIN_RESOURCE | {"authenticator", "custodian"},
-            inside=MappingProxyType({"context": frozenset({"period"})}),
-        ),
-        "List": _Shape(
-            mandatory=frozenset({"status", "mode"}),
-            summary=frozenset(["status", "mode", "title", "code", "subject", "date", "source"]),
-            other=_DOMAIN_RESOURCE
-            | frozenset(["identifier", "encounter", "orderedBy", "note", "entry", "emptyReason"]),
-        ),
-        "ImagingStudy": _Shape(
-            mandatory=frozenset({"status", "subject"}),
-            summary=frozenset(
-                [
-                    "identifier",
-                    "status",
-                    "modality",
-                    "subject",
-                    "encounter",
-                    "started",
-                    "basedOn",
-                    "referrer",
-                    "interpreter",
-                    "endpoint",
-                    "numberOfSeries",
-                    "numberOfInstances",
-                    "procedureReference",
-                    "procedureCode",
-                    "location",
-                    "reasonCode",
-                    "reasonReference",
-                    "note",
-                    "description",
-                    "series",
-                ]
-            ),
-            other=_DOMAIN_RESOURCE,
-            # instances, which are most of a study, are not in its summary
-            inside=MappingProxyType(
-                {
-                    "series": frozenset(
-                        [
-                            "uid",
-                            "number",
-                            "modality",
-                            "description",
-                            "numberOfInstances",
-                            "endpoint",
-                            "bodySite",
-                            "laterality",
-                            "specimen",
-                            "started",
-                            "performer",
-                        ]
-                    )
-                }
-            ),
-        ),
-    }
-)
-"""The resource types that can be searched in parts; others are always given whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +42,7 @@ class View:
     @property
     def is_whole(self) -> bool:
         """True where nothing is left out of any resource."""
-        return self.summary not in (Summary.TRUE, Summary.TEXT) and not self.elements
+        return self.summary in (Summary.FALSE, Summary.COUNT) and not self.elements
 
     def apply(self, resource: bytes) -> bytes:
         """The part of a resource that this view shows; both as JSON."""
@@ -152,18 +50,23 @@ class View:
             return resource
         content: Json = orjson.loads(resource)
         kept = self._kept(content["resourceType"])
-        return resource if kept is None else orjson.dumps(_part(content, kept, self._inside(content)))
+        if kept is None or (self.summary is Summary.DATA and not self.elements and "text" not in content):
+            return resource
+        return orjson.dumps(_part(content, kept, self._inside(content)))
 
     def _kept(self, resource_type: str) -> frozenset[str] | None:
         shape = SHAPES.get(resource_type)
         if shape is None:
             return None
         if self.summary is Summary.TRUE:
-            return shape.summary
+            return shape.summary | shape.mandatory
         if self.summary is Summary.TEXT:
             return shape.mandatory | {"text"}
         asked = self.elements.get(resource_type)
-        return None if asked is None else asked | shape.mandatory
+        kept = shape.names if asked is None else asked | shape.mandatory
+        if self.summary is Summary.DATA:
+            return kept - {"text"}
+        return None if asked is None else kept
 
     def _inside(self, content: Json) -> Mapping[str, frozenset[str]]:
         return SHAPES[content["resourceType"]].inside if self.summary is Summary.TRUE else {}
@@ -184,18 +87,24 @@ def read_elements(value: str, resource_types: Iterable[str]) -> tuple[dict[str, 
     """Read `_elements`: the elements by resource type, and the names that are no elements of one.
 
     A name without type is of each of `resource_types`; `List.title` is of Lists alone. Names are those of
-    elements at the root, as FHIR says.
+    elements at the root, as FHIR says; a choice of types has its name without type (`effective`).
     """
     found: dict[str, set[str]] = {}
     unknown: list[str] = []
     for part in filter(None, (text.strip() for text in value.split(","))):
         kind, _, name = part.rpartition(".")
-        types = [t for t in ([kind] if kind else resource_types) if t in SHAPES and name in SHAPES[t].names]
-        if not types:
+        types = [t for t in ([kind] if kind else resource_types) if t in SHAPES]
+        named = {t: {held for held in SHAPES[t].names if _is_named(held, name)} for t in types}
+        if not any(named.values()):
             unknown.append(part)
-        for resource_type in types:
-            found.setdefault(resource_type, set()).add(name)
+        for resource_type, names in named.items():
+            if names:
+                found.setdefault(resource_type, set()).update(names)
     return {resource_type: frozenset(names) for resource_type, names in found.items()}, unknown
+
+
+def _is_named(element: str, name: str) -> bool:
+    return element == name or is_choice(element, name)
 
 
 def read_view(parameters: Iterable[tuple[str, str]], resource_type: str) -> View:
@@ -220,7 +129,7 @@ def _part(content: Json, kept: frozenset[str], inside: Mapping[str, frozenset[st
     for name, value in content.items():
         if name in inside:
             value = _inner(value, inside[name])  # noqa: PLW2901
-        if (name in kept or name in _ALWAYS) and value:
+        if (name.removeprefix("_") in kept or name in _ALWAYS) and value:
             part[name] = value
     part.pop("contained", None)
     contained = _referred(part, content.get("contained", ()))

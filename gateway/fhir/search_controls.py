@@ -5,6 +5,7 @@ elsewhere.
 
 from collections.abc import Callable
 
+from gateway.fhir.imaging_includes import FOLLOWED, Step, imaging_paths, read_steps
 from gateway.fhir.resource_view import Summary, View, read_elements, read_summary
 from gateway.fhir.search_includes import Inclusion, paths, read_include
 from gateway.fhir.search_sort import Rules, read_sort
@@ -12,6 +13,9 @@ from gateway.fhir.search_table import ParameterTable
 from gateway.fhir.search_values import SearchProblem, shown
 
 _TOTALS = frozenset({"none", "estimate", "accurate"})
+_INCLUDES = frozenset({"_include", "_revinclude"})
+_AGAIN = frozenset({"iterate", "recurse"})
+"""The modifier, and its name in earlier releases."""
 
 
 class SearchControls:
@@ -25,6 +29,7 @@ class SearchControls:
         self._summary: Summary | None = None
         self._elements: dict[str, frozenset[str]] = {}
         self._includes: frozenset[Inclusion] = frozenset()
+        self._steps: tuple[Step, ...] = ()
         self._is_sorted = False
         self.sort = order
         self.used: list[tuple[str, str]] = []
@@ -32,7 +37,7 @@ class SearchControls:
     def add(self, name: str, value: str) -> None:
         """Take one parameter. Raises SearchProblem."""
         control, _, modifier = name.partition(":")
-        if modifier:
+        if modifier and not (self._follows_references and (control in _INCLUDES and modifier in _AGAIN)):
             self._leave_out(f"{shown(name)} is not supported, {control} is")
             return
         match control:
@@ -43,7 +48,7 @@ class SearchControls:
             case "_elements":
                 self._read_elements(value)
             case "_include" | "_revinclude":
-                self._read_include(control, value)
+                self._read_include(name, value.strip())
             case "_sort":
                 self._read_sort(value)
             case "_total":
@@ -65,11 +70,15 @@ class SearchControls:
 
     def includes(self) -> frozenset[Inclusion]:
         """What comes along with the matches."""
-        if self._includes and self._summary is Summary.TEXT:
+        if (self._includes or self._steps) and self._summary is Summary.TEXT:
             self._leave_out("_include and _revinclude cannot be combined with _summary=text")
-            self.used = [(name, value) for name, value in self.used if not name.endswith("include")]
-            return frozenset()
+            self.used = [pair for pair in self.used if pair[0].partition(":")[0] not in _INCLUDES]
+            self._includes, self._steps = frozenset(), ()
         return self._includes
+
+    def steps(self) -> tuple[Step, ...]:
+        """What comes along with resources that documents hold; to be asked after `includes`."""
+        return tuple(dict.fromkeys(self._steps))
 
     def _read_count(self, value: str) -> None:
         if self._count is not None or not (value.isascii() and value.isdigit()):
@@ -100,14 +109,27 @@ class SearchControls:
             known = [part for part in map(str.strip, value.split(",")) if part and part not in unknown]
             self.used.append(("_elements", ",".join(known)))
 
-    def _read_include(self, control: str, value: str) -> None:
-        brought = read_include(control, value.strip(), self._table.resource)
-        if not brought:
-            known = ", ".join(paths(control, self._table.resource))
-            self._leave_out(f"{control}: {shown(value)} is not supported; use {known}")
+    @property
+    def _follows_references(self) -> bool:
+        """True for resources that documents hold: their references are followed, not what XDS relates."""
+        return self._table.resource in FOLLOWED
+
+    def _read_include(self, name: str, value: str) -> None:
+        control, _, modifier = name.partition(":")
+        resource = self._table.resource
+        brought: frozenset[Inclusion] = frozenset()
+        steps: tuple[Step, ...] = ()
+        if self._follows_references:
+            steps = read_steps(control, value, resource, iterates=bool(modifier))
+        else:
+            brought = read_include(control, value, resource)
+        if not brought and not steps:
+            known = (imaging_paths if self._follows_references else paths)(control, resource)
+            self._leave_out(f"{name}: {shown(value)} is not supported; use {', '.join(known) or 'none'}")
             return
         self._includes |= brought
-        self.used.append((control, value.strip()))
+        self._steps += steps
+        self.used.append((name, value))
 
     def _read_sort(self, value: str) -> None:
         try:

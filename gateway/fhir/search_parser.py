@@ -105,6 +105,7 @@ class SearchParser(ABC, Generic[T]):
             late_names=self._resource.late,
             view=self._controls.view(),
             includes=includes,
+            steps=self._controls.steps(),
         )
 
     @abstractmethod

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Generic, Self
 from urllib.parse import quote, urlencode
 
+from gateway.fhir.imaging_includes import Step
 from gateway.fhir.issues import Issue
 from gateway.fhir.matching import Criterion, Elements, T
 from gateway.fhir.resource_view import WHOLE, View
@@ -87,6 +88,7 @@ class Search(Generic[T]):
     late_names: frozenset[str] = frozenset()
     view: View = WHOLE
     includes: frozenset[Inclusion] = frozenset()
+    steps: tuple[Step, ...] = ()
 
     @property
     def needs_submission_times(self) -> bool:

@@ -2,19 +2,18 @@
 what comes along, and how a resource is found again by its id.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Any, Final, Protocol, TypeVar
 
 from gateway.fhir.datatypes import Json
 from gateway.fhir.found_study import FoundStudy
-from gateway.fhir.held import HeldResource, reference_of, values_at
+from gateway.fhir.held import HeldResource
 from gateway.fhir.held_search import parse_held_search
 from gateway.fhir.issues import fail
 from gateway.fhir.matching import Registered
 from gateway.fhir.report_parameters import READ_ONLY, REPORT_TABLES
-from gateway.fhir.search_includes import Inclusion
 from gateway.fhir.search_request import Search
 from gateway.fhir.search_table import ParameterTable
 from gateway.fhir.study_search import (
@@ -43,11 +42,6 @@ _REPORTS: Final = Wanted(manifests=False)
 _MANIFESTS: Final = Wanted(reports=False)
 _JOINED: Final = frozenset({"DiagnosticReport", "Composition", "ServiceRequest", "Provenance"})
 """Types whose resources lead to what manifests say."""
-_OF_STUDY: Final = {
-    Inclusion.PATIENTS: "Patient",
-    Inclusion.ENDPOINTS: "Endpoint",
-    Inclusion.ORDERS: "ServiceRequest",
-}
 
 
 class ResourceKind(Protocol[T]):
@@ -69,9 +63,6 @@ class ResourceKind(Protocol[T]):
 
     def resource(self, shelf: Shelf, item: T) -> Json:
         """The resource of an item."""
-
-    def included(self, shelf: Shelf, item: T, inclusion: Inclusion) -> Iterable[Json]:
-        """What comes along with an item."""
 
     async def read(self, patients: PatientImaging, shelf: Shelf, resource_id: str) -> Json | None:
         """One resource by its id; None where there is none."""
@@ -139,12 +130,6 @@ class StudyKind:
         """See `ResourceKind`."""
         return shelf.resources(item, self.name)[0]
 
-    def included(self, shelf: Shelf, item: FoundStudy, inclusion: Inclusion) -> Iterable[Json]:
-        """See `ResourceKind`."""
-        if inclusion in _OF_STUDY:
-            return shelf.resources(item, _OF_STUDY[inclusion])
-        return _reverse(shelf, f"{self.name}/{item.id}", inclusion)
-
     async def read(self, patients: PatientImaging, shelf: Shelf, resource_id: str) -> Json | None:
         """See `ResourceKind`."""
         found = await self.identities.open_study(patients, shelf, self.name, resource_id)
@@ -175,10 +160,6 @@ class EndpointKind:
     def resource(self, shelf: Shelf, item: FoundPart) -> Json:
         """See `ResourceKind`."""
         return next(r for r in shelf.resources(item.found, self.name) if r["id"] == item.id)
-
-    def included(self, shelf: Shelf, item: FoundPart, inclusion: Inclusion) -> Iterable[Json]:
-        """Nothing comes along."""
-        return ()
 
     async def read(self, patients: PatientImaging, shelf: Shelf, resource_id: str) -> Json | None:
         """See `ResourceKind`."""
@@ -215,15 +196,6 @@ class HeldKind:
         """See `ResourceKind`."""
         return item.resource
 
-    def included(self, shelf: Shelf, item: HeldResource, inclusion: Inclusion) -> Iterable[Json]:
-        """See `ResourceKind`."""
-        if inclusion is Inclusion.PATIENTS:
-            patient = shelf.patient(item.patient_id)
-            return [patient] if patient is not None else []
-        if inclusion in _REVERSE:
-            return _reverse(shelf, item.reference, inclusion)
-        return _followed(shelf, item, self.table, inclusion.value)
-
     async def read(self, patients: PatientImaging, shelf: Shelf, resource_id: str) -> Json | None:
         """See `ResourceKind`."""
         joined = self.name in _JOINED
@@ -234,39 +206,8 @@ class HeldKind:
         return _named(shelf, self.name, resource_id)
 
 
-_REVERSE: Final = {Inclusion.PROVENANCES: "Provenance", Inclusion.REPORTS: "DiagnosticReport"}
-
-
 def _named(shelf: Shelf, kind: str, resource_id: str) -> Json | None:
     return shelf.referenced(f"{kind}/{resource_id}")
-
-
-def _reverse(shelf: Shelf, literal: str, inclusion: Inclusion) -> Iterator[Json]:
-    """Resources that refer to one."""
-    kind = _REVERSE.get(inclusion)
-    for held in shelf.held(kind) if kind is not None else ():
-        parameters = ("target",) if kind == "Provenance" else ("study", "based-on")
-        rows = (row for row in REPORT_TABLES[str(kind)].rows if row.name in parameters)
-        values = (v for row in rows for v in values_at(held.resource, row.expression))
-        if held.is_current and any(reference_of(value) == literal for value in values):
-            yield held.resource
-
-
-def _followed(shelf: Shelf, item: HeldResource, table: ParameterTable, parameter: str) -> Iterator[Json]:
-    """What the references of a parameter name; of a role, who has it and where, too."""
-    row = next(row for row in table.rows if row.name == parameter)
-    for value in values_at(item.resource, row.expression):
-        literal = reference_of(value)
-        found = shelf.referenced(literal) if literal is not None else None
-        if found is None:
-            continue
-        yield found
-        if found["resourceType"] == "PractitionerRole":
-            for name in ("practitioner", "organization"):
-                inner = reference_of(found.get(name))
-                person = shelf.referenced(inner) if inner is not None else None
-                if person is not None:
-                    yield person
 
 
 def kinds(identities: Identities, zone: tzinfo) -> Mapping[str, ResourceKind[Any]]:

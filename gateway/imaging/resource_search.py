@@ -18,7 +18,8 @@ from gateway.fhir.datatypes import Json
 from gateway.fhir.issues import Issue, fail
 from gateway.fhir.search_request import Search, SearchContext
 from gateway.fhir.searchset import write_searchset
-from gateway.imaging.patient_imaging import PatientImaging
+from gateway.imaging.included import along_with
+from gateway.imaging.patient_imaging import BOTH, PatientImaging
 from gateway.imaging.resource_kinds import ResourceKind, T
 from gateway.imaging.shelf import Shelf, ShelfServices
 from gateway.model.query import FindDocuments
@@ -93,7 +94,9 @@ class ResourceSearch(Generic[T]):
         issues: list[Issue] = list(search.warnings)
         for query in search.queries():
             if isinstance(query, FindDocuments):
-                found = await self._services.patients.found_by(query, self._kind.wanted)
+                # what comes along may be of manifests where the matches are of reports
+                wanted = BOTH if search.steps else self._kind.wanted
+                found = await self._services.patients.found_by(query, wanted)
                 await shelf.add(found)
                 issues += found.issues
         matching = await self._matching(search, shelf)
@@ -126,28 +129,23 @@ class ResourceSearch(Generic[T]):
         return ids.index(key.anchor) + 1 if key.anchor in ids else key.offset
 
     async def _written(self, search: Search[T], shelf: Shelf, page: "_Page[T]") -> bytes:
-        entries: list[tuple[str, bytes]] = []
+        matches: list[Json] = []
         for number, item in enumerate(page.items, 1):
             if number % _AT_ONCE == 0:
                 await asyncio.sleep(0)
-            resource = self._kind.resource(shelf, item)
-            entries.append((self._url(resource), search.view.apply(orjson.dumps(resource))))
-        matched = {url for url, _ in entries}
-        included: dict[str, bytes] = {}
-        for inclusion in search.includes:
-            for item in page.items:
-                for resource in self._kind.included(shelf, item, inclusion):
-                    url = self._url(resource)
-                    require_types([resource["resourceType"]])
-                    if url not in matched:
-                        included.setdefault(url, search.view.apply(orjson.dumps(resource)))
+            matches.append(self._kind.resource(shelf, item))
+        included = list(along_with(shelf, matches, search.steps)) if search.steps else []
+        require_types(dict.fromkeys(resource["resourceType"] for resource in included))
         return write_searchset(
-            entries=entries,
-            included=included.items(),
+            entries=[self._entry(search, resource) for resource in matches],
+            included=[self._entry(search, resource) for resource in included],
             total=page.total,
             links=self._links(search, page),
             issues=page.issues,
         )
+
+    def _entry(self, search: Search[T], resource: Json) -> tuple[str, bytes]:
+        return self._url(resource), search.view.apply(orjson.dumps(resource))
 
     def _links(self, search: Search[T], page: "_Page[T]") -> dict[str, str]:
         links = {"self": search.self_link}

@@ -69,6 +69,7 @@ class Shelf:
         """Studies that are shown as a report has them: by id, the report and the id of its resource."""
         self._by_id: dict[str, FoundStudy] = {}
         self._held: dict[str, list[HeldResource]] = {}
+        self._named: dict[str, dict[str, Json]] = {}
         self._orders: dict[tuple[str, str], tuple[str, tuple[Json, ...]]] | None = None
         self._context = StudyContext(
             terminology=services.terminology,
@@ -200,19 +201,36 @@ class Shelf:
             self._held[kind] = list({held.id: held for held in found}.values())
         return self._held[kind]
 
+    def current(self, kind: str) -> list[Json]:
+        """The resources of a type as a search without further parameters finds them."""
+        if kind == _STUDY:
+            return [self.resources(study, _STUDY)[0] for study in self.found]
+        return [held.resource for held in self.held(kind) if held.is_current]
+
     def referenced(self, literal: str) -> Json | None:
         """What a reference of this server names, where it is on the shelf."""
         kind, _, name = literal.rpartition("/")
         if kind == _STUDY:
             study = self._by_id.get(name)
             return self.resources(study, _STUDY)[0] if study is not None else None
+        if kind not in self._named:
+            self._named[kind] = {resource["id"]: resource for resource in self._of_kind(kind)}
+        return self._named[kind].get(name)
+
+    def _of_kind(self, kind: str) -> Iterator[Json]:
         if kind == "Patient":
-            patients = (view.entry.patient_id for view in self.views)
-            made = (self.patient(patient) for patient in dict.fromkeys(patients))
-            return next((p for p in made if p is not None and p["id"] == name), None)
-        orders = (r for s in self.found for r in self.resources(s, kind)) if kind == _ORDER else ()
-        held = (h.resource for h in self.held(kind))
-        return next((r for r in (*held, *orders) if r["id"] == name), None)
+            yield from self.patients()
+            return
+        if kind in (_ORDER, "Endpoint"):
+            yield from (r for study in self.found for r in self.resources(study, kind))
+        yield from (held.resource for held in self.held(kind))
+
+    def patients(self) -> list[Json]:
+        """The patients of what is on the shelf."""
+        owners = [view.entry.patient_id for view in self.views]
+        owners += [study.patient_id for study in self.found]
+        made = (self.patient(patient) for patient in dict.fromkeys(owners))
+        return [patient for patient in made if patient is not None]
 
     def patient(self, patient: Cx | None) -> Json | None:
         """The patient of the affinity domain, with what a document says of their name, birth and sex."""

@@ -197,7 +197,20 @@ IMAGING_EXAMPLES = EXAMPLES | {
     "identifier": "1",
     "endpoint": "Endpoint/1",
     "target": "ImagingStudy/1",
-    **dict.fromkeys(("date", "issued", "period", "authored", "recorded", "onset-date"), "ge2024"),
+    **dict.fromkeys(
+        (
+            "date",
+            "issued",
+            "period",
+            "authored",
+            "authoredon",
+            "recorded",
+            "onset-date",
+            "effective-time",
+            "whenhandedover",
+        ),
+        "ge2024",
+    ),
     "connection-type": "dicom-wado-rs",
 }
 

@@ -3,9 +3,9 @@
 import json
 
 import pytest
+from fhir.resources.R4B import get_fhir_model_class
 from fhir.resources.R4B.documentreference import DocumentReference, DocumentReferenceContext
 from fhir.resources.R4B.imagingstudy import ImagingStudy, ImagingStudySeries
-from fhir.resources.R4B.list import List
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -31,7 +31,47 @@ from tests.fhir.contexts import write_context
 from tests.fhir.manifest_samples import SIMPLE
 from tests.fhir.test_study_resources import CONTEXT, found
 
-MODELS = {"DocumentReference": DocumentReference, "List": List, "ImagingStudy": ImagingStudy}
+MODELS = {name: get_fhir_model_class(name) for name in SHAPES}
+CODED = {"text": "x"}
+REFERENCE = {"display": "x"}
+MEDICATION = {"medicationCodeableConcept": CODED}
+MANDATORY = {
+    "DocumentReference": {"status": "current", "content": [{"attachment": {"url": "urn:x"}}]},
+    "List": {"status": "current", "mode": "working"},
+    "ImagingStudy": {"status": "available", "subject": REFERENCE},
+    "DiagnosticReport": {"status": "final", "code": CODED},
+    "Composition": {
+        "status": "final",
+        "type": CODED,
+        "date": "2024",
+        "author": [REFERENCE],
+        "title": "x",
+    },
+    "Observation": {"status": "final", "code": CODED},
+    "Procedure": {"status": "completed", "subject": REFERENCE},
+    "ServiceRequest": {"status": "active", "intent": "order", "subject": REFERENCE},
+    "Provenance": {"target": [REFERENCE], "recorded": "2024-01-01T00:00:00Z", "agent": [{"who": REFERENCE}]},
+    "Basic": {"code": CODED},
+    "AdverseEvent": {"actuality": "actual", "subject": REFERENCE},
+    "Condition": {"subject": REFERENCE},
+    "AllergyIntolerance": {"patient": REFERENCE},
+    "Encounter": {"status": "finished", "class": {"code": "AMB"}},
+    "MedicationRequest": {"status": "active", "intent": "order", "subject": REFERENCE, **MEDICATION},
+    "MedicationAdministration": {
+        "status": "completed",
+        "subject": REFERENCE,
+        "effectiveDateTime": "2024",
+        **MEDICATION,
+    },
+    "MedicationDispense": {"status": "completed", **MEDICATION},
+    "Endpoint": {
+        "status": "active",
+        "connectionType": {"code": "x"},
+        "payloadType": [CODED],
+        "address": "https://x.example",
+    },
+}
+CHOICES = {"medicationReference": "medicationCodeableConcept", "effectivePeriod": "effectiveDateTime"}
 TAG = {"system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue", "code": "SUBSETTED"}
 
 
@@ -50,16 +90,15 @@ def test_the_tables_are_those_of_fhir(resource_type):
 
 @pytest.mark.parametrize("resource_type", list(SHAPES))
 def test_the_mandatory_elements_are_those_that_fhir_requires(resource_type):
-    mandatory = {
-        "DocumentReference": {"status": "current", "content": [{"attachment": {"url": "urn:x"}}]},
-        "List": {"status": "current", "mode": "working"},
-        "ImagingStudy": {"status": "available", "subject": {"display": "x"}},
-    }[resource_type]
-    assert set(mandatory) == SHAPES[resource_type].mandatory
+    mandatory = MANDATORY.get(resource_type, {})
     MODELS[resource_type].model_validate(mandatory)
     for name in mandatory:
         with pytest.raises(ValueError):
             MODELS[resource_type].model_validate({k: v for k, v in mandatory.items() if k != name})
+    # of a choice of types each has to stay, whichever a resource has
+    assert {CHOICES.get(name, name) for name in SHAPES[resource_type].mandatory} == {
+        CHOICES.get(name, name) for name in mandatory
+    }
 
 
 views = st.sampled_from([View(Summary.TRUE), View(Summary.TEXT)]) | st.sets(
@@ -109,8 +148,38 @@ def test_a_whole_resource_keeps_its_bytes():
     whole = b'{"resourceType": "List",  "id": "1", "status": "current", "mode": "working"}'
     for view in (View(), View(Summary.DATA), View(Summary.FALSE)):
         assert view.apply(whole) is whole
-    patient = b'{"resourceType":"Patient","id":"1"}'
-    assert View(Summary.TRUE).apply(patient) == patient
+    unknown = b'{"resourceType":"Binary","id":"1"}'
+    assert View(Summary.TRUE).apply(unknown) == unknown
+
+
+NARRATED = {
+    "resourceType": "DiagnosticReport",
+    "id": "1",
+    "text": {"status": "generated", "div": "<div>x</div>"},
+    "status": "final",
+    "code": CODED,
+    "effectiveDateTime": "2024",
+    "_issued": {"extension": [{"url": "urn:x", "valueCode": "unknown"}]},
+    "conclusion": "x",
+}
+
+
+@pytest.mark.parametrize(
+    ("view", "kept"),
+    [
+        (View(Summary.DATA), {"status", "code", "effectiveDateTime", "_issued", "conclusion"}),
+        (View(Summary.TRUE), {"status", "code", "effectiveDateTime", "_issued"}),
+        (View(Summary.TEXT), {"status", "code", "text"}),
+        (
+            View(elements=read_elements("effective,conclusion", ["DiagnosticReport"])[0]),
+            {"status", "code", "effectiveDateTime", "conclusion"},
+        ),
+    ],
+)
+def test_a_part_of_a_resource_with_narrative(view, kept):
+    part = json.loads(view.apply(json.dumps(NARRATED).encode()))
+    assert set(part) == {"resourceType", "id", "meta"} | kept
+    assert part["meta"]["tag"] == [TAG]
 
 
 def test_a_summary_of_a_document_has_what_fhir_says():

@@ -7,8 +7,8 @@ import pytest
 from msgspec.structs import replace
 
 from gateway.fhir.found_study import FoundStudy
+from gateway.fhir.imaging_includes import Step
 from gateway.fhir.issues import OutcomeError
-from gateway.fhir.search_includes import Inclusion
 from gateway.fhir.search_request import SearchContext
 from gateway.fhir.study_parameters import STUDY_PARAMETERS
 from gateway.fhir.study_search import (
@@ -203,7 +203,11 @@ def test_order_and_shape_of_the_answer():
     )  # fmt: skip
     assert sorted([A, G], key=search.sort_key) == [G, A]
     assert search.count == 1
-    assert search.includes == {Inclusion.ENDPOINTS, Inclusion.PATIENTS, Inclusion.PROVENANCES}
+    assert search.steps == (
+        Step("ImagingStudy", "endpoint"),
+        Step("ImagingStudy", "patient"),
+        Step("Provenance", "target", is_reverse=True),
+    )
     assert "_include=ImagingStudy%3Aendpoint" in search.self_link
     by_modality = parse_imaging_study_search([PAT, ("_sort", "modality,-_lastUpdated")], CONTEXT, strict=True)
     assert sorted([A, G], key=by_modality.sort_key) == [G, A]
