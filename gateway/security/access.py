@@ -15,6 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gateway.model import Cx, QueryResult, Submission
+from gateway.model.claims import Claims
 from gateway.model.query import StoredQuery
 from gateway.security.scopes import Permission, permits
 
@@ -31,13 +32,30 @@ class NotGranted(Exception):
         self.needed = needed
 
 
+class OwnAssertion(Struct, frozen=True):
+    """A verified assertion with the bytes that its signature is good for.
+
+    `audiences` are sets of names of which a receiver has to bear one each; `expires` is in seconds since
+    1970, as is the end of a token.
+    """
+
+    content: bytes
+    audiences: tuple[frozenset[str], ...]
+    expires: float
+
+
 class Access(Struct, frozen=True):
-    """Of one request: who asks, what may come along, and the only patient that may be seen (None: all)."""
+    """Of one request: who asks, what may come along, and the only patient that may be seen (None: all).
+
+    `assertion` is a SAML assertion that the client brought itself.
+    """
 
     client_id: str
     granted: frozenset[Permission]
     patient: Cx | None = None
     others: Literal["forbidden", "not-found"] = "forbidden"
+    claims: Claims | None = None
+    assertion: OwnAssertion | None = None
 
 
 _access: ContextVar[Access | None] = ContextVar("access", default=None)
@@ -51,6 +69,17 @@ def acting_with(access: Access) -> Iterator[None]:
         yield
     finally:
         _access.reset(before)
+
+
+def current_access() -> Access | None:
+    """What the request may see and who asks; None without one."""
+    return _access.get()
+
+
+def current_claims() -> Claims | None:
+    """Who asks; None where nobody had to say it."""
+    access = _access.get()
+    return None if access is None else access.claims
 
 
 def bound_patient() -> Cx | None:

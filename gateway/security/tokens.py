@@ -18,9 +18,11 @@ from joserfc.errors import JoseError
 from msgspec import Struct
 from yarl import URL
 
+from gateway.model.claims import Claims
 from gateway.security.bounded import read_at_most
 from gateway.security.key_sets import KEY_TYPES, Keys, KeysUnavailable, NoSuchKey
 from gateway.security.scopes import Scopes, scope_names
+from gateway.security.user_claims import read_user_claims
 
 ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512")
 _TYPES: Final = frozenset({"", "jwt", "at+jwt", "application/at+jwt", "iua-jwt"})
@@ -56,6 +58,8 @@ class Token(Struct, frozen=True):
     token_id: str | None = None
     launch_patient: str | None = None
     consent_patient: str | None = None
+    claims: Claims | None = None
+    """What it says of who asks."""
 
 
 class Introspection(Struct, frozen=True):
@@ -169,15 +173,17 @@ class TokenVerifier:
             raise InvalidToken("it has no jti")
         extensions = claims.get("extensions")
         consent = extensions.get("ihe_bppc") if isinstance(extensions, dict) else None
+        subject = _text(claims, "sub") or client
         return Token(
             issuer=issuer.issuer,
-            subject=_text(claims, "sub") or client,
+            subject=subject,
             client_id=client,
             scopes=Scopes.of(scope_names(claims.get("scope", claims.get("scp")))),
             expires=float(claims["exp"]) if "exp" in claims else None,
             token_id=token_id,
             launch_patient=_stated(claims, "patient"),
             consent_patient=_stated(consent, "patient_id") if isinstance(consent, dict) else None,
+            claims=read_user_claims(extensions, Claims(issuer.issuer, subject, client, token_id)),
         )
 
 
