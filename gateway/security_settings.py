@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from gateway.assertion_settings import AssertionsSettings
 from gateway.setting_types import HttpUrl, Seconds, Section
 
 Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"]
@@ -99,6 +100,7 @@ class SecuritySettings(Section):
     issuers or an authorisation server are set. `open`: nobody is asked for one, which has to be said."""
     issuers: tuple[IssuerSettings, ...] = ()
     authorisation_server: AuthorisationServerSettings | None = None
+    assertions: AssertionsSettings = AssertionsSettings()
     clock_skew: Annotated[float, Field(ge=0, le=300)] = 60.0
     other_patient: Literal["forbidden", "not-found"] = "forbidden"
     """What reads of another patient are answered where a token is bound to one: 403, or 404 as if there were

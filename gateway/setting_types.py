@@ -1,6 +1,6 @@
 """Types that settings are made of."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -74,3 +74,8 @@ class PeerLimits(Section):
     max_attempts: Count = 3
     circuit_threshold: Count = 8
     circuit_reset: Seconds = 10.0
+    assertion: Literal["none", "issue", "pass_on"] = "none"
+    """SAML assertion in its SOAP requests: none, one that the gateway makes (security.assertions.issue), or
+    that of the client, where it brought one for this audience, else one that the gateway makes."""
+    audience: Annotated[str, Field(min_length=1)] | None = None
+    """What the peer is called in assertions; security.assertions.issue.audience by default."""

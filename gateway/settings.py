@@ -7,7 +7,7 @@ message that names it.
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -329,6 +329,27 @@ class Settings(BaseSettings):
                 "other communities know this one by it"
             )
         return self
+
+    @model_validator(mode="after")
+    def _assertions(self) -> Self:
+        if self.security.assertions.issue is None:
+            for name, peer in self.peers():
+                if peer.assertion != "none":
+                    raise ValueError(
+                        f"{name}.assertion: {peer.assertion} needs the section security.assertions.issue"
+                    )
+        return self
+
+    def peers(self) -> Iterator[tuple[str, PeerLimits]]:
+        """Every peer of the settings with the key that it stands under."""
+        yield "registry", self.registry
+        for key, several in (
+            ("repositories", self.repositories),
+            ("imaging.locations", self.imaging.locations),
+            ("communities", self.communities),
+        ):
+            for number, peer in enumerate(several):
+                yield f"{key}.{number}", peer
 
     @property
     def publish_repository(self) -> RepositorySettings:

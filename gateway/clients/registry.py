@@ -19,7 +19,7 @@ from gateway.ebxml.submissions import write_submit_objects
 from gateway.model import QueryResult, RegistryFailure, RegistryResponse, ResponseStatus, Submission
 from gateway.model.errors import PeerProtocolError
 from gateway.model.query import StoredQuery
-from gateway.security.access import check_query, only_visible
+from gateway.security.access import about, check_query, only_visible
 from gateway.soap.client import Peer, SoapClient
 
 _ENTRIES_PER_STEP = 10
@@ -58,7 +58,9 @@ class StoredQueries:
         """
         check_query(query)
         asked = adapted(query, self._quirks, self.peer.name)
-        return only_visible(as_meant(await self._large.run(asked), query, self._quirks))
+        with about(getattr(query, "patient_id", None)):
+            found = await self._large.run(asked)
+        return only_visible(as_meant(found, query, self._quirks))
 
     async def _ask(self, query: StoredQuery, return_type: ReturnType) -> QueryResult:
         for _ in range(self._quirks.empty_retries):

@@ -38,6 +38,7 @@ from gateway.model import (
 )
 from gateway.model.errors import PeerError, PeerProtocolError
 from gateway.model.oids import bare_oid
+from gateway.security.access import about
 from gateway.soap.client import Attachment, Part, Peer, SoapClient, StreamedReply
 from gateway.soap.contract import Contract
 from gateway.soap.mtom import cid_of_href
@@ -267,7 +268,8 @@ class DocumentRepository(DocumentSets):
             for document in documents
         ]
         body = write_provide_and_register(submission, content_ids)
-        return await change(self._soap, self.peer, "ITI-41", body, attachments)
+        with about(submission.submission_set.patient_id):
+            return await change(self._soap, self.peer, "ITI-41", body, attachments)
 
     async def remove(self, requests: Iterable[DocumentRequest]) -> RegistryResponse:
         """Remove Documents (ITI-86), all or none; see `change`."""

@@ -345,7 +345,13 @@ SUPPORTED: tuple[SupportedRow, ...] = (
         Level.PART,
         "by the responding gateway, to responding_gateway.reply_to_hosts; elsewhere and as a client not",
     ),
-    SupportedRow("SOAP", "XUA (SAML)", Level.NO, "no assertion is sent or checked"),
+    SupportedRow(
+        "ITI-40 Provide X-User Assertion",
+        "X-Service User",
+        Level.YES,
+        "signed assertions made of the token's claims and the settings, by peer, in SOAP requests",
+    ),
+    SupportedRow("ITI-40 Provide X-User Assertion", "X-Service Provider", Level.NO, "none is checked"),
 )
 
 

@@ -44,13 +44,16 @@ class Authorisation:
         patient_of: PatientOf,
         *,
         others: Literal["forbidden", "not-found"],
+        home_community_id: str | None = None,
     ) -> None:
-        """`others` is what reads of another patient are answered where a token is bound to one."""
+        """`others` is what reads of another patient are answered where a token is bound to one; tokens that
+        name another community than `home_community_id` are refused."""
         # the path of one may begin with that of another
         self._base_paths = sorted(base_paths, key=len, reverse=True)
         self._verify = verify
         self._patient_of = patient_of
         self._others = others
+        self._home = home_community_id
 
     def middleware(self) -> Middleware:
         """For an aiohttp application, inside of the one that writes OutcomeErrors."""
@@ -119,6 +122,9 @@ class Authorisation:
 
     def _access(self, token: Token, interaction: Interaction) -> Access:
         """What the request may see. Raises OutcomeError 403."""
+        named = token.claims and token.claims.home_community_id
+        if named and self._home is not None and named != self._home:
+            raise fail(403, "forbidden", "The token names another community (home_community_id).")
         scopes = token.scopes
         every = scopes.system | scopes.transactions
         consent = self._named(token.consent_patient)

@@ -1,5 +1,5 @@
-"""What a verified token or assertion says of who asks (IHE IUA 3.71.4.2.2.1, `ihe_iua` and `ihe_bppc`; IHE XUA, ITI
-TF-2 3.40.4.1.2).
+"""What a verified token or assertion says of who asks (IHE IUA 3.71.4.2.2.1, `ihe_iua` and `ihe_bppc`; IHE
+XUA, ITI TF-2 3.40.4.1.2).
 """
 
 from msgspec import Struct
@@ -18,7 +18,8 @@ class Claims(Struct, frozen=True):
 
     `subject` is `sub` or NameID, `client_id` the system that asks; `statement_id` is `jti` or the ID of the
     assertion. `patient` is the patient of the consent or resource-id as it is written there (a CX or a URL).
-    `assertion` says that the claims are those of a SAML assertion.
+    `expires`, in seconds since 1970, is when the statement ends, `authentication` the class of how the
+    subject showed who it is (SAML AuthnContextClassRef). `assertion` says that it is a SAML assertion.
     """
 
     issuer: str
@@ -37,4 +38,5 @@ class Claims(Struct, frozen=True):
     consent: str | None = None
     consent_policy: str | None = None
     authentication: str | None = None
+    expires: float | None = None
     assertion: bool = False

@@ -60,6 +60,23 @@ class Access(Struct, frozen=True):
 
 _access: ContextVar[Access | None] = ContextVar("access", default=None)
 
+_about: ContextVar[Cx | None] = ContextVar("about", default=None)
+
+
+@contextmanager
+def about(patient: Cx | None) -> Iterator[None]:
+    """What is asked of peers in here is about this patient."""
+    before = _about.set(patient)
+    try:
+        yield
+    finally:
+        _about.reset(before)
+
+
+def patient_in_question() -> Cx | None:
+    """Whom peers are asked about, where that is known: by the request to the peer, or by the token."""
+    return _about.get() or bound_patient()
+
 
 @contextmanager
 def acting_with(access: Access) -> Iterator[None]:

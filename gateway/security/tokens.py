@@ -75,7 +75,8 @@ class Introspection(Struct, frozen=True):
 
 
 class Issuer(Struct, frozen=True):
-    """Whose tokens are taken: `keys` verify JWTs, `audiences` are what the gateway is called in `aud`."""
+    """Whose tokens are taken: `keys` verify JWTs, `audiences` are what the gateway is called in `aud`;
+    `authentication` is how its clients show who they are, where that is known (SAML AuthnContextClassRef)."""
 
     issuer: str
     audiences: tuple[str, ...]
@@ -83,6 +84,7 @@ class Issuer(Struct, frozen=True):
     keys: Keys | None = None
     introspection: Introspection | None = None
     token_id_required: bool = True
+    authentication: str | None = None
 
 
 class TokenVerifier:
@@ -183,7 +185,17 @@ class TokenVerifier:
             token_id=token_id,
             launch_patient=_stated(claims, "patient"),
             consent_patient=_stated(consent, "patient_id") if isinstance(consent, dict) else None,
-            claims=read_user_claims(extensions, Claims(issuer.issuer, subject, client, token_id)),
+            claims=read_user_claims(
+                extensions,
+                Claims(
+                    issuer.issuer,
+                    subject,
+                    client,
+                    token_id,
+                    authentication=issuer.authentication,
+                    expires=float(claims["exp"]) if "exp" in claims else None,
+                ),
+            ),
         )
 
 

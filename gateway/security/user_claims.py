@@ -1,4 +1,4 @@
-"""Claims of IHE IUA about who asks, in the `extensions` of a JWT or of an introspection answer (3.71.4.2.2.1)."""
+"""Claims of IHE IUA about who asks, in the `extensions` of a token (3.71.4.2.2.1)."""
 
 from collections.abc import Mapping
 from typing import Any

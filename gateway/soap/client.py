@@ -31,6 +31,15 @@ _IDLE_SECONDS: Final = 4.0
 close has an unknown outcome."""
 
 
+SecurityHeader = Callable[[Peer, str], Sequence[HeaderBlock]]
+"""Gives the header blocks that say to a peer who asks, for a transaction. May raise PeerError."""
+
+
+def nobody(peer: Peer, transaction: str) -> Sequence[HeaderBlock]:
+    """Peers are not told who asks."""
+    return ()
+
+
 class StreamedReply:
     """An answer whose envelope has been read and whose attachments are still on their way."""
 
@@ -86,11 +95,12 @@ class SoapClient:
         tls: ssl.SSLContext | None = None,
         observe: CallObserver = unobserved,
         headers: Callable[[], Mapping[str, str]] = dict,
+        security: SecurityHeader = nobody,
     ) -> None:
         """`session` is used as it is and not closed; without one an own session is made on entering.
 
         `tls` applies to https peers; the system's trust store by default. `headers` gives what each call
-        sends besides, in HTTP.
+        sends besides, in HTTP, `security` in the header of the envelope.
         """
         self._contract = contract
         self._session = session
@@ -98,6 +108,7 @@ class SoapClient:
         self._tls = tls
         self._observe = observe
         self._headers = headers
+        self._security = security
         self._lanes: dict[tuple[Peer, str], Lane] = {}
 
     async def __aenter__(self) -> Self:
@@ -141,7 +152,8 @@ class SoapClient:
         """
         known = self._contract[transaction]
         lane = self._lane(peer, transaction)
-        request = _request(peer, known, body, attachments, header_blocks, headers=self._headers())
+        blocks = (*header_blocks, *self._security(peer, transaction))
+        request = _request(peer, known, body, attachments, blocks, headers=self._headers())
 
         async def attempt() -> _Element:
             exchange = Exchange(peer, known)
@@ -168,7 +180,8 @@ class SoapClient:
         """The same as `call` for an answer whose attachments are streamed; leaving early ends the answer."""
         known = self._contract[transaction]
         lane = self._lane(peer, transaction)
-        request = _request(peer, known, body, attachments, header_blocks, headers=self._headers())
+        blocks = (*header_blocks, *self._security(peer, transaction))
+        request = _request(peer, known, body, attachments, blocks, headers=self._headers())
 
         async def attempt() -> Exchange:
             exchange = Exchange(peer, known)

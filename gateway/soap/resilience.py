@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final, Literal, TypeVar
 
 import stamina
 from purgatory import AsyncCircuitBreakerFactory
@@ -58,6 +58,7 @@ class Peer:
     answer, and all of an answer that is not streamed. The circuit opens after `circuit_threshold` failures
     in a row and lets one request try again after `circuit_reset`. `via` are homeCommunityIds that every
     request to the peer says it came through, in front of which stand those of the request being answered.
+    `assertion` is what says who asks (see `gateway.soap.client.SecurityHeader`), for the `audience`.
     """
 
     name: str
@@ -72,6 +73,8 @@ class Peer:
     circuit_threshold: int = 8
     circuit_reset: float = 10.0
     via: tuple[str, ...] = ()
+    assertion: Literal["none", "issue", "pass_on"] = "none"
+    audience: str | None = None
 
 
 class AttemptFailed(Exception):

@@ -13,10 +13,11 @@ from gateway.correlation.embedded import EmbeddedRedis, EmbeddedRedisError, Embe
 from gateway.correlation.store import CorrelationStore
 from gateway.security.sealing import KeyRing, KeyRingError
 from gateway.settings import Settings
-from gateway.soap.client import SoapClient
+from gateway.soap.client import SecurityHeader, SoapClient
 from gateway.soap.contract import load_contract
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.tracing import headers_for_peers
+from gateway.wiring.assertions import AssertionKeyError, security_header
 from gateway.wiring.imaging import ImagingParts
 
 
@@ -85,6 +86,13 @@ class Parts:
         return ImagingParts(self.soap, self.dicomweb, self.store, self.ring)
 
 
+def _security_header(settings: Settings) -> SecurityHeader:
+    try:
+        return security_header(settings)
+    except AssertionKeyError as error:
+        raise StartError(str(error)) from None
+
+
 def _outside_policy(settings: Settings) -> OutsidePolicy:
     references = settings.references
     return OutsidePolicy(
@@ -128,7 +136,12 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
             )
         )
         soap = await stack.enter_async_context(
-            SoapClient(contract, observe=metrics.peer_call, headers=headers_for_peers)
+            SoapClient(
+                contract,
+                observe=metrics.peer_call,
+                headers=headers_for_peers,
+                security=_security_header(settings),
+            )
         )
         outside = await stack.enter_async_context(OutsideResources(_outside_policy(settings)))
         dicomweb = await stack.enter_async_context(

@@ -29,6 +29,8 @@ def peer_at(url: str, name: str, limits: PeerLimits, via: tuple[str, ...] = ()) 
         circuit_threshold=limits.circuit_threshold,
         circuit_reset=limits.circuit_reset,
         via=via,
+        assertion=limits.assertion,
+        audience=limits.audience,
     )
 
 

@@ -25,6 +25,7 @@ from gateway.mhd.authorisation_routes import (
 from gateway.mhd.bases import Bases
 from gateway.mhd.references import PatientReferences
 from gateway.model import Cx
+from gateway.model.codes import AUTHN_X509
 from gateway.security.authorisation_server import AuthorisationServer, Client
 from gateway.security.key_sets import FixedKeys, KeyFile, Keys, KeySetError, RemoteKeys, read_key_set
 from gateway.security.sealing import KeyRing
@@ -81,24 +82,33 @@ def guard(settings: Settings, parts: SecurityParts, bases: Bases) -> Guard | Non
         return None
     terms = terminology(settings)
     patient_of = patients_of_claims(patient_references(parts.ring, terms, bases.shared.url), terms)
-    return _with_tokens(settings.security, parts, patient_of, bases)
+    return _with_tokens(settings, parts, patient_of, bases)
 
 
-def _with_tokens(
-    settings: SecuritySettings, parts: SecurityParts, patient_of: PatientOf, bases: Bases
-) -> Guard:
+def _with_tokens(all_settings: Settings, parts: SecurityParts, patient_of: PatientOf, bases: Bases) -> Guard:
+    settings = all_settings.security
     base_url = bases.shared.url
     signing = SigningKeys(parts.ring)
     server = _server(settings, parts, signing, patient_of, bases)
     issuers = _issuers(settings, parts.session, bases)
     if server is not None:
-        own = Issuer(base_url, (base_url,), (SIGNING_ALGORITHM,), FixedKeys(lambda: signing.public))
+        own = Issuer(
+            base_url,
+            (base_url,),
+            (SIGNING_ALGORITHM,),
+            FixedKeys(lambda: signing.public),
+            authentication=AUTHN_X509,
+        )
         issuers = [own, *(issuer for issuer in issuers if issuer.issuer != base_url)]
     verifier = TokenVerifier(issuers, parts.session, skew=settings.clock_skew)
     configuration = _configuration(settings, base_url)
     return Guard(
         Authorisation(
-            [base.path for base in bases], verifier.verify, patient_of, others=settings.other_patient
+            [base.path for base in bases],
+            verifier.verify,
+            patient_of,
+            others=settings.other_patient,
+            home_community_id=all_settings.home_community_id,
         ).middleware(),
         AuthorisationRoutes(configuration, server, signing),
         None if configuration is None else configuration["token_endpoint"],
