@@ -21,7 +21,7 @@ from gateway.model.releases import FhirRelease
 from gateway.settings import Settings
 from gateway.soap.server import SoapService
 from gateway.telemetry.logs import configure
-from gateway.wiring.bases import BASE_PATH, bases_of, releases_of, scope_of
+from gateway.wiring.bases import BASE_PATH, bases_of, releases_of
 from gateway.wiring.communities import responding_services, xds_services
 from gateway.wiring.imaging import (
     image_routes,
@@ -81,9 +81,7 @@ def create_app(settings: Settings, parts: Parts, base_url: str) -> tuple[web.App
         for release in [base.release] if base.release else releases_of(settings):
             cases = use_cases(settings, parts, base, release, bases, guarded=guarded)
             publishers.append(cases.publisher)
-            resources = imaging_resources(
-                settings, imaging, cases.retriever, base.url, scope_of(base, release)
-            )
+            resources = imaging_resources(settings, imaging, cases.retriever, base, release)
             tables[release] = [*MhdRoutes(cases, admission).table(base.path), *resources.table(base.path)]
         app.add_routes(by_release(tables))
         if base.release is None:

@@ -8,6 +8,7 @@ from gateway.fhir.report_parameters import READ_ONLY, REPORT_TABLES
 from gateway.fhir.supported import SUPPORTED, supported_table_markdown
 from gateway.imaging.resource_routes import ImagingRoutes
 from gateway.mhd.routes import MhdRoutes
+from gateway.model.releases import FhirRelease
 from gateway.soap.contract import load_contract
 
 README = Path(__file__).parents[1] / "README.md"
@@ -56,7 +57,7 @@ def test_the_searches_of_the_documentation_are_those_of_the_code():
 def test_the_capability_statement_lists_what_is_routed_and_nothing_else():
     routes = [
         *MhdRoutes(None, None).table("/fhir"),
-        *ImagingRoutes(dict.fromkeys(SEARCHED), None, None).table("/fhir"),
+        *ImagingRoutes(dict.fromkeys(SEARCHED), None, None, FhirRelease.R4).table("/fhir"),
     ]
     routed = {(r.method, r.path) for r in routes} - NO_INTERACTIONS
     shared = {(method, path) for method, path in routed if "{type:" in path}

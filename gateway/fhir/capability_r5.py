@@ -4,8 +4,12 @@ from collections.abc import Iterable, Iterator
 from types import MappingProxyType
 from typing import Any, Final
 
+from gateway.fhir.capability_parameters import search_parameters
 from gateway.fhir.datatypes import Json
+from gateway.fhir.imaging_selections import BASIC, SELECTION
+from gateway.fhir.selection_parameters import SELECTION_PARAMETERS, inner_parameters
 from gateway.fhir.version_names import canonical_in_r5
+from gateway.fhir.version_references import ONLY_IN_R4
 from gateway.model import codes
 from gateway.model import imaging_codes as imaging
 from gateway.model.releases import FhirRelease
@@ -15,34 +19,70 @@ _NOT_RECOMMENDED: Final = (
     f"{FhirRelease.R4.mhd} for FHIR R4, at the base of that release."
 )
 _CANONICALS: Final = ("instantiates", "implementationGuide", "supportedProfile")
-_CORE: Final = codes.FHIR_SEARCH_PARAMETER + "DocumentReference-"
 
 PARAMETERS: Final = MappingProxyType(
     {
-        ("DocumentReference", "event"): ("event-code", _CORE + "event-code"),
-        ("DocumentReference", "format"): ("format-code", _CORE + "format-code"),
-        ("DocumentReference", "creation"): ("creation", _CORE + "creation"),
-        ("DocumentReference", "date"): ("date", codes.FHIR_SEARCH_PARAMETER + "clinical-date"),
+        ("DocumentReference", "event"): ("event-code", "DocumentReference-event-code"),
+        ("DocumentReference", "format"): ("format-code", "DocumentReference-format-code"),
+        ("DocumentReference", "creation"): ("creation", "DocumentReference-creation"),
+        ("DocumentReference", "date"): ("date", "clinical-date"),
+        ("ImagingStudy", "bodysite"): ("body-site", "ImagingStudy-body-site"),
+        ("ImagingStudy", "basedon"): ("based-on", "ImagingStudy-based-on"),
+        ("ServiceRequest", "code"): ("code-concept", "ServiceRequest-code-concept"),
+        ("AdverseEvent", "event"): ("code", "clinical-code"),
+        ("MedicationAdministration", "effective-time"): ("date", "medications-date"),
+        ("Basic", "identifier"): ("identifier", "clinical-identifier"),
+        ("SearchParameter", "url"): ("url", "CanonicalResource-url"),
+        ("OperationDefinition", "url"): ("url", "CanonicalResource-url"),
     }
 )
 """Search parameters that R5 has under another name or definition; the name of R4 is understood too."""
-_ONLY_IN_R4: Final = frozenset({"Media"})
-_UNDEFINED: Final = frozenset({("DocumentReference", "related")})
-"""Those of IHE MHD that R5 does not define."""
+_UNDEFINED: Final = frozenset(
+    {
+        ("DocumentReference", "related"),
+        ("DiagnosticReport", "composition"),
+        *((kind, "subject") for kind in ("AllergyIntolerance", "Device", "Endpoint", "Provenance")),
+        *((kind, "patient") for kind in ("Device", "Endpoint")),
+    }
+)
+"""Those that R5 does not define."""
+
+
+_OF_SELECTIONS: Final = frozenset(row.name for row in inner_parameters(defined=True))
 
 
 def statement_in_r5(statement: Json) -> Json:
     """The CapabilityStatement with the canonicals and the search parameters of R5."""
     rest = dict(statement["rest"][0])
-    rest["resource"] = [_resource(r) for r in rest["resource"] if r["type"] not in _ONLY_IN_R4]
+    rest["resource"] = [_resource(r) for r in _types(rest["resource"])]
     return _canonicals(
         {**statement, "description": statement["description"] + _NOT_RECOMMENDED, "rest": [rest]}
     )
 
 
+def _types(resources: Iterable[Json]) -> Iterator[Json]:
+    """A Basic of R4 that stands for an ImagingSelection is that in R5; any other stays what it is."""
+    for resource in resources:
+        if resource["type"] == BASIC:
+            selections = {name: value for name, value in resource.items() if name != "searchParam"}
+            yield selections | {
+                "type": SELECTION,
+                "documentation": "As reports of the patient hold it.",
+                "searchParam": search_parameters(SELECTION_PARAMETERS),
+            }
+            plain = {name: value for name, value in resource.items() if name != "supportedProfile"}
+            rows = [row for row in resource["searchParam"] if row["name"] not in _OF_SELECTIONS]
+            yield {**plain, "documentation": "What is no ImagingSelection.", "searchParam": rows}
+        elif resource["type"] not in ONLY_IN_R4:
+            yield resource
+
+
 def _resource(resource: Json) -> Json:
     rows = resource.get("searchParam", ())
     made = _canonicals(resource)
+    for name in ("searchInclude", "searchRevInclude"):
+        if name in made and resource["type"] != BASIC:
+            made[name] = [path.replace(f"{BASIC}:", f"{SELECTION}:") for path in made[name]]
     if rows:
         made["searchParam"] = [new for row in rows for new in _parameters(resource["type"], row)]
     return made
@@ -71,7 +111,8 @@ def _parameters(resource_type: str, row: dict[str, Any]) -> Iterator[dict[str, A
     key = (resource_type, row["name"])
     undefined = {name: value for name, value in row.items() if name != "definition"}
     if key in PARAMETERS:
-        name, definition = PARAMETERS[key]
+        name, core = PARAMETERS[key]
+        definition = codes.FHIR_SEARCH_PARAMETER + core
         yield {**row, "name": name, "definition": definition}
         if name != row["name"]:
             yield {**undefined, "documentation": f"The same as {name}."}

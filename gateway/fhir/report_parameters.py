@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Final
 
 from gateway.fhir.search_table import CODED, DATED, Kind, ParameterTable, SearchParameter, patient_parameters
+from gateway.fhir.selection_parameters import inner_parameters
 from gateway.model import imaging_codes as imaging
 from gateway.model.codes import FHIR_SEARCH_PARAMETER
 
@@ -194,7 +195,7 @@ ORDER_PARAMETERS: Final = ParameterTable(
     (
         *_common("ServiceRequest"),
         _token("ServiceRequest", "category", "category", "Category."),
-        _token("ServiceRequest", "code", "code", "What was ordered."),
+        _row("ServiceRequest", "code", Kind.TOKEN, "code", "What was ordered.", aliases=("code-concept",)),
         _token("ServiceRequest", "status", "status", "Status."),
         _token("ServiceRequest", "intent", "intent", "Intent."),
         _date("ServiceRequest", "authored", "authoredOn", "When it was ordered."),
@@ -216,7 +217,7 @@ ADVERSE_EVENT_PARAMETERS: Final = ParameterTable(
     "AdverseEvent",
     (
         *_common("AdverseEvent", identified=False),
-        _token("AdverseEvent", "event", "event", "What happened."),
+        _row("AdverseEvent", "event", Kind.TOKEN, "event", "What happened.", aliases=("code",)),
         _date("AdverseEvent", "date", "date", "When it happened."),
     ),
 )
@@ -226,6 +227,7 @@ BASIC_PARAMETERS: Final = ParameterTable(
     (
         *_common("Basic"),
         _token("Basic", "code", "code", "What it stands for: an ImagingSelection of FHIR R5."),
+        *inner_parameters(defined=False),
     ),
 )
 
@@ -286,7 +288,14 @@ MEDICATION_ADMINISTRATION_PARAMETERS: Final = ParameterTable(
         *_common("MedicationAdministration"),
         _token("MedicationAdministration", "status", "status", "Status.", "medications-status"),
         _token("MedicationAdministration", "code", "medication", "The medication, where it is a code."),
-        _date("MedicationAdministration", "effective-time", "effective", "When it was given."),
+        _row(
+            "MedicationAdministration",
+            "effective-time",
+            Kind.DATE,
+            "effective",
+            "When it was given.",
+            aliases=("date",),
+        ),
     ),
 )
 

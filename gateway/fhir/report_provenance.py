@@ -14,11 +14,11 @@ _UNKNOWN_TIME = "1970-01-01T00:00:00Z"
 def write_report_provenance(
     entry: DocumentEntry,
     provenance_id: str,
-    targets: Sequence[str],
+    targets: Sequence[Json],
     document_id: str,
     assembler: str = "MHD XDS gateway",
 ) -> Json:
-    """Provenance of `targets` (`Type/id`); `document_id` is that of the DocumentReference."""
+    """Provenance of `targets` (References); `document_id` is that of the DocumentReference."""
     updated = write_date_time(entry.creation_time)
     maker = {"system": imaging.PROVENANCE_PARTICIPANT, "code": "assembler"}
     exact = updated is not None and "T" in updated
@@ -26,7 +26,7 @@ def write_report_provenance(
         "resourceType": "Provenance",
         "id": provenance_id,
         **({"meta": {"lastUpdated": updated}} if exact else {}),
-        "target": [{"reference": target} for target in targets],
+        "target": list(targets),
         "recorded": updated if exact else _UNKNOWN_TIME,
         "agent": [{"type": {"coding": [maker]}, "who": {"display": assembler}}],
         "entity": [{"role": "source", "what": {"reference": f"DocumentReference/{document_id}"}}],

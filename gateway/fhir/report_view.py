@@ -18,7 +18,7 @@ import orjson
 
 from gateway.fhir.datatypes import Json, write_date_time
 from gateway.fhir.held import HeldResource, study_uid
-from gateway.fhir.imaging_selections import SELECTION
+from gateway.fhir.imaging_selections import BASIC, SELECTION, is_selection
 from gateway.fhir.report_parameters import SERVED
 from gateway.model.metadata import DocumentEntry
 from gateway.model.report_entries import ReportEntries, ReportEntry
@@ -80,9 +80,11 @@ class ReportView:
             if e.kind == kind
         )
 
-    def references(self) -> tuple[str, ...]:
-        """`Type/id` of every resource that is served."""
-        return tuple(dict.fromkeys(self._reference(e) for e in self.entries.entries if e.kind in SERVED))
+    def references(self) -> tuple[Json, ...]:
+        """References to every resource that is served."""
+        served = (entry for entry in self.entries.entries if entry.kind in SERVED)
+        named = {self._reference(entry): entry for entry in served}
+        return tuple(typed_reference(literal, self._read(entry)) for literal, entry in named.items())
 
     def _read(self, entry: ReportEntry) -> Json:
         if entry.name not in self._content:
@@ -120,7 +122,7 @@ class ReportView:
         local = "/".join(bare.rsplit("/", 2)[-2:])
         if local.startswith(f"{SELECTION}/"):
             # the resource is a Basic here
-            local = f"Basic/{local.partition('/')[2]}"
+            local = f"{BASIC}/{local.partition('/')[2]}"
         for name in (literal, bare, f"{base}/{bare}", local):
             if name in self._targets:
                 return self._targets[name]
@@ -139,6 +141,16 @@ class ReportView:
         listed = content.get("identifier")
         identifiers = listed if isinstance(listed, list) else [listed]
         return self._reference(entry), tuple(i for i in identifiers if isinstance(i, dict)), content
+
+
+def typed_reference(literal: str, content: Json) -> Json:
+    """A Reference that tells a Basic of its own from one that is an ImagingSelection in R5."""
+    is_basic = content.get("resourceType") == BASIC and not is_selection(content)
+    return {"reference": literal, **({"type": BASIC} if is_basic else {})}
+
+
+def _untyped(reference: Json) -> Json:
+    return {name: value for name, value in reference.items() if name != "type"}
 
 
 @dataclass(slots=True)
@@ -195,6 +207,8 @@ class _Rewriting:
         if found.kind not in SERVED:
             return self._contained(reference, found.name, content)
         self.linked[shown] = identifiers
+        if found.kind == BASIC:
+            return {**typed_reference(shown, content), **_untyped(reference), "reference": shown}
         added = {"identifier": identifiers[0]} if found.kind in _NAMED and identifiers else {}
         return {**added, **reference, "reference": shown}
 

@@ -112,11 +112,12 @@ class SearchControls:
     @property
     def _follows_references(self) -> bool:
         """True for resources that documents hold: their references are followed, not what XDS relates."""
-        return self._table.resource in FOLLOWED
+        return self._table.resource_types[0] in FOLLOWED
 
     def _read_include(self, name: str, value: str) -> None:
         control, _, modifier = name.partition(":")
-        resource = self._table.resource
+        # what stands for the type in R4, where that has not got it
+        resource = self._table.resource_types[0] if self._follows_references else self._table.resource
         brought: frozenset[Inclusion] = frozenset()
         steps: tuple[Step, ...] = ()
         if self._follows_references:

@@ -50,29 +50,3 @@ def canonical_in_r5(url: str) -> str:
 def canonical_in_r4(url: str) -> str:
     """A canonical of HL7 Europe as its guides for R4 have it."""
     return next((old + url.removeprefix(new) for old, new in _EU_BASES if url.startswith(new)), url)
-
-
-# --- search parameters ------------------------------------------------------------------------------------
-_CONTEXT: Final = "DocumentReference.context"
-_EXTENSION: Final = "DocumentReference.extension"
-_ELEMENTS: Final = {
-    "attester": ("DocumentReference.authenticator",),
-    **dict.fromkeys(("event", "period", "facilityType", "practiceSetting", "basedOn"), (_CONTEXT,)),
-    "context": (_CONTEXT,),
-    **dict.fromkeys(("modality", "bodySite", "version"), (_EXTENSION,)),
-    "extension": ("extension", _CONTEXT),
-}
-"""Elements at the root of R5 and what R4 has them in, which may be more than was asked for."""
-
-
-def in_r4(name: str, value: str) -> tuple[str, str]:
-    """A search parameter of R5 as R4 has it: elements of `_elements`, and code systems of HL7 Europe."""
-    if name == "_elements":
-        asked = (part.strip() for part in value.split(","))
-        return name, ",".join(dict.fromkeys(element for part in asked for element in _elements(part)))
-    return name, ",".join(canonical_in_r4(part) for part in value.split(",")) if "hl7.eu" in value else value
-
-
-def _elements(asked: str) -> tuple[str, ...]:
-    kind, _, name = asked.rpartition(".")
-    return _ELEMENTS.get(name, (asked,)) if kind in ("", "DocumentReference") else (asked,)

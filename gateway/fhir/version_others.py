@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from gateway.fhir.datatypes import Json
+from gateway.fhir.version_references import ONLY_IN_R4
 from gateway.fhir.version_rules import Lost, Shape, coded
 from gateway.model import codes
 
@@ -216,7 +217,7 @@ _ISSUES: Final = "issues"
 """Id of the outcome, since validators ask one of it."""
 
 
-def bundle_up(given: Json, made: Json, _: Lost) -> None:
+def bundle_up(given: Json, made: Json, lost: Lost) -> None:
     """What a searchset says about itself is `issues` in R5, in R4 an entry."""
     entries = given.get("entry") or []
     outcomes = [e["resource"] for e in entries if _mode(e) == "outcome" and "resource" in e]
@@ -224,6 +225,10 @@ def bundle_up(given: Json, made: Json, _: Lost) -> None:
         issues = [issue for outcome in outcomes for issue in outcome.get("issue") or ()]
         made["issues"] = {"resourceType": "OperationOutcome", "id": _ISSUES, "issue": issues}
         entries = [entry for entry in entries if _mode(entry) != "outcome"]
+    known = [entry for entry in entries if _type(entry) not in ONLY_IN_R4]
+    if len(known) < len(entries):
+        lost("entry (of a type that R5 does not have)")
+    entries = known
     if entries:
         made["entry"] = entries
 
@@ -239,6 +244,11 @@ def bundle_down(given: Json, made: Json, lost: Lost) -> None:
         lost("issues")
     if entries:
         made["entry"] = entries
+
+
+def _type(entry: Json) -> object:
+    resource = entry.get("resource") if isinstance(entry, dict) else None
+    return resource.get("resourceType") if isinstance(resource, dict) else None
 
 
 def _mode(entry: Json) -> object:

@@ -7,7 +7,7 @@ a type claims is the same in both. What has no place in the other release is lef
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from gateway.fhir.datatypes import Json
 from gateway.model import codes
@@ -117,6 +117,31 @@ def coded(system: str) -> Shape:
     return Shape(lambda code, _: {"coding": [{"system": system, "code": code}]}, down)
 
 
+def renamed_elements(names: dict[str, str]) -> Shape:
+    """A backbone element of which some elements have other names in R5; others are alike."""
+    back = {new: old for old, new in names.items()}
+
+    def rename(item: Any, table: dict[str, str]) -> Any:
+        return {table.get(name, name): value for name, value in item.items()}
+
+    return Shape(
+        up=lambda items, _: [rename(item, names) for item in items],
+        down=lambda items, _: [rename(item, back) for item in items],
+    )
+
+
+def inside(name: str) -> Shape:
+    """One in R4 that in R5 is the element `name` of a backbone element."""
+
+    def down(items: Iterable[Json], lost: Lost) -> Any:
+        found = [item[name] for item in items if name in item]
+        if any(item.keys() - {name} for item in items):
+            lost(f"what is beside {name}")
+        return found or None
+
+    return Shape(up=lambda items, _: [{name: item} for item in items], down=down)
+
+
 @dataclass(frozen=True, slots=True)
 class Moved:
     """An element under another name or of another shape."""
@@ -201,6 +226,10 @@ class Split:
                 made[name] = found
 
 
+REASONS: Final = Split("reasonCode", "reasonReference", "reason")
+"""As most types have them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Native:
     """An element that R4 has as extension. `urls` are those that are read, the first is written.
@@ -254,6 +283,37 @@ class Native:
 
 
 @dataclass(frozen=True, slots=True)
+class Kept:
+    """An element that R5 has as an extension `url`, whose property is `value` (`valueReference`)."""
+
+    old: str
+    url: str
+    value: str
+    repeats: bool = False
+    r5: tuple[str, ...] = ()
+
+    @property
+    def r4(self) -> tuple[str, ...]:
+        """Properties of R4."""
+        return (self.old,)
+
+    def up(self, given: Json, made: Json, lost: Lost) -> None:
+        """R4 to R5."""
+        value = given.get(self.old)
+        values = value if isinstance(value, list) else [] if value is None else [value]
+        if values:
+            written = [{"url": self.url, self.value: item} for item in values]
+            made["extension"] = [*made.get("extension", ()), *written]
+
+    def down(self, given: Json, made: Json, lost: Lost) -> None:
+        """R5 to R4."""
+        listed = [item for item in given.get("extension") or () if item.get("url") == self.url]
+        found = [item[self.value] for item in listed if self.value in item]
+        if found:
+            made[self.old] = found if self.repeats else found[0]
+
+
+@dataclass(frozen=True, slots=True)
 class Gone:
     """Elements that only one of the releases has, and that are left out in the other."""
 
@@ -304,7 +364,7 @@ class Differences:
         natives = (rule for rule in rules if isinstance(rule, Native))
         self.rules = rules
         self.inside = inside
-        self.r5_extensions = r5_extensions
+        self.r5_extensions = r5_extensions.union(rule.url for rule in rules if isinstance(rule, Kept))
         self.native_r4 = r4_extensions.union(*(rule.urls for rule in natives))
         self.claimed_r4 = frozenset(name for rule in rules for name in rule.r4)
         self.claimed_r5 = frozenset(name for rule in rules for name in rule.r5)

@@ -5,22 +5,25 @@ of R5 converts at its edge: an answer with `to_r5` when it is written, a request
 read. A stored document is never converted. Sources: FHIR 4.0.1 and 5.0.0, IHE MHD 4.2.4 and 5.1.0.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
+from gateway.fhir import version_clinical as clinical
 from gateway.fhir import version_documents as documents
 from gateway.fhir import version_others as others
 from gateway.fhir.datatypes import Json
-from gateway.fhir.imaging_selections import SELECTION, selection_as_basic
-from gateway.fhir.version_names import PATH, canonical_in_r4, canonical_in_r5
+from gateway.fhir.version_clinical_rows import CLINICAL
+from gateway.fhir.version_conversion import Conversion
+from gateway.fhir.version_names import PATH
 from gateway.fhir.version_rules import (
     CODING_CONCEPT,
     CONCEPT,
     LIST,
-    REFERENCE,
+    REASONS,
     Differences,
     Gone,
+    Kept,
     Lost,
     Moved,
     Native,
@@ -31,10 +34,8 @@ from gateway.fhir.version_rules import (
 )
 from gateway.model import codes
 from gateway.model import imaging_codes as imaging
-from gateway.model.releases import FhirRelease
 
 # --- the table --------------------------------------------------------------------------------------------
-_REASONS: Final = Split("reasonCode", "reasonReference", "reason")
 _MADO_EXTENSION: Final = imaging.MADO_STRUCTURE + "ext-R5-"
 _PERSON: Final = Differences(inside={"photo": "Attachment"})
 
@@ -140,8 +141,10 @@ DIFFERENCES: Final[Mapping[str, Differences]] = MappingProxyType(
                 Moved("modality", "modality", each(CODING_CONCEPT)),
                 Moved("procedureCode", "procedure", each(CONCEPT)),
                 Moved("procedureReference", "partOf", LIST),
-                _REASONS,
-                Gone(("interpreter",)),
+                REASONS,
+                Kept(
+                    "interpreter", codes.EXT_R4 + "ImagingStudy.interpreter", "valueReference", repeats=True
+                ),
             ),
             {"series": "ImagingStudy.series"},
         ),
@@ -157,11 +160,12 @@ DIFFERENCES: Final[Mapping[str, Differences]] = MappingProxyType(
                 Moved("code", "code", CONCEPT),
                 Moved("orderDetail", "orderDetail", others.ORDER_DETAIL),
                 Split("locationCode", "locationReference", "location"),
-                _REASONS,
-                Moved("supportingInfo", "supportingInfo", each(REFERENCE)),
+                Own(REASONS.r4, REASONS.r5, clinical.order_reasons_up, REASONS.down),
+                Moved("supportingInfo", "supportingInfo", each(clinical.SUPPORTING)),
                 Moved("patientInstruction", "patientInstruction", others.INSTRUCTION),
                 Gone(r5=("focus", "bodyStructure")),
-            )
+            ),
+            r4_extensions=clinical.ORDER_EXTENSIONS,
         ),
         "Provenance": Differences(
             (
@@ -218,54 +222,16 @@ DIFFERENCES: Final[Mapping[str, Differences]] = MappingProxyType(
                 ),
                 Moved("category", "category", LIST),
                 Moved("asserter", "reportedReference"),
-                _REASONS,
+                REASONS,
                 Split("complication", "complicationDetail", "complication"),
                 Split("usedCode", "usedReference", "used"),
                 Gone(r5=("focus", "recorded", "reportedBoolean", "supportingInfo", "occurrenceTiming")),
             )
         ),
-        "Device": Differences(
-            (
-                Native((imaging.EXT_DEVICE_CATEGORY,), "category", "valueCodeableConcept", repeats=True),
-                Gone(
-                    r5=(
-                        "conformsTo",
-                        "mode",
-                        "cycle",
-                        "duration",
-                        "endpoint",
-                        "gateway",
-                        "biologicalSourceEvent",
-                    )
-                ),
-            )
-        ),
+        **CLINICAL,
     }
 )
 """What differs, by type; a type that is not here is alike in both, as Binary and OperationDefinition are."""
-
-
-# --- conversion ------------------------------------------------------------------------------------------
-def _profiles_up(resource: Json, profiles: list[str]) -> list[str]:
-    """MADO has no profiles for R5; MHD is claimed with its version, where content.profile is as it wants."""
-    content = resource.get("content") if resource["resourceType"] == "DocumentReference" else None
-    as_mhd = all(len(part.get("profile", ())) < 2 for part in content or ())
-    claimed = []
-    for profile in profiles:
-        if profile.startswith(codes.MHD) and as_mhd:
-            claimed.append(f"{profile.partition('|')[0]}|{FhirRelease.R5.mhd}")
-        elif not profile.startswith((codes.MHD, imaging.MADO)):
-            claimed.append(canonical_in_r5(profile))
-    return claimed
-
-
-def _profiles_down(_: Json, profiles: list[str]) -> list[str]:
-    return [
-        profile.removesuffix(f"|{FhirRelease.R5.mhd}")
-        if profile.startswith(codes.MHD)
-        else canonical_in_r4(profile)
-        for profile in profiles
-    ]
 
 
 # --- conversion -------------------------------------------------------------------------------------------
@@ -278,7 +244,7 @@ def to_r5(resource: Json, lost: Lost = _ignore) -> Json:
 
     `lost` gets the element with its type, `ImagingStudy.interpreter`.
     """
-    return _Conversion(lost, up=True).resource(resource)
+    return Conversion(DIFFERENCES, resource, lost, up=True).resource(resource)
 
 
 def from_r5(resource: Json, lost: Lost = _ignore, *, document: bool = False) -> Json:
@@ -286,84 +252,4 @@ def from_r5(resource: Json, lost: Lost = _ignore, *, document: bool = False) -> 
 
     `document` reads a FHIR document too, for what it says; it must not be stored in this form.
     """
-    return _Conversion(lost, up=False, documents=document).resource(resource)
-
-
-class _Conversion:
-    def __init__(self, lost: Lost, *, up: bool, documents: bool = False) -> None:
-        self._lost = lost
-        self._up = up
-        self._documents = documents
-        self._url: Callable[[str], str] = canonical_in_r5 if up else canonical_in_r4
-
-    def resource(self, given: Json) -> Json:
-        """A resource of either release in the other."""
-        if given.get("resourceType") == SELECTION and not self._up:
-            given = selection_as_basic(given, self._lost)
-        kind = given.get("resourceType")
-        if not isinstance(kind, str):
-            return given
-        if kind == "Bundle" and given.get("type") == "document" and not self._documents:
-            return given
-        made = self._object(given, kind)
-        if "contained" in given:
-            made["contained"] = self._values(given["contained"], "Resource")
-        meta = made.get("meta")
-        if isinstance(meta, dict) and "profile" in meta:
-            profiles = (_profiles_up if self._up else _profiles_down)(made, meta["profile"])
-            made["meta"] = {name: value for name, value in meta.items() if name != "profile"}
-            if profiles:
-                made["meta"]["profile"] = profiles
-            if not made["meta"]:
-                del made["meta"]
-        return made
-
-    def _object(self, given: Json, kind: str) -> Json:
-        differences = DIFFERENCES.get(kind)
-        if differences is None:
-            return self._named(given)
-        claimed = differences.claimed_r4 if self._up else differences.claimed_r5
-        made = {name: value for name, value in given.items() if name not in claimed}
-        if "extension" in made:
-            self._keep_extensions(made, differences)
-
-        def lost(element: str) -> None:
-            self._lost(f"{kind}.{element}")
-
-        for rule in differences.rules:
-            (rule.up if self._up else rule.down)(given, made, lost)
-        children = {name: made.pop(name) for name in differences.inside if name in made}
-        made = self._named(made)
-        for name, value in children.items():
-            made[name] = self._values(value, differences.inside[name])
-        return made
-
-    def _keep_extensions(self, made: Json, differences: Differences) -> None:
-        urls = differences.native_r4 if self._up else differences.r5_extensions
-        kept = [
-            item for item in made["extension"] if not (isinstance(item, dict) and item.get("url") in urls)
-        ]
-        del made["extension"]
-        if kept:
-            made["extension"] = kept
-
-    def _values(self, value: Any, kind: str) -> Any:
-        if isinstance(value, list):
-            return [self._values(item, kind) for item in value]
-        if not isinstance(value, dict):
-            return value
-        return self.resource(value) if kind == "Resource" else self._object(value, kind)
-
-    def _named(self, value: Json) -> Json:
-        """An object with the canonicals of the other release, where a system or an extension has one."""
-        return {
-            name: self._url(item)
-            if name in ("system", "url") and isinstance(item, str)
-            else self._below(item)
-            for name, item in value.items()
-        }
-
-    def _below(self, value: Any) -> Any:
-        if isinstance(value, list):
-            return [self._below(item) for item in value]
-        return self._named(value) if isinstance(value, dict) else value
+    return Conversion(DIFFERENCES, resource, lost, up=False, documents=document).resource(resource)

@@ -3,7 +3,7 @@ what comes along, and how a resource is found again by its id.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import tzinfo
 from typing import Any, Final, Protocol, TypeVar
 
@@ -11,11 +11,13 @@ from gateway.fhir.datatypes import Json
 from gateway.fhir.found_study import FoundStudy
 from gateway.fhir.held import HeldResource
 from gateway.fhir.held_search import parse_held_search
+from gateway.fhir.imaging_selections import BASIC, SELECTION, is_selection
 from gateway.fhir.issues import fail
 from gateway.fhir.matching import Registered
 from gateway.fhir.report_parameters import READ_ONLY, REPORT_TABLES
 from gateway.fhir.search_request import Search
 from gateway.fhir.search_table import ParameterTable
+from gateway.fhir.selection_parameters import SELECTION_PARAMETERS
 from gateway.fhir.study_search import (
     FoundPart,
     endpoints_of,
@@ -25,6 +27,7 @@ from gateway.fhir.study_search import (
 from gateway.imaging.found import StudyNames
 from gateway.imaging.patient_imaging import BOTH, PatientImaging, Wanted
 from gateway.imaging.shelf import Shelf
+from gateway.model.releases import FhirRelease
 from gateway.security.report_ids import NotOurs as NotOfReport
 from gateway.security.report_ids import ReportIds
 from gateway.security.study_ids import NotOurs as NotOfStudy
@@ -172,12 +175,17 @@ class EndpointKind:
 # --- what documents hold ----------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class HeldKind:
-    """A type whose resources stand in reports, and perhaps are made of manifests too."""
+    """A type whose resources stand in reports, and perhaps are made of manifests too.
+
+    `held` is their type in R4 where that is another one, and `is_one` tells them from others of it.
+    """
 
     name: str
     table: ParameterTable
     identities: Identities
     zone: tzinfo
+    held: str | None = None
+    is_one: Callable[[Json], bool] | None = None
 
     @property
     def wanted(self) -> Wanted:
@@ -190,7 +198,8 @@ class HeldKind:
 
     def items(self, shelf: Shelf) -> Iterable[HeldResource]:
         """The resources of the type."""
-        return shelf.held(self.name)
+        found = shelf.held(self.held or self.name)
+        return found if self.is_one is None else [h for h in found if self.is_one(h.resource)]
 
     def resource(self, shelf: Shelf, item: HeldResource) -> Json:
         """See `ResourceKind`."""
@@ -203,22 +212,32 @@ class HeldKind:
             joined and await self.identities.open_study(patients, shelf, self.name, resource_id)
         ):
             return None
-        return _named(shelf, self.name, resource_id)
+        found = _named(shelf, self.held or self.name, resource_id)
+        return found if found is None or self.is_one is None or self.is_one(found) else None
 
 
 def _named(shelf: Shelf, kind: str, resource_id: str) -> Json | None:
     return shelf.referenced(f"{kind}/{resource_id}")
 
 
-def kinds(identities: Identities, zone: tzinfo) -> Mapping[str, ResourceKind[Any]]:
+def kinds(
+    identities: Identities, zone: tzinfo, release: FhirRelease = FhirRelease.R4
+) -> Mapping[str, ResourceKind[Any]]:
     """The types that can be searched. `zone` is that of days and times without zone."""
-    held = (HeldKind(name, table, identities, zone) for name, table in REPORT_TABLES.items())
+    held = [HeldKind(name, table, identities, zone) for name, table in REPORT_TABLES.items()]
+    if release is FhirRelease.R5:
+        held = [replace(kind, is_one=_is_plain) if kind.name == BASIC else kind for kind in held]
+        held.append(HeldKind(SELECTION, SELECTION_PARAMETERS, identities, zone, BASIC, is_selection))
     made: tuple[ResourceKind[Any], ...] = (
         StudyKind(identities, zone),
         EndpointKind(identities),
         *held,
     )
     return {kind.name: kind for kind in made}
+
+
+def _is_plain(basic: Json) -> bool:
+    return not is_selection(basic)
 
 
 @dataclass(frozen=True, slots=True)

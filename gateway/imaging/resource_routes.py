@@ -8,11 +8,15 @@ from typing import Any
 import orjson
 from aiohttp import web
 
+from gateway.fhir.imaging_selections import SELECTION
+from gateway.fhir.issues import fail
+from gateway.fhir.version_references import ONLY_IN_R4
 from gateway.imaging.report_documents import ReportDocuments
 from gateway.imaging.resource_kinds import READ_ONLY, ResourceReader
 from gateway.imaging.resource_search import ResourceSearch
 from gateway.mhd.negotiation import negotiate, respond
 from gateway.mhd.search_requests import is_strict, search_parameters
+from gateway.model.releases import FhirRelease
 
 
 class ImagingRoutes:
@@ -23,14 +27,18 @@ class ImagingRoutes:
         searches: Mapping[str, ResourceSearch[Any]],
         reader: ResourceReader,
         documents: ReportDocuments,
+        release: FhirRelease,
     ) -> None:
+        """`searches` are those of the types of `release`."""
         self._searches = searches
+        self._release = release
         self._reader = reader
         self._documents = documents
 
     def table(self, base_path: str) -> list[web.RouteDef]:
         """Routes for an aiohttp application."""
-        types = f"{{type:{'|'.join(self._searches)}}}"
+        # every release has the same routes; a type that one does not have is an error with words
+        types = f"{{type:{'|'.join(dict.fromkeys((*self._searches, SELECTION)))}}}"
         document = f"{base_path}/DiagnosticReport/{{id}}/$document"
         return [
             web.get(f"{base_path}/{types}", self.search),
@@ -44,7 +52,7 @@ class ImagingRoutes:
     async def search(self, request: web.Request) -> web.Response:
         """Search of one type."""
         parameters = await search_parameters(request)
-        searched = self._searches[request.match_info["type"]]
+        searched = self._searched(request)
         page = next((value for name, value in parameters if name == "_page"), None)
         if page is not None:
             return await respond(request, await searched.page(page, parameters))
@@ -53,14 +61,23 @@ class ImagingRoutes:
     async def read(self, request: web.Request) -> web.Response:
         """Read of one resource."""
         negotiate(request)
-        searched = self._searches[request.match_info["type"]]
+        searched = self._searched(request)
         return await respond(request, await searched.read(request.match_info["id"]))
 
     async def read_only(self, request: web.Request) -> web.Response:
         """Read of one resource of a type that is not searched."""
         negotiate(request)
-        found = await self._reader.read(request.match_info["type"], request.match_info["id"])
+        kind = request.match_info["type"]
+        if self._release is FhirRelease.R5 and kind in ONLY_IN_R4:
+            raise fail(404, "not-supported", f"FHIR R5 has no {kind}.")
+        found = await self._reader.read(kind, request.match_info["id"])
         return await respond(request, orjson.dumps(found))
+
+    def _searched(self, request: web.Request) -> ResourceSearch[Any]:
+        kind = request.match_info["type"]
+        if kind not in self._searches:
+            raise fail(404, "not-supported", f"FHIR R4 has no {kind}; here it is a Basic, with the same id.")
+        return self._searches[kind]
 
     async def document(self, request: web.Request) -> web.Response:
         """The report document of a DiagnosticReport, byte for byte unless Accept excludes its type."""

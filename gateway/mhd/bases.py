@@ -72,6 +72,13 @@ def release_of(request: web.Request) -> FhirRelease:
     return release
 
 
+def type_of(request: web.Request) -> str:
+    """The resource type that the path of a request names below its base, empty where it names none."""
+    base = request.get(_BASE)
+    name = request.path.removeprefix(base.path).split("/")[1:2] if base is not None else []
+    return name[0] if name and name[0][:1].isupper() else ""
+
+
 def _release_asked(request: web.Request, offered: frozenset[FhirRelease]) -> FhirRelease:
     """What is named and offered, in Content-Type before `_format` before Accept.
 

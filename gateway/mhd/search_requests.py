@@ -8,8 +8,8 @@ from urllib.parse import parse_qsl
 from aiohttp import web
 
 from gateway.fhir.issues import fail
-from gateway.fhir.version_names import in_r4
-from gateway.mhd.bases import own_values, release_of
+from gateway.fhir.version_search import in_r4
+from gateway.mhd.bases import own_values, release_of, type_of
 from gateway.mhd.negotiation import body_chunks, negotiate
 from gateway.model.releases import FhirRelease
 
@@ -33,7 +33,9 @@ def view_parameters(request: web.Request) -> list[tuple[str, str]]:
 
 def _understood(request: web.Request, parameters: list[tuple[str, str]]) -> list[tuple[str, str]]:
     own = own_values(request, parameters)
-    return [in_r4(name, value) for name, value in own] if release_of(request) is FhirRelease.R5 else own
+    if release_of(request) is not FhirRelease.R5:
+        return own
+    return [in_r4(name, value, type_of(request)) for name, value in own]
 
 
 def is_strict(request: web.Request) -> bool:

@@ -9,7 +9,7 @@ and documents come.
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Literal
+from typing import Final, Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -110,9 +110,18 @@ def require_types(resource_types: Iterable[str]) -> None:
     access = _access.get()
     if access is not None:
         wanted = (Permission(name, "r") for name in resource_types)
-        missing = frozenset(permission for permission in wanted if not permits(access.granted, permission))
+        missing = frozenset(one for one in wanted if not any(permits(access.granted, p) for p in _alike(one)))
         if missing:
             raise NotGranted(missing)
+
+
+def _alike(wanted: Permission) -> tuple[Permission, ...]:
+    """An ImagingSelection of FHIR R5 is a Basic in R4, under the same id."""
+    kinds = _SELECTIONS if wanted.resource_type in _SELECTIONS else (wanted.resource_type,)
+    return tuple(Permission(kind, wanted.letter) for kind in kinds)
+
+
+_SELECTIONS: Final = ("Basic", "ImagingSelection")
 
 
 def require_patient(patient: Cx | None) -> None:

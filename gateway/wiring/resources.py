@@ -14,23 +14,28 @@ from gateway.imaging.resource_kinds import Identities, ResourceReader, kinds
 from gateway.imaging.resource_routes import ImagingRoutes
 from gateway.imaging.resource_search import ImagingServices, ResourceSearch
 from gateway.imaging.shelf import Shelf, ShelfServices
+from gateway.mhd.bases import Base
 from gateway.mhd.retrieve import Retriever
+from gateway.model.releases import FhirRelease
 from gateway.model.report_entries import ReportEntries
 from gateway.security.document_urls import PageTokens
 from gateway.security.report_ids import ReportIds
 from gateway.settings import Settings
+from gateway.wiring.bases import scope_of
 from gateway.wiring.fhir import patient_references, search_context, terminology
 from gateway.wiring.imaging import ImagingParts, imaging_zone, locations, manifests, study_finder, study_names
 from gateway.wiring.peers import document_registry, document_repositories
 
 
 def imaging_resources(
-    settings: Settings, parts: ImagingParts, retriever: Retriever, base_url: str, scope: str = ""
+    settings: Settings,
+    parts: ImagingParts,
+    retriever: Retriever,
+    base: Base,
+    release: FhirRelease,
 ) -> ImagingRoutes:
-    """Searches and reads of every type of imaging resource.
-
-    `scope` keeps page links of one base apart from those of the others.
-    """
+    """Searches and reads of every type of imaging resource that `release` has."""
+    base_url, scope = base.url, scope_of(base, release)
     terms = terminology(settings)
     references = patient_references(parts.ring, terms, base_url)
     found, _ = manifests(settings, parts)
@@ -50,10 +55,11 @@ def imaging_resources(
     return ImagingRoutes(
         {
             name: ResourceSearch(kind, services, PageTokens(parts.ring, f"{name}{scope}"))
-            for name, kind in kinds(identities, zone or UTC).items()
+            for name, kind in kinds(identities, zone or UTC, release).items()
         },
         ResourceReader(identities, patients, shelf),
         ReportDocuments(identities, patients, shelf, retriever, _BUNDLES),
+        release,
     )
 
 
