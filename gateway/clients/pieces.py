@@ -46,6 +46,16 @@ async def all_of(calls: Sequence[Callable[[], Awaitable[T]]], at_once: int) -> l
     return [result async for result in in_order(calls, at_once)]
 
 
+async def both(one: Callable[[], Awaitable[T]], other: Callable[[], Awaitable[R]]) -> tuple[T, R]:
+    """Two results that are made at once. The first call that fails ends the other and is raised as it is."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            first, second = group.create_task(_task(one)), group.create_task(_task(other))
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+    return first.result(), second.result()
+
+
 async def opened_ahead(
     openings: Iterable[tuple[T, AbstractAsyncContextManager[R]]], at_once: int
 ) -> AsyncGenerator[tuple[T, Awaitable[R]], None]:

@@ -11,7 +11,7 @@ from msgspec import structs
 
 from gateway.clients.quirks import RegistryQuirks
 from gateway.ebxml import hl7
-from gateway.model import Code, DocumentEntry, Folder, QueryResult, SubmissionSet
+from gateway.model import Code, DocumentEntry, Folder, QueryResult, RegistryFailure, SubmissionSet
 from gateway.model.errors import PeerUnsupported
 from gateway.model.oids import bare_oid, is_oid
 from gateway.model.query import FindDocuments, FindDocumentsByReferenceId, StoredQuery
@@ -45,6 +45,11 @@ def adapted(query: StoredQuery, quirks: RegistryQuirks, peer: str) -> StoredQuer
     if quirks.code_schemes:
         changes |= _spelled(query, quirks.code_schemes)
     return structs.replace(query, **changes) if changes else query
+
+
+def lacks_query(failure: RegistryFailure) -> bool:
+    """True where a registry says that it does not know the query."""
+    return any(error.code.rpartition(":")[2] == "XDSUnknownStoredQuery" for error in failure.errors)
 
 
 def addressed(query: StoredQuery, quirks: RegistryQuirks) -> StoredQuery:

@@ -5,10 +5,14 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
+from typing import Final
+
+import structlog
+from msgspec import structs
 
 from gateway.clients.changes import change
 from gateway.clients.large_results import LargeResults
-from gateway.clients.query_quirks import adapted, addressed, as_meant
+from gateway.clients.query_quirks import adapted, addressed, as_meant, lacks_query
 from gateway.clients.quirks import RegistryQuirks
 from gateway.ebxml.errors import MetadataError
 from gateway.ebxml.metadata_update import MetadataUpdate, submission_of
@@ -16,15 +20,30 @@ from gateway.ebxml.query_response import QueryResponseReader
 from gateway.ebxml.removal import write_remove_objects
 from gateway.ebxml.stored_queries import ReturnType, write_query
 from gateway.ebxml.submissions import write_submit_objects
-from gateway.model import QueryResult, RegistryFailure, RegistryResponse, ResponseStatus, Submission
+from gateway.model import (
+    QueryResult,
+    RegistryError,
+    RegistryFailure,
+    RegistryResponse,
+    ResponseStatus,
+    Severity,
+    Submission,
+)
 from gateway.model.errors import PeerProtocolError
-from gateway.model.query import StoredQuery
+from gateway.model.query import FindDocumentsByReferenceId, StoredQuery
 from gateway.security.access import about, check_query, only_visible
 from gateway.soap.client import Peer, SoapClient
 
 _ENTRIES_PER_STEP = 10
 """Objects read before other requests get their turn: about 1 ms of work."""
 _EMPTY_PAUSE = 0.5
+_NO_REFERENCE_IDS: Final = RegistryError(
+    "XDSRegistryError",
+    "the registry cannot find documents by related things, and none of the patient's documents names any",
+    Severity.WARNING,
+)
+
+log = structlog.get_logger()
 
 
 class StoredQueries:
@@ -57,10 +76,29 @@ class StoredQueries:
         RegistryFailure where the registry answers Failure, and OtherPatient.
         """
         check_query(query)
-        asked = adapted(query, self._quirks, self.peer.name)
         with about(getattr(query, "patient_id", None)):
+            found = await self._meant(query, self._quirks)
+        return only_visible(found)
+
+    async def _meant(self, query: StoredQuery, quirks: RegistryQuirks) -> QueryResult:
+        asked = adapted(query, quirks, self.peer.name)
+        try:
             found = await self._large.run(asked)
-        return only_visible(as_meant(found, query, self._quirks))
+        except RegistryFailure as failure:
+            if not (isinstance(asked, FindDocumentsByReferenceId) and lacks_query(failure)):
+                raise
+            log.warning("registry.no_reference_id_query", peer=self.peer.name)
+            return await self._by_all_documents(query, quirks)
+        return as_meant(found, query, quirks)
+
+    async def _by_all_documents(self, query: StoredQuery, quirks: RegistryQuirks) -> QueryResult:
+        """The same of a registry that said not to know FindDocumentsByReferenceId."""
+        filtering = quirks.model_copy(update={"reference_ids": "filter"})
+        found = await self._large.run(adapted(query, filtering, self.peer.name))
+        result = as_meant(found, query, filtering)
+        if not found.entries or any(entry.reference_ids for entry in found.entries):
+            return result
+        return structs.replace(result, errors=(*result.errors, _NO_REFERENCE_IDS))
 
     async def _ask(self, query: StoredQuery, return_type: ReturnType) -> QueryResult:
         for _ in range(self._quirks.empty_retries):

@@ -7,7 +7,7 @@ says which of them have to be read, and what their manifests say is compared onc
 (`gateway.fhir.manifest_metadata.filled`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from dataclasses import replace as with_fields
 from typing import Final
@@ -22,6 +22,7 @@ from gateway.fhir.imaging_documents import (
     modality_codes,
     needs_manifest,
     shown_categories,
+    twin_uuid,
 )
 from gateway.fhir.matching import (
     CodeToken,
@@ -29,6 +30,7 @@ from gateway.fhir.matching import (
     HasCode,
     HasDisplay,
     HasIdentifier,
+    IdentifierToken,
     IsMissing,
     IsRelated,
     RelatedToken,
@@ -36,7 +38,7 @@ from gateway.fhir.matching import (
 )
 from gateway.fhir.search_dates import Limits
 from gateway.fhir.search_parameters import DOCUMENT_PARAMETERS
-from gateway.fhir.search_queries import Asked, find_documents
+from gateway.fhir.search_queries import Asked, find_documents, get_documents
 from gateway.fhir.search_request import SearchContext
 from gateway.fhir.search_table import CODED, Kind, ParameterTable, SearchParameter
 from gateway.fhir.search_tokens import read_code, read_identifier, read_related, related_patterns
@@ -46,7 +48,7 @@ from gateway.model import codes
 from gateway.model import imaging_codes as imaging
 from gateway.model.metadata import AvailabilityStatus, Code, Cx, DocumentEntry
 from gateway.model.oids import bare_oid
-from gateway.model.query import FindDocuments, StoredQuery
+from gateway.model.query import FindDocuments, GetDocuments, StoredQuery
 
 _RELATED: Final = "DocumentReference.context.related.identifier"
 _ROWS: Final = (
@@ -102,8 +104,16 @@ _WANTED: Final = {
     "identifier": frozenset({codes.REFERENCE_STUDY}),
 }
 """What an entry has to say to be compared with a parameter."""
-_OF_MHD: Final = frozenset({"identifier", "related"})
-"""Parameters of IHE MHD: their searches cost no more for imaging where they find something without it."""
+_SPLITTING: Final = (
+    "creation_time_from",
+    "creation_time_to",
+    "author_person",
+    "class_code",
+    "confidentiality",
+    "facility_type",
+    "practice_setting",
+)
+"""Parts of a query by which the formats of one manifest may differ; they share type, study and its times."""
 _SHOWN_CATEGORIES: Final = frozenset(
     {imaging.MEDICAL_IMAGING, imaging.LOINC_IMAGING_STUDY, imaging.LOINC_IMAGING_REPORT}
 )
@@ -119,14 +129,30 @@ class ImagingDocumentSearch(DocumentSearch):
 
     `queries_of_manifests` find every manifest of the patient, whatever its entry says of modality, region,
     study and numbers; they are empty where the other queries miss none. With `reserve` they are asked only
-    where nothing else is found. `query_of_related` finds what an `identifier` of the search is related to,
-    where it is none of a document itself.
+    where no document itself has the identifier. `query_of_related` finds what is related to an `identifier`.
+    `told_by_manifests` is true where manifests alone still answer the search, for a registry that cannot find
+    documents by reference id. `named` is what its identifiers name documents by.
     """
 
     queries_of_manifests: tuple[StoredQuery, ...] = ()
     asked: frozenset[str] = frozenset()
     reserve: bool = False
     query_of_related: StoredQuery | None = None
+    told_by_manifests: bool = False
+    named: tuple[IdentifierToken, ...] = ()
+
+    def query_of_originals(self, found: Iterable[DocumentEntry]) -> GetDocuments | None:
+        """Asks for what identifiers of nothing `found` are translations of; None where none can be."""
+        held = tuple(found)
+        unfound = (t for t in self.named if not any(t.fits(entry) for entry in held))
+        uuids = tuple(dict.fromkeys(twin_uuid(t.entry_uuid) for t in unfound if t.entry_uuid))
+        return GetDocuments(entry_uuids=uuids) if uuids else None
+
+    @property
+    def splits_pairs(self) -> bool:
+        """True where the registry may give one format of a manifest that is registered in both."""
+        found = [query for query in self.stored_queries if isinstance(query, FindDocuments)]
+        return not found or any(getattr(query, name) for query in found for name in _SPLITTING)
 
     def has_to_read(self, entry: DocumentEntry) -> bool:
         """True where only the manifest tells whether the entry matches."""
@@ -150,6 +176,8 @@ def parse_imaging_document_search(
         asked=parser.wanted,
         reserve=parser.reserve,
         query_of_related=parser.query_of_related,
+        told_by_manifests=parser.told_by_manifests,
+        named=parser.named,
     )
 
 
@@ -198,13 +226,28 @@ class _ImagingParser(DocumentSearchParser):
     queries_of_manifests: tuple[StoredQuery, ...] = ()
     query_of_related: StoredQuery | None = None
     wanted: frozenset[str] = frozenset()
-    reserve: bool = True
-    _related_ids: tuple[tuple[str, ...], ...] = ()
+    _named: frozenset[str] = frozenset()
+    _related_ids: tuple[str, ...] | None = None
+
+    @property
+    def reserve(self) -> bool:
+        """An identifier, which mostly is one of a document."""
+        return self._named == {"identifier"} and len(self.named) == 1 and not self._ids["_id"]
+
+    @property
+    def named(self) -> tuple[IdentifierToken, ...]:
+        """What identifiers name documents by."""
+        return tuple(token for tokens in self._ids["identifier"] for token in tokens)
+
+    @property
+    def told_by_manifests(self) -> bool:
+        """Study and accession numbers are in manifests."""
+        return bool(self._named & _KINDS.keys()) and "related" not in self._named
 
     def _read(self, parameter: SearchParameter, modifier: str | None, values: list[str]) -> None:
         name = parameter.name
         self.wanted |= _WANTED.get(name, frozenset())
-        self.reserve = self.reserve and (name in _OF_MHD or name not in _WANTED)
+        self._named |= _WANTED.keys() & {name}
         if name in ("modality", "bodysite"):
             self._read_events(name, modifier, values)
         elif name in _KINDS:
@@ -294,8 +337,9 @@ class _ImagingParser(DocumentSearchParser):
         self._criteria.append(IsEither(HasIdentifier(named), IsRelated(related)))
         self._ids["identifier"].append(named)
         patterns = related_patterns(related)
-        if patterns is not None:
-            self._related_ids = (*self._related_ids, patterns)
+        # of identifiers that all have to be there, those that the documents are asked by
+        if self._related_ids is None and patterns is not None and get_documents([named]) is not None:
+            self._related_ids = patterns
 
     def _stored_queries(self) -> tuple[StoredQuery, ...]:
         queries = super()._stored_queries()
@@ -309,12 +353,9 @@ class _ImagingParser(DocumentSearchParser):
             self.queries_of_manifests = self._queries_of_all_manifests(patient, statuses)
         if by_id and self._ids["_id"]:
             self.queries_of_manifests = ()
-        elif self._related_ids and by_id:
-            asked = Asked(references=list(self._related_ids))
-            related = find_documents(patient, statuses, asked, self._no_limits())
-            if sum(map(len, self._ids["identifier"])) > 1:
-                return (*queries, related)
-            self.query_of_related = related
+        elif self._related_ids is not None and by_id:
+            asked = Asked(references=[self._related_ids])
+            self.query_of_related = find_documents(patient, statuses, asked, self._no_limits())
         return queries
 
     def _no_limits(self) -> dict[str, Limits]:

@@ -8,6 +8,7 @@ Documents that are not of imaging are not touched by anything here.
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
+from uuid import UUID
 
 import orjson
 from msgspec.structs import replace
@@ -39,6 +40,8 @@ MODALITY: Final = "modality"
 REGION: Final = "region"
 """What a search may ask of eventCodeList, see `needs_manifest`."""
 
+_TWIN: Final = 0x4B8DC03E_51A7_0E62_1D94_7FA13B06E8D5
+"""What tells a twin's entryUUID from its entry's; version and variant of the UUID stay."""
 _CUSTODIAN: Final = "custodian"
 _MEDICAL_IMAGING: Final = Code(imaging.MEDICAL_IMAGING, imaging.EU_PRIORITY_CATEGORIES)
 _PROFILES: Final = {
@@ -134,14 +137,13 @@ def _scheme(code: Code) -> str:
 def twin_of(entry: DocumentEntry, form: ManifestFormat) -> DocumentEntry:
     """The same manifest in the other format, which the gateway makes when it is retrieved.
 
-    It shares uniqueId and everything clinical with its entry, has an entryUUID of its own that home
-    community, uniqueId and format always give, and neither hash nor size, which are known when it is made.
-    What it has of a lasting id is that of the entry, see `gateway.fhir.document_ids`.
+    It shares uniqueId and everything clinical with its entry, has an entryUUID of its own (`twin_uuid`), and
+    neither hash nor size, which are known when it is made. What it has of a lasting id is that of the entry,
+    see `gateway.fhir.document_ids`.
     """
-    number = made_id(entry.home_community_id or "", entry.unique_id, form.value)
     return replace(
         entry,
-        entry_uuid=f"urn:uuid:{number}",
+        entry_uuid=twin_uuid(entry.entry_uuid),
         logical_id=entry.logical_id or entry.entry_uuid,
         version=None,
         has_translation=False,
@@ -152,6 +154,20 @@ def twin_of(entry: DocumentEntry, form: ManifestFormat) -> DocumentEntry:
         size=None,
         uri=None,
     )
+
+
+def twin_uuid(entry_uuid: str) -> str:
+    """entryUUID of the twin of an entry, and of the entry of a twin: either gives the other.
+
+    So a twin is found by its entryUUID without a table, and versions of one document have different twins.
+    An entryUUID that is no UUID gives one that leads nowhere back.
+    """
+    prefix, found, digits = entry_uuid.lower().rpartition("urn:uuid:")
+    try:
+        number = UUID(digits) if found and not prefix else None
+    except ValueError:
+        number = None
+    return f"urn:uuid:{made_id(entry_uuid)}" if number is None else f"urn:uuid:{UUID(int=number.int ^ _TWIN)}"
 
 
 def with_twins(

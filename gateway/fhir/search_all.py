@@ -7,15 +7,15 @@ like one that is not known: it would select in one part of the answer only.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from gateway.fhir.document_elements import DOCUMENT_ELEMENTS
-from gateway.fhir.document_search import DocumentSearch, parse_document_search
+from gateway.fhir.imaging_document_search import ImagingDocumentSearch, parse_imaging_document_search
 from gateway.fhir.issues import Issue, OutcomeError
 from gateway.fhir.list_elements import BOTH_KINDS, LIST_ELEMENTS, RegistryList
 from gateway.fhir.list_parameters import LIST_PARAMETERS
 from gateway.fhir.list_search import ListSearch, parse_list_search
-from gateway.fhir.matching import Criterion, Elements, T
+from gateway.fhir.matching import Criterion, Elements
 from gateway.fhir.search_controls import SearchControls
 from gateway.fhir.search_dates import Interval
 from gateway.fhir.search_parameters import DOCUMENT_PARAMETERS
@@ -35,6 +35,8 @@ COMMON_PARAMETERS: Final = ParameterTable(
     resource_types=SEARCHED,
 )
 """Parameters of every type that is searched."""
+
+S = TypeVar("S", bound=Search[Any])
 
 _LATE: Final = frozenset({"date", "_lastUpdated"})
 
@@ -60,7 +62,7 @@ _ORDER: Final = (("creation", True), ("list date", True))
 class _OfEither:
     """The criteria of the type that an object has."""
 
-    documents: DocumentSearch
+    documents: ImagingDocumentSearch
     lists: ListSearch
 
     def matches(self, item: Item) -> bool:
@@ -81,6 +83,14 @@ class _OfDocuments:
         return not isinstance(item, DocumentEntry) or self.criterion.matches(item)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchOfAll(Search[Item]):
+    """A search of both types, and what it means in each."""
+
+    documents: ImagingDocumentSearch
+    lists: ListSearch
+
+
 def read_types(parameters: Sequence[tuple[str, str]]) -> tuple[str, ...]:
     """The types that `_type` names; all without it. Raises OutcomeError 400 for one that is not searched."""
     named = [part for name, value in parameters if name == "_type" for part in value.split(",") if part]
@@ -94,8 +104,8 @@ def read_types(parameters: Sequence[tuple[str, str]]) -> tuple[str, ...]:
 
 def parse_search_of_all(
     parameters: Sequence[tuple[str, str]], ctx: SearchContext, *, strict: bool = False
-) -> Search[Item]:
-    """Understand a search over both types; see `parse_document_search`. Raises OutcomeError 400."""
+) -> SearchOfAll:
+    """Understand a search over both types; see `parse_imaging_document_search`. Raises OutcomeError 400."""
     issues: dict[Issue, None] = {}
 
     def leave_out(reason: str) -> None:
@@ -116,7 +126,7 @@ def parse_search_of_all(
                     common.append((name, value))
         except SearchProblem as problem:
             issues[problem.issue] = None
-    documents = _parsed(lambda: parse_document_search(common, ctx, strict=strict), issues)
+    documents = _parsed(lambda: parse_imaging_document_search(common, ctx, strict=strict), issues)
     of_lists = [("code", ",".join(BOTH_KINDS)), *common]
     lists = _parsed(lambda: parse_list_search(of_lists, ctx, strict=strict), issues)
     try:
@@ -127,7 +137,9 @@ def parse_search_of_all(
         raise OutcomeError(400, tuple(issues))
     count = controls.page_size(ctx.default_count, ctx.max_count)
     used = [parameter for parameter in documents.self_parameters if parameter[0] != "_count"]
-    return Search(
+    return SearchOfAll(
+        documents=documents,
+        lists=lists,
         resource="",
         stored_queries=(*documents.stored_queries, *lists.stored_queries),
         queries_of_patient=(*documents.queries_of_patient, *lists.queries_of_patient),
@@ -151,7 +163,7 @@ def _of_documents(late: LateCriterion[DocumentEntry]) -> LateCriterion[Item]:
     return made
 
 
-def _parsed(parse: Callable[[], Search[T]], issues: dict[Issue, None]) -> Search[T] | None:
+def _parsed(parse: Callable[[], S], issues: dict[Issue, None]) -> S | None:
     """The search of one type; what it has to say goes to `issues`, once."""
     try:
         search = parse()

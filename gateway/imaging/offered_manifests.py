@@ -13,6 +13,7 @@ from gateway.fhir.study_search import MANIFEST_FORMATS
 from gateway.imaging.manifests import Manifests, WantedManifest
 from gateway.imaging.studies import missing_manifest, unplaced_manifests
 from gateway.model import Association, DocumentEntry, RegistryFailure, codes
+from gateway.model.errors import PeerUnsupported
 from gateway.model.imaging import ReadManifest
 from gateway.model.metadata import Cx
 from gateway.model.query import (
@@ -38,8 +39,9 @@ class OfferedManifests:
     ) -> tuple[DocumentEntry, ...]:
         """The entries, each manifest in both formats. Raises PeerError and RegistryFailure.
 
-        With `by_id` they were named one by one, so that the other of a registered pair may not be among them
-        and is asked for. Entries that are no manifests cost nothing.
+        With `by_id` they were named one by one, or narrowed by what the formats of one manifest need not
+        share, so that the other of a registered pair may not be among them and is asked for. Entries that are
+        no manifests cost nothing.
         """
         found = [entry for entry in entries if manifest_format(entry) is not None]
         if not found or not self._twins:
@@ -83,7 +85,7 @@ class OfferedManifests:
             )
             try:
                 result = await self._registry.query(query)
-            except RegistryFailure:
+            except (RegistryFailure, PeerUnsupported):
                 # a registry without the Reference ID option: what stands alone is offered in both formats
                 continue
             found |= {entry.entry_uuid: entry for entry in result.entries}

@@ -2,7 +2,8 @@
 
 A page costs two SOAP calls whatever its size: the search, and one GetAssociations for the relations of its
 entries. `date` and `_lastUpdated` need a third, GetSubmissionSets (IHE MHD 4.2.4 2:3.67; ITI TF-2 3.18). What
-is asked of imaging costs one more, since entries of older sources do not say it, and the manifests of those.
+is related to an identifier costs one more, and so does what is asked of imaging, since entries of older
+sources do not say it, besides the manifests of those.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,14 +12,16 @@ from gateway.fhir.document_ids import made_as, read_document_id
 from gateway.fhir.document_search import DocumentSearch
 from gateway.fhir.imaging_document_search import ImagingDocumentSearch, parse_imaging_document_search
 from gateway.fhir.imaging_documents import imaging_document_json
-from gateway.fhir.issues import Issue, fail
+from gateway.fhir.issues import fail
 from gateway.fhir.search_request import Search
 from gateway.mhd.current_version import named, with_current_versions
+from gateway.mhd.document_candidates import DocumentCandidates
 from gateway.mhd.page_writers import RELATIONS, Writer, document_writer, is_relation_of
-from gateway.mhd.search_pages import Matches, SearchPages
+from gateway.mhd.search_pages import Matches, SearchPages, SearchServices, Snapshots
 from gateway.mhd.submissions import submission_times
 from gateway.model import Association, DocumentEntry, QueryResult
-from gateway.model.query import FindDocuments, GetDocumentsAndAssociations, StoredQuery
+from gateway.model.query import GetDocumentsAndAssociations
+from gateway.security.document_urls import PageTokens
 
 
 class Finder(SearchPages[DocumentEntry]):
@@ -26,6 +29,12 @@ class Finder(SearchPages[DocumentEntry]):
 
     narrow_by = "type or creation"
     from_associations = RELATIONS
+
+    def __init__(
+        self, services: SearchServices, *, snapshots: Snapshots[DocumentEntry], pages: PageTokens
+    ) -> None:
+        super().__init__(services, snapshots=snapshots, pages=pages)
+        self._documents = DocumentCandidates(self._answers, self._ask, services.manifests)
 
     async def read(self, logical_id: str) -> bytes:
         """Return one DocumentReference by its id: the current version of the metadata.
@@ -55,34 +64,9 @@ class Finder(SearchPages[DocumentEntry]):
         return await self._known_patients.completed(parameters)
 
     async def _candidates(self, search: Search[DocumentEntry]) -> Matches[DocumentEntry]:
-        """What the registry says, with what manifests say in its place, each manifest in both formats."""
-        answers: Sequence[QueryResult] = await self._answers(search)
-        read = False
-        issues: tuple[Issue, ...] = ()
-        if isinstance(search, ImagingDocumentSearch):
-            answers, read = await self._imaging_answers(search, answers)
-        found = self._each_once(answers)
-        entries: Sequence[DocumentEntry] = found.items
-        if isinstance(search, ImagingDocumentSearch) and read:
-            entries, issues = await self._manifests.understood(entries, search.has_to_read)
-        by_id = not any(isinstance(query, FindDocuments) for query in search.stored_queries)
-        return Matches(await self._manifests.offered(entries, by_id=by_id), (*found.issues, *issues))
-
-    async def _imaging_answers(
-        self, search: ImagingDocumentSearch, answers: Sequence[QueryResult]
-    ) -> tuple[Sequence[QueryResult], bool]:
-        """The answers with those that only imaging asks for; true where manifests may have to be read."""
-        further = list(answers)
-        if search.query_of_related is not None and not any(answer.entries for answer in further):
-            further += await self._all_of((search.query_of_related,))
-        read = bool(search.asked) and not (search.reserve and any(answer.entries for answer in further))
-        if read:
-            further += await self._all_of(search.queries_of_manifests)
-        return further, read
-
-    async def _all_of(self, queries: Sequence[StoredQuery]) -> list[QueryResult]:
-        answers = [await self._ask(query) for query in queries]
-        return [answer for answer in answers if answer is not None]
+        assert isinstance(search, ImagingDocumentSearch)
+        found = await self._documents.of(search)
+        return Matches(found.entries, found.issues)
 
     def _found(self, result: QueryResult) -> Iterable[DocumentEntry]:
         return result.entries

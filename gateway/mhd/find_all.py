@@ -1,23 +1,28 @@
 """Search over documents and Lists at once: `search-system`, which Document Responders of IHE MHD 4.2.4 have.
 
-It costs what the two searches cost, and one GetAssociations for the page (ITI TF-2 3.18).
+It costs what the two searches cost, which are made at once, and one GetAssociations for the page (ITI TF-2
+3.18).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 
 from msgspec import Struct
 
+from gateway.clients.pieces import both
 from gateway.correlation.snapshots import SnapshotStore
 from gateway.correlation.store import CorrelationStore
 from gateway.fhir.document_reference import WriteContext
 from gateway.fhir.list_elements import RegistryList
-from gateway.fhir.search_all import Item, parse_search_of_all, read_types
+from gateway.fhir.list_search import ListSearch
+from gateway.fhir.search_all import Item, SearchOfAll, parse_search_of_all, read_types
 from gateway.fhir.search_request import Search
+from gateway.mhd.document_candidates import DocumentCandidates
 from gateway.mhd.page_writers import MEMBERS, RELATIONS, Writer, document_writer, list_writer
-from gateway.mhd.search_pages import Matches, SearchPages
+from gateway.mhd.search_pages import Matches, SearchPages, SearchServices, Snapshots
 from gateway.mhd.submissions import submission_times
 from gateway.model import Association, DocumentEntry, QueryResult, SubmissionSet
-from gateway.model.query import FindDocuments
+from gateway.security.document_urls import PageTokens
 
 
 class Held(Struct, frozen=True, gc=False):
@@ -58,6 +63,10 @@ class AllFinder(SearchPages[Item]):
     narrow_by = "_type or date"
     from_associations = f"{RELATIONS} | {MEMBERS}"
 
+    def __init__(self, services: SearchServices, *, snapshots: Snapshots[Item], pages: PageTokens) -> None:
+        super().__init__(services, snapshots=snapshots, pages=pages)
+        self._documents = DocumentCandidates(self._answers, self._ask, services.manifests)
+
     def types(self, parameters: Sequence[tuple[str, str]]) -> tuple[str, ...]:
         """The types that are searched. Raises OutcomeError 400."""
         return read_types(parameters)
@@ -65,13 +74,18 @@ class AllFinder(SearchPages[Item]):
     def _parse(self, parameters: Sequence[tuple[str, str]], *, strict: bool = False) -> Search[Item]:
         return parse_search_of_all(parameters, self._search_context, strict=strict)
 
+    async def _completed(self, parameters: Sequence[tuple[str, str]]) -> Sequence[tuple[str, str]]:
+        return await self._known_patients.completed(parameters)
+
     async def _candidates(self, search: Search[Item]) -> Matches[Item]:
-        found = await super()._candidates(search)
-        documents = [item for item in found.items if isinstance(item, DocumentEntry)]
-        lists = [item for item in found.items if not isinstance(item, DocumentEntry)]
-        by_id = not any(isinstance(query, FindDocuments) for query in search.stored_queries)
-        offered = await self._manifests.offered(documents, by_id=by_id)
-        return Matches((*offered, *lists), found.issues)
+        assert isinstance(search, SearchOfAll)
+        documents, lists = await both(
+            partial(self._documents.of, search.documents), partial(self._lists, search.lists)
+        )
+        return Matches((*documents.entries, *lists.items), (*documents.issues, *lists.issues))
+
+    async def _lists(self, search: ListSearch) -> Matches[Item]:
+        return self._each_once(await self._answers(search))
 
     def _found(self, result: QueryResult) -> Iterable[Item]:
         yield from result.entries

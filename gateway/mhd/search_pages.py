@@ -10,7 +10,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 from urllib.parse import quote, urlencode
 
 import orjson
@@ -203,7 +203,7 @@ class SearchPages(ABC, Generic[T]):
                 unique.setdefault(item.entry_uuid, item)
         return Matches(tuple(unique.values()), tuple(issues))
 
-    async def _answers(self, search: Search[T]) -> list[QueryResult]:
+    async def _answers(self, search: Search[Any]) -> list[QueryResult]:
         """What the registry says to the queries of a search."""
         try:
             answers = [await self._ask(query) for query in search.queries()]

@@ -1,9 +1,12 @@
 """DocumentReferences of imaging documents, manifests in both formats, and searches for them."""
 
 import itertools
+from uuid import UUID
 
 import pytest
 from fhir.resources.R4B.documentreference import DocumentReference
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from gateway.fhir.document_reference import write_document_reference
@@ -15,6 +18,7 @@ from gateway.fhir.imaging_documents import (
     manifest_format,
     needs_manifest,
     twin_of,
+    twin_uuid,
     with_twins,
     write_imaging_document_reference,
 )
@@ -174,7 +178,8 @@ def test_the_twin_shares_what_the_manifest_is_and_not_its_bytes():
     assert twin.unique_id == A.unique_id
     assert twin.entry_uuid != A.entry_uuid
     assert twin_of(A, FHIR) == twin
-    assert twin_of(replace(A, home_community_id="urn:oid:2.999.71"), FHIR).entry_uuid != twin.entry_uuid
+    version = replace(A, entry_uuid="urn:uuid:00000000-0000-0000-0000-0000000000a2")
+    assert twin_of(version, FHIR).entry_uuid != twin.entry_uuid
     assert (twin.mime_type, twin.hash, twin.size) == ("application/fhir+json", None, None)
     same = ("event_codes", "reference_ids", "creation_time", "service_start_time", "patient_id", "status")
     assert all(getattr(twin, name) == getattr(A, name) for name in same)
@@ -334,10 +339,54 @@ def test_identifier_names_a_document_or_what_it_is_about():
     search = parse(("identifier", f"urn:oid:{STUDY_UID}"))
     assert [type(query) for query in search.queries()] == [GetDocuments]
     assert type(search.query_of_related) is FindDocumentsByReferenceId
+    assert search.reserve
     search = parse(("identifier", f"urn:oid:{STUDY_UID},urn:oid:2.999.404"))
-    assert [type(query) for query in search.queries()] == [GetDocuments, FindDocumentsByReferenceId]
+    assert [type(query) for query in search.queries()] == [GetDocuments]
+    assert type(search.query_of_related) is FindDocumentsByReferenceId
+    assert not search.reserve
     alone = parse_imaging_document_search([("identifier", f"urn:oid:{STUDY_UID}")], CONTEXT).queries()
     assert [type(query) for query in alone] == [GetDocuments]
+
+
+def test_of_identifiers_that_all_have_to_be_there_one_is_asked_for():
+    search = parse(("identifier", f"urn:oid:{STUDY_UID}"), ("identifier", "urn:oid:2.999.1.1"))
+    (query,) = search.queries()
+    assert query.unique_ids == (STUDY_UID,)
+    (patterns,) = search.query_of_related.reference_ids
+    assert all(STUDY_UID in pattern for pattern in patterns)
+
+
+@given(st.uuids())
+def test_the_entry_uuid_of_a_twin_leads_to_its_entry(number):
+    entry = f"urn:uuid:{number}"
+    twin = twin_uuid(entry)
+    assert twin != entry
+    assert twin_uuid(twin) == entry
+    assert UUID(twin[9:]).variant == number.variant
+    search = parse_imaging_document_search([("identifier", twin)], CONTEXT)
+    assert search.query_of_originals(()).entry_uuids == (entry,)
+    assert search.query_of_originals((replace(A, entry_uuid=twin),)) is None
+
+
+def test_what_is_no_uuid_has_a_twin_all_the_same():
+    assert twin_uuid("urn:uuid:x") != twin_uuid("urn:uuid:y")
+    UUID(twin_uuid("entry-1")[9:])
+
+
+@pytest.mark.parametrize(
+    ("parameter", "expected"),
+    [
+        (("type", "http://loinc.org|18748-4"), False),
+        (("period", "ge2026"), False),
+        (("creation", "ge2026"), True),
+        (("setting", "urn:oid:2.999.8|x"), True),
+        (("author.family", "Welby"), False),
+        (("author.family:exact", "Welby"), True),
+        (("identifier", "urn:oid:2.999.1.1"), True),
+    ],
+)
+def test_what_a_registry_may_find_half_a_pair_by(parameter, expected):
+    assert parse(parameter).splits_pairs is expected
 
 
 def test_the_patient_is_needed():

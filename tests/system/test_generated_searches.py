@@ -215,10 +215,10 @@ def is_called(entry, token):
 OIDS = {"http://ids.example": "2.999.7"}
 
 
-def expected(item, parameters, *, documents=False):
+def expected(item, parameters):
     """Whether an object matches, by the oracle of its type and what is added here.
 
-    `documents`: in a search of documents alone an identifier may also be that of what they are about.
+    The identifier of a document may also be that of what it is about.
     """
     rest, named = [], False
     for name, value in parameters:
@@ -234,7 +234,7 @@ def expected(item, parameters, *, documents=False):
         elif name == "related:missing":
             if (not item.reference_ids) is not (value == "true"):
                 return False
-        elif name == "identifier" and documents:
+        elif name == "identifier" and isinstance(item, DocumentEntry):
             if not any(is_called(item, one) for one in split_unescaped(value, ",") if one.strip()):
                 return False
             # a search that names documents has no default of status
@@ -374,11 +374,7 @@ def check(client, resource, request, items):
         return
     assert status == 200, (request, answer)
     shape = dict(p for p in request.parameters if p[0] in _SHAPING and p[1] != "flavour")
-    wanted = sorted(
-        item.entry_uuid[9:]
-        for item in items
-        if expected(item, request.parameters, documents=resource == "DocumentReference")
-    )
+    wanted = sorted(item.entry_uuid[9:] for item in items if expected(item, request.parameters))
     assert answer["total"] == len(wanted), request
     outcomes = [e["resource"] for e in answer.get("entry", ()) if e["search"]["mode"] == "outcome"]
     warnings = [i for o in outcomes for i in o["issue"] if i["code"] == "not-supported"]
