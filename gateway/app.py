@@ -21,6 +21,7 @@ from gateway.model.releases import FhirRelease
 from gateway.settings import Settings
 from gateway.soap.server import SoapService
 from gateway.telemetry.logs import configure
+from gateway.wiring.assertions_in import AssertionsIn
 from gateway.wiring.bases import BASE_PATH, bases_of, releases_of
 from gateway.wiring.communities import responding_services, xds_services
 from gateway.wiring.imaging import (
@@ -32,7 +33,7 @@ from gateway.wiring.metrics import metrics_routes, serve_metrics, watch
 from gateway.wiring.mhd import use_cases
 from gateway.wiring.parts import Parts, StartError, open_parts
 from gateway.wiring.resources import imaging_resources
-from gateway.wiring.security import SecurityError, SecurityParts, access_of, guard
+from gateway.wiring.security import SecurityError, SecurityParts, access_of, assertions_in, guard
 
 RAD69_PATH = "/xds/imaging"
 _WILDCARDS = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - compared, not bound
@@ -64,7 +65,8 @@ def create_app(settings: Settings, parts: Parts, base_url: str) -> tuple[web.App
     """The aiohttp application over parts that are open, and its health. Raises StartError."""
     bases = bases_of(settings, base_url)
     try:
-        guarded = guard(settings, SecurityParts(parts.issuers, parts.store, parts.ring), bases)
+        assertions = assertions_in(settings, parts.store)
+        guarded = guard(settings, SecurityParts(parts.issuers, parts.store, parts.ring), bases, assertions)
     except SecurityError as error:
         raise StartError(str(error)) from None
     health = Health(parts.store, parts.soap, parts.dicomweb, abilities(settings))
@@ -90,11 +92,11 @@ def create_app(settings: Settings, parts: Parts, base_url: str) -> tuple[web.App
         app.add_routes(search_routes(settings, imaging, base.url).table(base.path))
     rad69_server = settings.imaging.rad69_server
     if rad69_server or (rad69_server is None and guarded is None):
-        _serve_soap(app, RAD69_PATH, rad69_service(settings, imaging))
+        _serve_soap(app, RAD69_PATH, rad69_service(settings, imaging), assertions)
     for path, service in responding_services(settings, parts.soap, parts.dicomweb).items():
-        _serve_soap(app, path, service, settings.server.shutdown_timeout)
+        _serve_soap(app, path, service, assertions, settings.server.shutdown_timeout)
     for path, service in xds_services(settings, parts.soap).items():
-        _serve_soap(app, path, service)
+        _serve_soap(app, path, service, assertions)
     app.add_routes(health.table())
     watch(parts, admission)
     if settings.metrics.enabled and settings.metrics.port is None:
@@ -105,7 +107,16 @@ def create_app(settings: Settings, parts: Parts, base_url: str) -> tuple[web.App
     return app, health
 
 
-def _serve_soap(app: web.Application, path: str, service: SoapService, late_seconds: float = 0.0) -> None:
+def _serve_soap(
+    app: web.Application,
+    path: str,
+    service: SoapService,
+    assertions: AssertionsIn | None,
+    late_seconds: float = 0.0,
+) -> None:
+    if assertions is not None:
+        service.admit = assertions.admission(path)
+
     async def answer(request: web.Request) -> web.StreamResponse:
         return await service(request)
 

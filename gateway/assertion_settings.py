@@ -1,9 +1,9 @@
 """Settings of SAML assertions (IHE XUA, ITI-40): section `security.assertions`."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from gateway.setting_types import Section
 
@@ -47,7 +47,52 @@ class IssueSettings(Section):
     """Roles and purposes of a token whose code system has no OID are left out, or the request fails."""
 
 
+class TrustedIssuerSettings(Section):
+    """Whose assertions are believed."""
+
+    issuer: Text
+    """Its Issuer, letter by letter."""
+    certificates_file: Path
+    """PEM: certificates that sign, or authorities; read again when the file changes."""
+    names: tuple[Text, ...] = ()
+    """Common names, DNS names or URIs, one of which a certificate that an authority of the file has issued
+    has to bear. Without names only the certificates of the file themselves sign."""
+    scopes: tuple[Text, ...] = ()
+    """What its assertions open as access tokens of FHIR and DICOMweb (ITI-72, SAML token option)."""
+
+
+Endpoint = Literal[
+    "/xca/gateway", "/xca/patients", "/xca-i/imaging", "/xds/imaging", "/xds/registry", "/xds/repository"
+]
+
+
+class AcceptSettings(Section):
+    """Assertions in requests to the SOAP services, and as access tokens."""
+
+    audiences: Annotated[tuple[Text, ...], Field(min_length=1)]
+    """What this gateway is called in them; one of an assertion's audiences has to be among them."""
+    issuers: Annotated[tuple[TrustedIssuerSettings, ...], Field(min_length=1)]
+    optional_at: tuple[Endpoint, ...] = ()
+    """SOAP services that answer without an assertion too; the others refuse."""
+    longest_life: Annotated[float, Field(ge=60, le=86_400)] = 14_400.0
+    """Seconds that one may be valid for."""
+    one_time: bool = False
+    """True: each can be used once, for all replicas together; those that say OneTimeUse always."""
+    sender_vouches: bool = False
+    """True: assertions whose subject their sender vouches for are taken, as in eHDSI."""
+    bind_patient: bool = True
+    """True: an assertion with a resource-id opens what is of that patient alone."""
+
+    @model_validator(mode="after")
+    def _once(self) -> Self:
+        names = [each.issuer for each in self.issuers]
+        if len(set(names)) != len(names):
+            raise ValueError("issuers: each issuer may appear once")
+        return self
+
+
 class AssertionsSettings(Section):
     """SAML assertions."""
 
     issue: IssueSettings | None = None
+    accept: AcceptSettings | None = None

@@ -113,13 +113,19 @@ class SecuritySettings(Section):
             raise ValueError("issuers: each issuer may appear once")
         if sum(issuer.introspection is not None for issuer in self.issuers) > 1:
             raise ValueError("issuers: opaque tokens can be those of one issuer: set introspection once")
-        if self.access == "token" and not (known or self.authorisation_server):
-            raise ValueError("access: token needs issuers or authorisation_server")
+        if self.access == "token" and not (known or self.authorisation_server or self._takes_assertions):
+            raise ValueError(
+                "access: token needs issuers, authorisation_server or assertions.accept with scopes"
+            )
         return self
 
     @property
     def effective_access(self) -> Literal["open", "token"] | None:
         """What holds; None where nothing says it."""
-        if self.access is None and (self.issuers or self.authorisation_server):
-            return "token"
-        return self.access
+        issued = self.issuers or self.authorisation_server or self._takes_assertions
+        return "token" if self.access is None and issued else self.access
+
+    @property
+    def _takes_assertions(self) -> bool:
+        accept = self.assertions.accept
+        return accept is not None and any(issuer.scopes for issuer in accept.issuers)

@@ -150,7 +150,7 @@ SUPPORTED: tuple[SupportedRow, ...] = (
         "resource server",
         Level.YES,
         "JWTs by the keys of their issuer; scopes of SMART v1, v2 and IUA; bound to a patient by patient/ "
-        "scopes or ihe_bppc; no SAML tokens",
+        "scopes or ihe_bppc; SAML tokens with the scopes that the settings give their issuer",
     ),
     SupportedRow("ITI-102 Introspect Token", "client", Level.YES, "opaque tokens of one issuer"),
     SupportedRow(
@@ -351,7 +351,13 @@ SUPPORTED: tuple[SupportedRow, ...] = (
         Level.YES,
         "signed assertions made of the token's claims and the settings, by peer, in SOAP requests",
     ),
-    SupportedRow("ITI-40 Provide X-User Assertion", "X-Service Provider", Level.NO, "none is checked"),
+    SupportedRow(
+        "ITI-40 Provide X-User Assertion",
+        "X-Service Provider",
+        Level.YES,
+        "at every SOAP service, required or optional; bearer, holder-of-key by the TLS certificate, "
+        "sender-vouches where allowed; one assertion, not encrypted",
+    ),
 )
 
 

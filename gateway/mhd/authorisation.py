@@ -129,19 +129,22 @@ class Authorisation:
         every = scopes.system | scopes.transactions
         consent = self._named(token.consent_patient)
         if _covers(scopes.system, interaction.needs):
-            return Access(token.client_id, every, consent, self._others, token.claims)
+            return self._of(token, every, consent)
         launch = self._named(token.launch_patient)
         if consent is not None and launch is not None and consent != launch:
             raise fail(403, "forbidden", "The token is bound to two different patients.")
         patient = consent or launch
         if _covers(every, interaction.needs):
-            return Access(token.client_id, every, patient, self._others, token.claims)
+            return self._of(token, every, patient)
         if _covers(every | scopes.patient, interaction.needs):
             if patient is None:
                 raise fail(403, "forbidden", "The token has patient/ scopes and names no patient.")
-            return Access(token.client_id, every | scopes.patient, patient, self._others, token.claims)
+            return self._of(token, every | scopes.patient, patient)
         log.warning("authorisation.insufficient_scope", interaction=interaction.name)
         raise _insufficient(interaction.needs)
+
+    def _of(self, token: Token, granted: frozenset[Permission], patient: Cx | None) -> Access:
+        return Access(token.client_id, granted, patient, self._others, token.claims, token.assertion)
 
     def _named(self, text: str | None) -> Cx | None:
         if text is None:

@@ -19,6 +19,7 @@ from msgspec import Struct
 from yarl import URL
 
 from gateway.model.claims import Claims
+from gateway.security.access import OwnAssertion
 from gateway.security.bounded import read_at_most
 from gateway.security.key_sets import KEY_TYPES, Keys, KeysUnavailable, NoSuchKey
 from gateway.security.scopes import Scopes, scope_names
@@ -60,6 +61,8 @@ class Token(Struct, frozen=True):
     consent_patient: str | None = None
     claims: Claims | None = None
     """What it says of who asks."""
+    assertion: OwnAssertion | None = None
+    """Itself, where it is a SAML assertion."""
 
 
 class Introspection(Struct, frozen=True):

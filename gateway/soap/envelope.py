@@ -76,7 +76,9 @@ class SoapFault(Exception):
 
     @property
     def http_status(self) -> int:
-        """SOAP 1.2 part 2 Table 20."""
+        """SOAP 1.2 part 2 Table 20; 500 for those of WS-Security, as toolkits answer them."""
+        if self.subcodes and self.subcodes[0].startswith(f"{{{NS_WSSE}}}"):
+            return 500
         return 400 if self.code == "Sender" else 500
 
 

@@ -8,7 +8,7 @@ import asyncio
 import traceback
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -89,6 +89,18 @@ Handler = Callable[[SoapRequest], Awaitable[SoapReply]]
 """May raise SoapFault; anything else it raises becomes a fault that tells nothing of it."""
 
 
+Admission = Callable[[], AbstractContextManager[None]]
+"""Makes the context that an admitted request is handled in; it may turn what is raised there into a fault."""
+
+Admit = Callable[[web.Request, _Element, _Element | None], Awaitable[Admission]]
+"""Decides who may ask: HTTP request, root and header of the envelope. Raises SoapFault."""
+
+
+async def admit_everyone(request: web.Request, root: _Element, header: _Element | None) -> Admission:
+    """Whoever reaches the service is answered."""
+    return nullcontext
+
+
 @dataclass(slots=True)
 class _Turn:
     """What is known of a request when it fails."""
@@ -99,6 +111,7 @@ class _Turn:
     """The sender has WS-Addressing; who has not would stumble over a header that must be understood."""
     broken_off: bool = False
     """Part of the request may be unread, so the connection cannot be used again."""
+    admission: Admission = nullcontext
 
 
 class SoapService:
@@ -113,6 +126,8 @@ class SoapService:
         late: LateReplies | None = None,
     ) -> None:
         """With `late`, answers may be asked for at another address."""
+        self.admit: Admit = admit_everyone
+        """Asked before attachments are taken in and a handler runs."""
         self._late = late
         self._contract = contract
         self._handlers = dict(handlers)
@@ -143,7 +158,7 @@ class SoapService:
                     self._late.check_room()
                     self._late.start(self._answer_late(self._late, received, turn, stack.pop_all()))
                     return web.Response(status=202)
-                message = await self._handle(received, turn.packaged)
+                message = await self._handle(received, turn)
                 return await _respond(request, message, 200, turn)
         except NotSoap as error:
             response = web.Response(status=415, text=f"{error}\n")
@@ -158,7 +173,7 @@ class SoapService:
         assert received.reply_to is not None
         with held:
             try:
-                message = await self._handle(received, turn.packaged)
+                message = await self._handle(received, turn)
             except SoapFault as fault:
                 message = _fault_message(fault, turn, received.reply_to)
             await late.post(received.reply_to, message)
@@ -195,6 +210,7 @@ class SoapService:
             turn.message_id = envelope.message_id
             turn.addressed = envelope.addressed
             transaction = self._dispatch(envelope)
+            turn.admission = await self.admit(request, message.root, envelope.header)
             attachments = {
                 part.content_id: await spool.keep(
                     part.content_id, part.content_type, part, self._limits.in_memory
@@ -241,11 +257,12 @@ class SoapService:
             raise SoapFault("Sender", f"the body element does not fit the Action, which takes {expected}")
         return transaction
 
-    async def _handle(self, request: SoapRequest, packaged: bool) -> OutgoingMessage:
+    async def _handle(self, request: SoapRequest, turn: _Turn) -> OutgoingMessage:
         try:
-            reply = await self._handlers[request.transaction.id](request)
+            with turn.admission():
+                reply = await self._handlers[request.transaction.id](request)
             # writing the answer to a large query takes some 100 us per object
-            packaged = packaged or reply.packaged
+            packaged = turn.packaged or reply.packaged
             work = (reply, request.transaction, request.message_id, packaged, request.reply_to)
             if len(reply.body) and _objects(reply.body) > _OBJECTS_ON_LOOP:
                 return await asyncio.to_thread(_package, *work)

@@ -33,6 +33,8 @@ from gateway.security.signing_keys import SIGNING_ALGORITHM, SigningKeys
 from gateway.security.tokens import Introspection, Issuer, TokenVerifier
 from gateway.security_settings import IntrospectionSettings, KeySetSettings, SecuritySettings
 from gateway.settings import Settings
+from gateway.wiring.assertions import AssertionKeyError
+from gateway.wiring.assertions_in import AssertionsIn
 from gateway.wiring.fhir import patient_references, terminology
 
 log = structlog.get_logger()
@@ -71,7 +73,18 @@ def access_of(settings: SecuritySettings) -> Literal["open", "token"]:
     return access
 
 
-def guard(settings: Settings, parts: SecurityParts, bases: Bases) -> Guard | None:
+def assertions_in(settings: Settings, store: CorrelationStore) -> AssertionsIn | None:
+    """What verifies assertions of others; None where none are taken. Raises SecurityError."""
+    accept = settings.security.assertions.accept
+    try:
+        return None if accept is None else AssertionsIn(settings, accept, UsedIds(store))
+    except AssertionKeyError as error:
+        raise SecurityError(str(error)) from None
+
+
+def guard(
+    settings: Settings, parts: SecurityParts, bases: Bases, assertions: AssertionsIn | None = None
+) -> Guard | None:
     """Authorisation with tokens; None where access is open. Raises SecurityError."""
     if access_of(settings.security) == "open":
         log.critical(
@@ -82,10 +95,16 @@ def guard(settings: Settings, parts: SecurityParts, bases: Bases) -> Guard | Non
         return None
     terms = terminology(settings)
     patient_of = patients_of_claims(patient_references(parts.ring, terms, bases.shared.url), terms)
-    return _with_tokens(settings, parts, patient_of, bases)
+    return _with_tokens(settings, parts, patient_of, bases, assertions)
 
 
-def _with_tokens(all_settings: Settings, parts: SecurityParts, patient_of: PatientOf, bases: Bases) -> Guard:
+def _with_tokens(
+    all_settings: Settings,
+    parts: SecurityParts,
+    patient_of: PatientOf,
+    bases: Bases,
+    assertions: AssertionsIn | None,
+) -> Guard:
     settings = all_settings.security
     base_url = bases.shared.url
     signing = SigningKeys(parts.ring)
@@ -105,7 +124,7 @@ def _with_tokens(all_settings: Settings, parts: SecurityParts, patient_of: Patie
     return Guard(
         Authorisation(
             [base.path for base in bases],
-            verifier.verify,
+            verifier.verify if assertions is None else assertions.or_else(verifier.verify),
             patient_of,
             others=settings.other_patient,
             home_community_id=all_settings.home_community_id,

@@ -1,9 +1,12 @@
 """Peers are told who asks by a signed SAML assertion (IHE XUA), made of the token's claims and the settings."""
 
+import base64
+import datetime
 import re
 import time
 
 import pytest
+from cryptography import x509
 from lxml import etree
 
 from gateway.demo.bundles import provide_bundle
@@ -179,8 +182,6 @@ async def test_the_assertion_says_what_the_token_says(tmp_path):
 
 
 def seconds(text):
-    import datetime
-
     return datetime.datetime.fromisoformat(text).timestamp()
 
 
@@ -269,10 +270,6 @@ async def test_a_new_key_signs_without_a_restart(tmp_path):
 
 
 def new_certificate_of(envelope):
-    import base64
-
-    from cryptography import x509
-
     text = etree.fromstring(envelope).findtext(".//{http://www.w3.org/2000/09/xmldsig#}X509Certificate")
     return x509.load_der_x509_certificate(base64.b64decode(text))
 

@@ -1,0 +1,127 @@
+"""Whose signatures are believed: certificates by the issuer of an assertion, from PEM files."""
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import NameOID
+from msgspec import Struct
+
+_LONGEST_CHAIN: Final = 5
+_SHORTEST_RSA: Final = 2048
+
+
+class TrustedIssuer(Struct, frozen=True):
+    """An issuer of assertions.
+
+    `anchors` gives certificates: those that sign themselves, and authorities, whose certificates are believed
+    where they bear one of `names` (a common name, DNS name or URI). `scopes` are what its assertions open
+    as access tokens.
+    """
+
+    issuer: str
+    anchors: Callable[[], Sequence[x509.Certificate]]
+    names: frozenset[str] = frozenset()
+    scopes: frozenset[str] = frozenset()
+
+
+def read_anchors(pem: bytes) -> tuple[x509.Certificate, ...]:
+    """Certificates of a PEM text. Raises ValueError where there is none."""
+    return tuple(x509.load_pem_x509_certificates(pem))
+
+
+def signing_certificates(
+    trusted: TrustedIssuer, shown: Sequence[x509.Certificate], now: float
+) -> list[x509.Certificate]:
+    """Certificates whose key may have signed. `shown` are those that came with the signature, its own first:
+    a hint, and what an authority has certified."""
+    time = datetime.fromtimestamp(now, UTC)
+    anchors = trusted.anchors()
+    found = [
+        anchor
+        for anchor in anchors
+        if _valid(anchor, time) and _strong(anchor) and not (trusted.names and _is_authority(anchor))
+    ]
+    # the one that is shown is most likely the one
+    found.sort(key=lambda anchor: anchor not in shown[:1])
+    if shown and trusted.names and shown[0] not in found:
+        own = shown[0]
+        if (
+            _valid(own, time)
+            and _strong(own)
+            and _may_sign(own)
+            and not trusted.names.isdisjoint(names_of(own))
+            and _certified(own, shown[1:_LONGEST_CHAIN], anchors, time)
+        ):
+            found.insert(0, own)
+    return found
+
+
+def names_of(certificate: x509.Certificate) -> frozenset[str]:
+    """Common names, DNS names and URIs of a certificate."""
+    names = {str(each.value) for each in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)}
+    try:
+        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return frozenset(names)
+    names.update(found.get_values_for_type(x509.DNSName))
+    names.update(found.get_values_for_type(x509.UniformResourceIdentifier))
+    return frozenset(names)
+
+
+def _certified(
+    certificate: x509.Certificate,
+    between: Sequence[x509.Certificate],
+    anchors: Iterable[x509.Certificate],
+    time: datetime,
+) -> bool:
+    authorities = [anchor for anchor in anchors if _is_authority(anchor) and _valid(anchor, time)]
+    intermediate = [each for each in between if _is_authority(each) and _valid(each, time)]
+    current = certificate
+    for _ in range(_LONGEST_CHAIN):
+        if any(_issued(current, anchor) for anchor in authorities):
+            return True
+        above = next((each for each in intermediate if _issued(current, each)), None)
+        if above is None:
+            return False
+        intermediate.remove(above)
+        current = above
+    return False
+
+
+def _issued(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(authority)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
+
+
+def _valid(certificate: x509.Certificate, time: datetime) -> bool:
+    return certificate.not_valid_before_utc <= time <= certificate.not_valid_after_utc
+
+
+def _strong(certificate: x509.Certificate) -> bool:
+    key = certificate.public_key()
+    if isinstance(key, rsa.RSAPublicKey):
+        return key.key_size >= _SHORTEST_RSA
+    return isinstance(key, ec.EllipticCurvePublicKey)
+
+
+def _is_authority(certificate: x509.Certificate) -> bool:
+    try:
+        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except x509.ExtensionNotFound:
+        return False
+
+
+def _may_sign(certificate: x509.Certificate) -> bool:
+    if _is_authority(certificate):
+        return False
+    try:
+        return certificate.extensions.get_extension_for_class(x509.KeyUsage).value.digital_signature
+    except x509.ExtensionNotFound:
+        return True

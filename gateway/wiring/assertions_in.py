@@ -1,0 +1,182 @@
+"""SAML assertions of others: in requests to the SOAP services (IHE XUA, ITI-40) and as access tokens (ITI-72,
+SAML token option)."""
+
+import base64
+import re
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import structlog
+from aiohttp import web
+from lxml.etree import _Element
+
+from gateway.assertion_settings import AcceptSettings, TrustedIssuerSettings
+from gateway.correlation.used_once import UsedIds
+from gateway.ebxml.hl7 import read_cx
+from gateway.model import Cx
+from gateway.model.codes import NS_WSSE
+from gateway.security.access import Access, NotGranted, OtherPatient, acting_with
+from gateway.security.assertion_shape import AssertionRefused
+from gateway.security.assertion_verifier import AssertionRules, AssertionVerifier, Verified
+from gateway.security.scopes import Permission, Scopes
+from gateway.security.tokens import InvalidToken, Token, VerificationUnavailable
+from gateway.security.trust import TrustedIssuer, read_anchors
+from gateway.settings import Settings
+from gateway.soap.envelope import SoapFault
+from gateway.soap.server import Admission, Admit
+from gateway.watched_files import WatchedFiles
+from gateway.wiring.assertions import AssertionKeyError
+
+_KEY: Final = "security.assertions.accept.issuers"
+_EVERYTHING: Final = frozenset(Permission("*", letter) for letter in ("c", "r", "u", "d", "s"))
+_SAML_TOKEN = re.compile(rb"\s*<[?A-Za-z].{0,200}?Assertion", re.DOTALL)
+
+log = structlog.get_logger()
+
+
+class AssertionsIn:
+    """Verifies, and says what an assertion opens."""
+
+    def __init__(self, settings: Settings, accept: AcceptSettings, used: UsedIds) -> None:
+        """Raises AssertionKeyError."""
+        rules = AssertionRules(
+            audiences=frozenset(accept.audiences),
+            skew=settings.security.clock_skew,
+            longest_life=accept.longest_life,
+            one_time=accept.one_time,
+            sender_vouches=accept.sender_vouches,
+        )
+        issuers = [_trusted(each, f"{_KEY}.{number}") for number, each in enumerate(accept.issuers)]
+        self._verifier = AssertionVerifier(issuers, rules)
+        self._used = used
+        self._accept = accept
+
+    # --- SOAP -------------------------------------------------------------------------------------------
+    def admission(self, path: str) -> Admit:
+        """Who may ask the SOAP service at a path."""
+        required = path not in self._accept.optional_at
+
+        async def admit(request: web.Request, root: _Element, header: _Element | None) -> Admission:
+            try:
+                verified = self._verifier.in_message(root, header, client_certificate(request))
+            except AssertionRefused as error:
+                raise _fault(path, error) from None
+            if verified is None:
+                if required:
+                    raise _fault(path, AssertionRefused("InvalidSecurity", "there is no wsse:Security"))
+                return _unbound
+            await self._use(path, verified)
+            access = self._access(verified)
+            return lambda: _acting(access)
+
+        return admit
+
+    async def _use(self, path: str, verified: Verified) -> None:
+        try:
+            await self._once(verified)
+        except InvalidToken as error:
+            raise _fault(path, AssertionRefused("InvalidSecurityToken", str(error))) from None
+        except VerificationUnavailable as error:
+            raise SoapFault("Receiver", f"the assertion cannot be verified now: {error}") from None
+
+    async def _once(self, verified: Verified) -> None:
+        if verified.one_time:
+            claims = verified.claims
+            left = max(verified.expires - time.time(), 0.0) + 60.0
+            first = await self._used.first_use(f"saml {claims.issuer}", str(claims.statement_id), left)
+            if first is None:
+                raise VerificationUnavailable("whether it was used before cannot be told")
+            if not first:
+                raise InvalidToken("it was used before")
+
+    def _access(self, verified: Verified) -> Access:
+        claims = verified.claims
+        patient = _patient(claims.patient) if self._accept.bind_patient else None
+        return Access(claims.client_id, _EVERYTHING, patient, "forbidden", claims, verified.own)
+
+    # --- FHIR and DICOMweb ------------------------------------------------------------------------------
+    def or_else(self, verify: Callable[[str], Awaitable[Token]]) -> Callable[[str], Awaitable[Token]]:
+        """Verifies tokens that are assertions here, and others by `verify`."""
+
+        async def either(text: str) -> Token:
+            if not _is_assertion(text):
+                return await verify(text)
+            try:
+                verified = self._verifier.as_token(text)
+            except AssertionRefused as error:
+                raise InvalidToken(str(error)) from None
+            await self._once(verified)
+            claims = verified.claims
+            return Token(
+                issuer=claims.issuer,
+                subject=claims.subject,
+                client_id=claims.client_id,
+                scopes=Scopes.of(verified.scopes),
+                expires=verified.expires,
+                token_id=claims.statement_id,
+                consent_patient=claims.patient if self._accept.bind_patient else None,
+                claims=claims,
+                assertion=verified.own,
+            )
+
+        return either
+
+
+def _is_assertion(text: str) -> bool:
+    """Whether an access token is base64url of an assertion; a JWT has dots."""
+    if "." in text:
+        return False
+    start = text[:400]
+    try:
+        return _SAML_TOKEN.match(base64.urlsafe_b64decode(start + "=" * (-len(start) % 4))) is not None
+    except ValueError:
+        return False
+
+
+def client_certificate(request: web.Request) -> bytes | None:
+    """The certificate (DER) that the client showed in TLS."""
+    connection = None if request.transport is None else request.transport.get_extra_info("ssl_object")
+    certificate: bytes | None = None if connection is None else connection.getpeercert(binary_form=True)
+    return certificate
+
+
+@contextmanager
+def _acting(access: Access) -> Iterator[None]:
+    with acting_with(access):
+        try:
+            yield
+        except (OtherPatient, NotGranted):
+            log.warning("assertion.not_enough", issuer=access.client_id)
+            raise SoapFault("Sender", "the assertion does not allow this request") from None
+
+
+@contextmanager
+def _unbound() -> Iterator[None]:
+    yield
+
+
+def _fault(path: str, error: AssertionRefused) -> SoapFault:
+    log.warning("assertion.refused", path=path, code=error.kind, reason=str(error))
+    return SoapFault("Sender", f"the assertion is refused: {error}", subcodes=(f"{{{NS_WSSE}}}{error.kind}",))
+
+
+def _patient(text: str | None) -> Cx | None:
+    if text is None:
+        return None
+    patient = read_cx(text)
+    # what cannot be understood must not open everything
+    return patient if patient.id and patient.authority else Cx("", "")
+
+
+def _trusted(settings: TrustedIssuerSettings, key: str) -> TrustedIssuer:
+    path = Path(settings.certificates_file)
+    try:
+        anchors = WatchedFiles([path], lambda: read_anchors(path.read_bytes()))
+    except OSError as error:
+        raise AssertionKeyError(f"{key}.certificates_file: {path}: {error.strerror}") from None
+    except ValueError:
+        raise AssertionKeyError(f"{key}.certificates_file: {path}: holds no certificate in PEM") from None
+    return TrustedIssuer(settings.issuer, anchors, frozenset(settings.names), frozenset(settings.scopes))
