@@ -224,7 +224,10 @@ ASKED = {"url": "https://login.example/introspect", "token_file": "/run/secrets/
     ("security", "line"),
     [
         ({"access": "closed"}, "security.access: "),
-        ({"access": "token"}, "security: access: token needs issuers or authorisation_server"),
+        (
+            {"access": "token"},
+            "security: access: token needs issuers, authorisation_server or assertions.accept with scopes",
+        ),
         ({"issuers": [{"issuer": "a"}]}, "security.issuers.0: set one of jwks_url, jwks_file and jwks, or"),
         ({"issuers": [ISSUER | {"jwks_file": "/x"}]}, "security.issuers.0: set one of"),
         ({"issuers": [ISSUER | {"jwks_url": "ftp://x"}]}, "security.issuers.0.jwks_url: must be an http"),
