@@ -1,11 +1,20 @@
-"""Settings of other communities, and of the gateway that answers them (XCA, XCA-I)."""
+"""Settings of other communities, of asking several at once, and of what answers them (XCA, XCA-I)."""
 
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from gateway.clients.quirks import CommunityQuirks
-from gateway.setting_types import Count, HomeCommunityId, HostAndPort, HttpUrl, Oid, PeerLimits, Section
+from gateway.setting_types import (
+    Count,
+    HomeCommunityId,
+    HostAndPort,
+    HttpUrl,
+    Oid,
+    PeerLimits,
+    Seconds,
+    Section,
+)
 
 
 class CommunitySettings(PeerLimits):
@@ -26,6 +35,9 @@ class CommunitySettings(PeerLimits):
     """Other homeCommunityIds that it answers for; what has any other is an error of it."""
     assigning_authorities: tuple[Oid, ...] = ()
     """Of the patient identifiers that it knows as they are: shared ones, and its own."""
+    deadline: Seconds | None = None
+    """For each query of it, and for what a search retrieves from it, with the look-up of the patient;
+    `fan_out.community_deadline` by default."""
     quirks: CommunityQuirks = CommunityQuirks()
 
     @model_validator(mode="after")
@@ -38,6 +50,16 @@ class CommunitySettings(PeerLimits):
     def homes(self) -> tuple[str, ...]:
         """Every homeCommunityId that it answers for."""
         return (self.home_community_id, *self.further_home_community_ids)
+
+
+class FanOutSettings(Section):
+    """Requests that go to several communities at once. Times in seconds."""
+
+    community_deadline: Seconds = 10.0
+    """What a community without a `deadline` of its own has."""
+    deadline: Seconds = 30.0
+    """What all of them and the own registry have together for one request of a client; its answer then has
+    what came in time, and names the others."""
 
 
 class RespondingGatewaySettings(Section):

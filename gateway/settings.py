@@ -25,6 +25,7 @@ from pydantic_settings import SettingsError as SourceError
 from gateway.clients.quirks import ImagingSourceQuirks, RegistryQuirks, RepositoryQuirks
 from gateway.community_settings import (
     CommunitySettings,
+    FanOutSettings,
     PatientDiscoverySettings,
     RespondingGatewaySettings,
     XdsServerSettings,
@@ -185,6 +186,10 @@ class LifetimeSettings(Section):
     publish_lock: Seconds = 10.0
     lookup: Seconds = 3_600.0
     manifest: Seconds = 86_400.0
+    patient: Seconds = 86_400.0
+    """By which identifiers other communities know a patient."""
+    unknown_patient: Seconds = 600.0
+    """That a community does not know a patient."""
 
 
 class TerminologySettings(Section):
@@ -289,6 +294,7 @@ class Settings(BaseSettings):
     """repositoryUniqueId that takes submissions; the first of `repositories` by default."""
     imaging: ImagingSettings = ImagingSettings()
     communities: tuple[CommunitySettings, ...] = ()
+    fan_out: FanOutSettings = FanOutSettings()
     responding_gateway: RespondingGatewaySettings = RespondingGatewaySettings()
     patient_discovery: PatientDiscoverySettings = PatientDiscoverySettings()
     xds_server: XdsServerSettings = XdsServerSettings()

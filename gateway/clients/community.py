@@ -4,7 +4,7 @@ Queries, documents and images of one community have the same form as those of th
 and imaging sources, so that what is behind makes no difference to who asks.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -60,3 +60,33 @@ class Community(Queries, Documents, Protocol):
         self, wanted: Sequence[SeriesWanted], transfer_syntaxes: Sequence[str] = ()
     ) -> AbstractAsyncContextManager[AsyncIterator[ImagePart | ImageError]]:
         """Images, as `ImageLeg.retrieve`. Raises PeerUnsupported where it gives none."""
+
+
+class DocumentPlaces:
+    """Where documents are: in the repositories of the own community, or in another community."""
+
+    def __init__(
+        self,
+        repositories: Mapping[str, Documents],
+        community: Callable[[str], Documents | None] = lambda home: None,
+        is_own: Callable[[str | None], bool] = lambda home: True,
+    ) -> None:
+        """`repositories` by repositoryUniqueId; `community` gives that with a homeCommunityId."""
+        self._repositories = dict(repositories)
+        self._community = community
+        self._is_own = is_own
+
+    def of(self, home_community_id: str | None, repository_unique_id: str | None) -> Documents | None:
+        """Who gives the documents of a repository; None where nothing leads there."""
+        if not self._is_own(home_community_id):
+            return None if home_community_id is None else self._community(home_community_id)
+        return self._repositories.get(repository_unique_id or "")
+
+    def repository_of(self, home_community_id: str | None, named: str | None) -> str | None:
+        """The repositoryUniqueId of a document whose registry may not have `named` it.
+
+        Some leave it out; where the own community has but one repository there is no doubt.
+        """
+        if named is None and self._is_own(home_community_id) and len(self._repositories) == 1:
+            return next(iter(self._repositories))
+        return named

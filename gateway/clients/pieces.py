@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, aclosing
 from itertools import islice
 from typing import TypeVar
 
@@ -90,3 +90,41 @@ async def opened_ahead(
             task.cancel()
         for _, opening, task in ahead:
             await leave(opening, task)
+
+
+async def merged(sources: Iterable[AsyncGenerator[T, None]]) -> AsyncGenerator[T, None]:
+    """What several generators give, as it comes, all of them at once; each ahead by one item at most.
+
+    The first that fails ends it. Closing it early closes them all.
+    """
+    listed = list(sources)
+    if len(listed) == 1:
+        async with aclosing(listed[0]) as only:
+            async for item in only:
+                yield item
+        return
+    queue: asyncio.Queue[T | None] = asyncio.Queue(maxsize=1)
+
+    async def pump(source: AsyncGenerator[T, None]) -> None:
+        try:
+            async with aclosing(source) as items:
+                async for item in items:
+                    await queue.put(item)
+        finally:
+            await queue.put(None)
+
+    tasks = [asyncio.ensure_future(pump(source)) for source in listed]
+    running = len(tasks)
+    try:
+        while running:
+            taken = await queue.get()
+            if taken is None:
+                running -= 1
+            else:
+                yield taken
+        for task in tasks:
+            await task
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from gateway.fhir.search_table import ParameterTable, SearchParameter, Support
+from gateway.fhir.search_table import ParameterTable, SearchParameter
 
 
 def supported_rows(table: ParameterTable) -> list[SearchParameter]:
     """The rows that are honoured."""
-    return [p for p in table.rows if p.support is Support.FULL]
+    return list(table.rows)
 
 
 def search_parameters(table: ParameterTable) -> list[dict[str, Any]]:

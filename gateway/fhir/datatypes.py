@@ -19,6 +19,7 @@ from gateway.fhir.terminology import OidMap, Terminology, UnmappedError
 from gateway.model import codes
 from gateway.model.dtm import dtm_start, to_dtm
 from gateway.model.metadata import Code, Cx
+from gateway.model.object_ids import unmarked
 from gateway.model.oids import bare_oid, is_oid
 
 Json = dict[str, Any]
@@ -200,7 +201,8 @@ def write_unique_id(unique_id: str) -> Json:
 
 def write_entry_uuid(entry_uuid: str) -> Json:
     """Identifier of an entryUUID."""
-    return {"type": _ENTRY_UUID_TYPE, "system": codes.URI_SYSTEM, "value": entry_uuid}
+    value, _ = unmarked(entry_uuid)
+    return {"type": _ENTRY_UUID_TYPE, "system": codes.URI_SYSTEM, "value": value}
 
 
 def identifier_role(identifier: Json) -> str | None:

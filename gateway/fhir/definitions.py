@@ -16,7 +16,7 @@ from gateway.fhir.datatypes import Json
 from gateway.fhir.imaging_document_search import IMAGING_DOCUMENT_PARAMETERS
 from gateway.fhir.list_parameters import LIST_PARAMETERS
 from gateway.fhir.search_dates import Prefix
-from gateway.fhir.search_table import Kind, SearchParameter, Support
+from gateway.fhir.search_table import Kind, SearchParameter
 from gateway.model import codes
 from gateway.model import imaging_codes as imaging
 
@@ -102,7 +102,7 @@ def _search_parameters() -> Iterable[Json]:
     for table in (IMAGING_DOCUMENT_PARAMETERS, LIST_PARAMETERS, *IMAGING_TABLES):
         for row in table.rows:
             of_guide = row.definition and not row.definition.startswith(codes.FHIR_SEARCH_PARAMETER)
-            if row.support is Support.FULL and of_guide:
+            if of_guide:
                 content = by_url.setdefault(str(row.definition), _search_parameter(row))
                 content["base"].append(table.resource)
     return by_url.values()

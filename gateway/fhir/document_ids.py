@@ -4,15 +4,14 @@ A translation is made when it is asked for and stands in no registry; its id lea
 made of, on every replica and without a table.
 """
 
-import re
 from typing import Final
 
 from msgspec import Struct
 
 from gateway.model import imaging_codes as imaging
 from gateway.model.metadata import DocumentEntry
+from gateway.model.object_ids import is_object_id
 
-_UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _SUFFIXES: Final = {imaging.MIME_DICOM: "-kos", imaging.MIME_FHIR_JSON: "-fhir"}
 
 
@@ -29,8 +28,8 @@ def read_document_id(text: str) -> DocumentId | None:
     for mime_type, suffix in _SUFFIXES.items():
         if bare.endswith(suffix):
             found = bare.removesuffix(suffix)
-            return DocumentId(f"urn:uuid:{found}", mime_type) if _UUID.fullmatch(found) else None
-    return DocumentId(f"urn:uuid:{bare}") if _UUID.fullmatch(bare) else None
+            return DocumentId(f"urn:uuid:{found}", mime_type) if is_object_id(f"urn:uuid:{found}") else None
+    return DocumentId(f"urn:uuid:{bare}") if is_object_id(f"urn:uuid:{bare}") else None
 
 
 def translation_id(document_id: str, mime_type: str) -> str:

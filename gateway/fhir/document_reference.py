@@ -16,7 +16,6 @@ from gateway.fhir.datatypes import (
     coding_fragment,
     concept_fragment,
     fhir_code,
-    is_uuid_urn,
     write_date_time,
     write_entry_uuid,
     write_hash,
@@ -30,6 +29,7 @@ from gateway.fhir.reference_ids import write_reference_id
 from gateway.fhir.terminology import Terminology
 from gateway.model import codes
 from gateway.model.metadata import Association, AvailabilityStatus, Code, Cx, DocumentEntry, ReferenceId
+from gateway.model.object_ids import is_object_id
 from gateway.model.oids import is_oid
 
 MAX_UNSIGNED_INT: Final = 2**31 - 1
@@ -74,7 +74,7 @@ class WriteContext:
 
 
 def logical_id(entry_uuid: str) -> str:
-    """FHIR id of a registry object: its entryUUID without the URN prefix."""
+    """FHIR id of a registry object: its id (`gateway.model.object_ids`) without the URN prefix."""
     return entry_uuid.removeprefix("urn:uuid:")
 
 
@@ -83,14 +83,14 @@ def resource_id(item: Registered) -> str:
     if not isinstance(item, DocumentEntry):
         return logical_id(item.entry_uuid)
     lasting = item.logical_id
-    found = logical_id(lasting if lasting is not None and is_uuid_urn(lasting) else item.entry_uuid)
+    found = logical_id(lasting if lasting is not None and is_object_id(lasting) else item.entry_uuid)
     return found if item.made_of is None else translation_id(found, item.mime_type)
 
 
 def entry_uuid_of(resource_id: str) -> str | None:
-    """entryUUID of the registry object that a FHIR id names; None for an id that cannot be of one."""
+    """Id of the registry object that a FHIR id names; None for an id that cannot be of one."""
     urn = f"urn:uuid:{resource_id.lower()}"
-    return urn if is_uuid_urn(urn) else None
+    return urn if is_object_id(urn) else None
 
 
 def write_document_reference(

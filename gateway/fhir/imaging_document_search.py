@@ -131,7 +131,8 @@ class ImagingDocumentSearch(DocumentSearch):
     study and numbers; they are empty where the other queries miss none. With `reserve` they are asked only
     where no document itself has the identifier. `query_of_related` finds what is related to an `identifier`.
     `told_by_manifests` is true where manifests alone still answer the search, for a registry that cannot find
-    documents by reference id. `named` is what its identifiers name documents by.
+    documents by reference id. `named` is what its identifiers name documents by, `targets` the
+    communities that are asked for them.
     """
 
     queries_of_manifests: tuple[StoredQuery, ...] = ()
@@ -140,13 +141,14 @@ class ImagingDocumentSearch(DocumentSearch):
     query_of_related: StoredQuery | None = None
     told_by_manifests: bool = False
     named: tuple[IdentifierToken, ...] = ()
+    targets: tuple[str, ...] = ()
 
     def query_of_originals(self, found: Iterable[DocumentEntry]) -> GetDocuments | None:
         """Asks for what identifiers of nothing `found` are translations of; None where none can be."""
         held = tuple(found)
         unfound = (t for t in self.named if not any(t.fits(entry) for entry in held))
         uuids = tuple(dict.fromkeys(twin_uuid(t.entry_uuid) for t in unfound if t.entry_uuid))
-        return GetDocuments(entry_uuids=uuids) if uuids else None
+        return GetDocuments(entry_uuids=uuids, target_communities=self.targets) if uuids else None
 
     @property
     def splits_pairs(self) -> bool:
@@ -170,14 +172,16 @@ def parse_imaging_document_search(
     for name, value in params:
         parser.add(name, value)
     search = parser.finish()
+    related = () if parser.query_of_related is None else (parser.query_of_related,)
     return ImagingDocumentSearch(
         **{each.name: getattr(search, each.name) for each in fields(search)},
-        queries_of_manifests=parser.queries_of_manifests,
+        queries_of_manifests=parser.addressed(parser.queries_of_manifests),
         asked=parser.wanted,
         reserve=parser.reserve,
-        query_of_related=parser.query_of_related,
+        query_of_related=next(iter(parser.addressed(related)), None),
         told_by_manifests=parser.told_by_manifests,
         named=parser.named,
+        targets=parser.targets,
     )
 
 

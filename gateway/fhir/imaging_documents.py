@@ -35,6 +35,7 @@ from gateway.model.metadata import (
     Organization,
     Original,
 )
+from gateway.model.object_ids import unmarked
 
 MODALITY: Final = "modality"
 REGION: Final = "region"
@@ -162,12 +163,14 @@ def twin_uuid(entry_uuid: str) -> str:
     So a twin is found by its entryUUID without a table, and versions of one document have different twins.
     An entryUUID that is no UUID gives one that leads nowhere back.
     """
-    prefix, found, digits = entry_uuid.lower().rpartition("urn:uuid:")
+    bare, mark = unmarked(entry_uuid)
+    prefix, found, digits = bare.lower().rpartition("urn:uuid:")
     try:
         number = UUID(digits) if found and not prefix else None
     except ValueError:
         number = None
-    return f"urn:uuid:{made_id(entry_uuid)}" if number is None else f"urn:uuid:{UUID(int=number.int ^ _TWIN)}"
+    made = made_id(entry_uuid) if number is None else UUID(int=number.int ^ _TWIN)
+    return f"urn:uuid:{made}.{mark}" if mark else f"urn:uuid:{made}"
 
 
 def with_twins(

@@ -14,6 +14,7 @@ from gateway.fhir.document_ids import made_as
 from gateway.fhir.search_dates import DateCondition, Interval
 from gateway.model import codes
 from gateway.model.metadata import Author, AvailabilityStatus, Code, Cx, DocumentEntry, Person, ReferenceId
+from gateway.model.object_ids import unmarked
 from gateway.model.oids import bare_oid
 
 
@@ -234,7 +235,10 @@ class IdentifierToken:
         return self.extension is not None and item.unique_id.partition("^")[2] == self.extension
 
     def _names(self, item: Registered) -> bool:
-        if not self.lasting or not isinstance(item, DocumentEntry):
+        if not self.lasting:
+            # an identifier says the entryUUID, whatever community it is of
+            return self.entry_uuid in (item.entry_uuid, unmarked(item.entry_uuid)[0])
+        if not isinstance(item, DocumentEntry):
             return self.entry_uuid == item.entry_uuid
         return self.entry_uuid == (item.logical_id or item.entry_uuid) and self.made_as == made_as(item)
 

@@ -7,7 +7,7 @@ to the filter.
 
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Generic
 
@@ -33,7 +33,7 @@ from gateway.fhir.search_includes import Inclusion
 from gateway.fhir.search_queries import Asked
 from gateway.fhir.search_request import LateCriterion, Search, Searchable, SearchContext
 from gateway.fhir.search_sort import SortKey
-from gateway.fhir.search_table import CONTROLS, Kind, SearchParameter, Support
+from gateway.fhir.search_table import CONTROLS, Kind, SearchParameter
 from gateway.fhir.search_tokens import (
     pattern,
     read_code,
@@ -42,6 +42,7 @@ from gateway.fhir.search_tokens import (
     read_patient_identifier,
 )
 from gateway.fhir.search_values import CONTROL, SearchProblem, alternatives, read_token, shown, unescape
+from gateway.fhir.target_communities import IsOfCommunities, addressed, read_communities
 from gateway.model.metadata import AvailabilityStatus, Cx
 from gateway.model.query import ANY_STATUS, StoredQuery
 
@@ -75,6 +76,7 @@ class SearchParser(ABC, Generic[T]):
         self._late: list[LateCriterion[T]] = []
         self._of_patient: tuple[StoredQuery, ...] = ()
         self._impossible = False
+        self._targets: frozenset[str] | None = None
 
     def add(self, name: str, value: str) -> None:
         """Take one parameter as the client sent it, decoded."""
@@ -93,20 +95,36 @@ class SearchParser(ABC, Generic[T]):
             raise OutcomeError(400, (*self._errors, *left_out))
         return Search(
             resource=self._resource.table.resource,
-            stored_queries=queries,
+            stored_queries=self.addressed(queries),
             criteria=tuple(self._criteria),
             count=count,
             sort=SortKey(self._elements, self._controls.sort),
             self_parameters=(*self._used, *self._controls.used, ("_count", str(count))),
             base_url=self._ctx.base_url,
             warnings=tuple(self._warnings),
-            queries_of_patient=self._of_patient,
+            queries_of_patient=self.addressed(self._of_patient),
             late=tuple(self._late),
             late_names=self._resource.late,
             view=self._controls.view(),
             includes=includes,
             steps=self._controls.steps(),
         )
+
+    def addressed(self, queries: Iterable[StoredQuery]) -> tuple[StoredQuery, ...]:
+        """The queries for the communities that the search is for.
+
+        An identifier does not say whose it is, so that each community is asked; an `_id` does.
+        """
+        return addressed(queries, self.targets)
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """homeCommunityIds to ask; empty where the queries say it by themselves."""
+        if self._targets is not None:
+            return tuple(sorted(self._targets))
+        homes = self._ctx.communities.homes
+        by_identifier = self._ids["identifier"] and not self._ids["_id"]
+        return homes if by_identifier and len(homes) > 1 else ()
 
     @abstractmethod
     def _read_own(self, parameter: SearchParameter, modifier: str | None, values: Sequence[str]) -> None:
@@ -152,12 +170,6 @@ class SearchParser(ABC, Generic[T]):
             )
             return
         parameter, modifier = found
-        if parameter.support is Support.REFUSED:
-            raise SearchProblem(
-                "not-supported",
-                f"{parameter.name} is not supported: this server reaches its own community only. "
-                "Leave it out to search there.",
-            )
         reason = self._reason_to_leave_out(parameter)
         if reason is not None:
             self._leave_out(reason)
@@ -199,6 +211,8 @@ class SearchParser(ABC, Generic[T]):
             self._read_status(modifier, values)
         elif name in ("identifier", "_id"):
             self._read_ids(name, values)
+        elif name == "targetCommunityIdList":
+            self._read_communities(values)
         else:
             self._read_own(parameter, modifier, values)
 
@@ -282,6 +296,12 @@ class SearchParser(ABC, Generic[T]):
         self._criteria.append(HasIdentifier(tokens))
         self._ids[name].append(tokens)
 
+    def _read_communities(self, values: list[str]) -> None:
+        reached = self._ctx.communities
+        homes = read_communities(values, reached)
+        self._criteria.append(IsOfCommunities(homes, reached.own_home))
+        self._targets = homes if self._targets is None else self._targets & homes
+
     def _stored_queries(self) -> tuple[StoredQuery, ...]:
         by_id = self._queries_by_id([*self._ids["_id"], *self._ids["identifier"]])
         patient = self._one_patient(needed=by_id is None)
@@ -292,7 +312,7 @@ class SearchParser(ABC, Generic[T]):
             self._criteria.insert(0, IsOfPatient(patient))
         if statuses is not None:
             self._criteria.insert(0, HasStatus(statuses))
-        if self._impossible or statuses == frozenset():
+        if self._impossible or self._targets == frozenset() or statuses == frozenset():
             return ()
         if by_id is not None:
             if patient is not None:

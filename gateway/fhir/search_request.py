@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Generic, Self
+from typing import Final, Generic, Self
 from urllib.parse import quote, urlencode
 
 from gateway.fhir.imaging_includes import Step
@@ -14,9 +14,12 @@ from gateway.fhir.search_dates import Interval
 from gateway.fhir.search_includes import Inclusion
 from gateway.fhir.search_sort import Rules, SortKey
 from gateway.fhir.search_table import ParameterTable
+from gateway.fhir.target_communities import OwnCommunityAlone, ReachedCommunities
 from gateway.fhir.terminology import Terminology
 from gateway.model.metadata import AvailabilityStatus, Cx
 from gateway.model.query import StoredQuery
+
+OWN_COMMUNITY: Final = OwnCommunityAlone()
 
 
 def _now() -> datetime:
@@ -34,7 +37,7 @@ class SearchContext:
     `patient_of` resolves `Patient/id` to the affinity domain's identifier, None where it is not known.
     `coarsest_time` is the number of digits of the least precise DTM in the registry: with 4 a document whose
     creation time is only a year is found by `ge` of a day in that year, at the price of larger answers;
-    14 trusts the registry to hold seconds throughout.
+    14 trusts the registry to hold seconds throughout. `communities` are those that a search reaches.
     """
 
     terminology: Terminology
@@ -45,6 +48,7 @@ class SearchContext:
     status_required: bool = False
     coarsest_time: int = 4
     now: Callable[[], datetime] = _now
+    communities: ReachedCommunities = OWN_COMMUNITY
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,13 +22,6 @@ class Kind(StrEnum):
     URI = "uri"
 
 
-class Support(StrEnum):
-    """FULL: the answer is exact. REFUSED: an error, for left out it would change whom the search asks."""
-
-    FULL = "full"
-    REFUSED = "refused"
-
-
 @dataclass(frozen=True, slots=True)
 class SearchParameter:
     """One row. `definition` is the canonical, None for a chained one; `slots` are what ITI-18 is asked."""
@@ -40,7 +33,6 @@ class SearchParameter:
     documentation: str
     modifiers: frozenset[str] = frozenset()
     aliases: tuple[str, ...] = ()
-    support: Support = Support.FULL
     sortable: bool = False
 
 
@@ -212,7 +204,6 @@ def identifier_parameters(resource: str, identifiers: str, updated: str) -> tupl
             Kind.URI,
             f"{resource}.extension('{EXT_HOME_COMMUNITY}').value.ofType(oid)",
             MHD_SEARCH_PARAMETER + "IHE-TargetCommunityIdList",
-            "Other communities are not reached: always refused.",
-            support=Support.REFUSED,
+            "homeCommunityIds of the communities to search; all that the server reaches without it.",
         ),
     )

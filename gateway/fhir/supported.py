@@ -22,6 +22,11 @@ class SupportedRow:
     note: str
 
 
+_COMMUNITIES = (
+    "targetCommunityIdList; without it every community of the settings is asked at once, and a warning names "
+    "those that do not answer"
+)
+
 SUPPORTED: tuple[SupportedRow, ...] = (
     SupportedRow(
         "ITI-65 Provide Document Bundle",
@@ -66,9 +71,7 @@ SUPPORTED: tuple[SupportedRow, ...] = (
         "one ITI-18 for each kind, one for the members of the page, one more where a SubmissionSet brought "
         "Folders",
     ),
-    SupportedRow(
-        "ITI-66 Find Document Lists", "Target Communities", Level.NO, "targetCommunityIdList is refused"
-    ),
+    SupportedRow("ITI-66 Find Document Lists", "Target Communities", Level.YES, _COMMUNITIES),
     SupportedRow(
         "ITI-67 Find Document References",
         "-",
@@ -82,9 +85,7 @@ SUPPORTED: tuple[SupportedRow, ...] = (
         "one ITI-18 for the page, one for its associations, one more for date and _lastUpdated; related "
         "needs the registry's Reference ID option",
     ),
-    SupportedRow(
-        "ITI-67 Find Document References", "Target Communities", Level.NO, "targetCommunityIdList is refused"
-    ),
+    SupportedRow("ITI-67 Find Document References", "Target Communities", Level.YES, _COMMUNITIES),
     SupportedRow(
         "ITI-67 Find Document References",
         "imaging manifests (MADO, HL7 Europe)",

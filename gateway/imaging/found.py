@@ -59,7 +59,7 @@ class StudyNames:
 
     def address(self, known: KnownStudy, place: RetrieveLocation) -> str | None:
         """WADO-RS base for the series at a location; None where the gateway cannot reach it."""
-        if self.locations.leg(place) is None:
+        if self.locations.leg(place, known.home_community_id) is None:
             return None
         return self.base_of(_granting(known, place).key)
 

@@ -203,9 +203,9 @@ class _Writer:
         """Where the gateway gives study or series; None where it reaches none of its locations."""
         study, series = match.listed.study, match.series
         places = [place for s in ([series] if series else study.series) for place in s.locations]
-        if all(self._names.locations.leg(place) is None for place in places):
-            return None
         key = match.listed.key_of(series.series_instance_uid if series else None)
+        if all(self._names.locations.leg(place, key.home_community_id) is None for place in places):
+            return None
         url = f"{self._names.base_of(key)}/studies/{study.study_instance_uid}"
         return url if series is None else f"{url}/series/{series.series_instance_uid}"
 

@@ -15,7 +15,9 @@ from typing import Final
 import structlog
 from msgspec.structs import replace as changed
 
-from gateway.clients.repository import DocumentRepository, WholeDocument
+from gateway.clients.community import DocumentPlaces, Documents
+from gateway.clients.pieces import merged
+from gateway.clients.repository import Outcome, WholeDocument
 from gateway.correlation.manifests import ManifestStore
 from gateway.model import DocumentEntry, DocumentRequest, RegistryFailure
 from gateway.model.errors import PeerError
@@ -78,18 +80,18 @@ class WantedManifest:
 
 
 class Manifests:
-    """The manifests of the domain."""
+    """The manifests of the domain, and of the communities that it reaches."""
 
     def __init__(
         self,
-        repositories: Mapping[str, DocumentRepository],
+        places: DocumentPlaces,
         store: ManifestStore,
         readers: Mapping[str, Reader],
         *,
         max_bytes: int,
     ) -> None:
         """`readers` by MIME type; a document of another type is no manifest."""
-        self._repositories = repositories
+        self._places = places
         self._store = store
         self._readers = readers
         self._max_bytes = max_bytes
@@ -106,11 +108,10 @@ class Manifests:
     async def content(self, wanted: WantedManifest) -> bytes:
         """The document of a manifest as it is stored. Raises what `many` gives as a Problem."""
         key = wanted.key
-        repository = self._repositories.get(key.repository_unique_id)
-        if repository is None:
+        place = self._place(key)
+        if place is None:
             raise UnknownRepository(key.repository_unique_id)
-        request = DocumentRequest(key.repository_unique_id, key.document_unique_id, key.home_community_id)
-        async with aclosing(repository.retrieve_many([request], max_bytes=self._max_bytes)) as found:
+        async with aclosing(place.retrieve_many([_request(key)], max_bytes=self._max_bytes)) as found:
             async for _, outcome in found:
                 if not isinstance(outcome, WholeDocument):
                     raise outcome
@@ -123,27 +124,33 @@ class Manifests:
         self, wanted: Iterable[WantedManifest]
     ) -> AsyncGenerator[tuple[WantedManifest, ReadManifest | Problem], None]:
         """Each manifest with its own outcome: those that are known first, the others as they come."""
-        missing: dict[str, dict[DocumentRequest, WantedManifest]] = {}
+        missing: dict[str, tuple[Documents, dict[DocumentRequest, WantedManifest]]] = {}
         for item in wanted:
             known = await self._store.find(item.key)
+            place = self._place(item.key) if known is None else None
             if known is not None:
                 yield item, known
-            elif item.key.repository_unique_id not in self._repositories:
+            elif place is None:
                 yield item, UnknownRepository(item.key.repository_unique_id)
             else:
-                request = DocumentRequest(
-                    item.key.repository_unique_id, item.key.document_unique_id, item.key.home_community_id
-                )
-                missing.setdefault(item.key.repository_unique_id, {})[request] = item
-        for unique_id, requests in missing.items():
-            repository = self._repositories[unique_id]
-            async with aclosing(repository.retrieve_many(requests, max_bytes=self._max_bytes)) as found:
-                async for request, outcome in found:
-                    item = requests[request]
-                    if isinstance(outcome, WholeDocument):
-                        yield item, await self._understood(item, outcome)
-                    else:
-                        yield item, outcome
+                missing.setdefault(place.name, (place, {}))[1][_request(item.key)] = item
+        fetched = (self._fetched(place, requests) for place, requests in missing.values())
+        async with aclosing(merged(fetched)) as found:
+            async for item, outcome in found:
+                if isinstance(outcome, WholeDocument):
+                    yield item, await self._understood(item, outcome)
+                else:
+                    yield item, outcome
+
+    async def _fetched(
+        self, place: Documents, requests: Mapping[DocumentRequest, WantedManifest]
+    ) -> AsyncGenerator[tuple[WantedManifest, Outcome], None]:
+        async with aclosing(place.retrieve_many(requests, max_bytes=self._max_bytes)) as found:
+            async for request, outcome in found:
+                yield requests[request], outcome
+
+    def _place(self, key: StudyKey) -> Documents | None:
+        return self._places.of(key.home_community_id, key.repository_unique_id)
 
     async def _understood(
         self, wanted: WantedManifest, document: WholeDocument
@@ -165,6 +172,10 @@ class Manifests:
             return error
         await self._store.remember(_keyed(wanted.key, read), read)
         return read
+
+
+def _request(key: StudyKey) -> DocumentRequest:
+    return DocumentRequest(key.repository_unique_id, key.document_unique_id, key.home_community_id)
 
 
 def _other_document(wanted: WantedManifest) -> AlteredManifest:

@@ -5,7 +5,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import aclosing
 
-from gateway.clients.registry import DocumentRegistry
+from gateway.clients.community import Queries
 from gateway.fhir.imaging_documents import is_paired_by_study, manifest_format, with_twins
 from gateway.fhir.issues import Issue
 from gateway.fhir.manifest_metadata import searchable
@@ -28,7 +28,7 @@ from gateway.model.query import (
 class OfferedManifests:
     """What is offered of the documents that a search has found."""
 
-    def __init__(self, registry: DocumentRegistry, manifests: Manifests, *, twins: bool) -> None:
+    def __init__(self, registry: Queries, manifests: Manifests, *, twins: bool) -> None:
         """`twins` offers each manifest in the format too that it is not registered in."""
         self._registry = registry
         self._manifests = manifests

@@ -5,11 +5,11 @@ nothing in common that a stored query could ask for; which of them are opened is
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
-from gateway.clients.registry import DocumentRegistry
+from gateway.clients.community import Queries
 from gateway.fhir.issues import Issue
 from gateway.fhir.outcome import issues_of_warnings, means_no_match
 from gateway.fhir.study_search import MANIFEST_FORMATS
@@ -44,16 +44,25 @@ BOTH = Wanted()
 class PatientImaging:
     """Opens the documents of patients."""
 
-    def __init__(self, registry: DocumentRegistry, studies: StudyFinder, reports: Reports) -> None:
+    def __init__(self, registry: Queries, studies: StudyFinder, reports: Reports) -> None:
         self._registry = registry
         self._studies = studies
         self._reports = reports
 
-    async def of_patient(self, patient: Cx, wanted: Wanted = BOTH) -> Gathered:
-        """What the current documents of a patient hold. Raises the same as `found_by`."""
+    async def of_patient(
+        self, patient: Cx, wanted: Wanted = BOTH, communities: Sequence[str] = ()
+    ) -> Gathered:
+        """What the current documents of a patient hold, in all communities or in these.
+
+        Raises the same as `found_by`.
+        """
         formats = () if wanted.reports else MANIFEST_FORMATS
         query = FindDocuments(
-            patient_id=patient, status=APPROVED, format_code=formats, document_type=ANY_DOCUMENT
+            patient_id=patient,
+            status=APPROVED,
+            format_code=formats,
+            document_type=ANY_DOCUMENT,
+            target_communities=tuple(communities),
         )
         return await self.found_by(query, wanted)
 

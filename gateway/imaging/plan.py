@@ -7,6 +7,7 @@ manifest, and the next is tried where one fails.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from msgspec import Struct
 from msgspec.structs import replace as changed
@@ -38,6 +39,16 @@ class ImageSelection(Struct, frozen=True):
     only_listed: bool = False
 
 
+class CommunityLegs(Protocol):
+    """The images of other communities."""
+
+    def is_own(self, home: str | None) -> bool:
+        """True for what is not another community's."""
+
+    def leg(self, home: str, location: RetrieveLocation) -> ImageLeg | None:
+        """The way to a location of a community; None where there is none."""
+
+
 class Locations:
     """Where retrieve locations lead: the table of the settings first, then Retrieve URLs that are allowed."""
 
@@ -45,12 +56,17 @@ class Locations:
         self,
         by_uid: Mapping[str, ImageLeg],
         by_url: Callable[[str], ImageLeg | None] = lambda url: None,
+        communities: "CommunityLegs | None" = None,
     ) -> None:
+        """Locations of other communities lead to these communities alone, which know them."""
         self._by_uid = {bare_oid(uid): leg for uid, leg in by_uid.items()}
         self._by_url = by_url
+        self._communities = communities
 
-    def leg(self, location: RetrieveLocation) -> ImageLeg | None:
-        """The way to a location; None where it cannot be reached from here."""
+    def leg(self, location: RetrieveLocation, home_community_id: str | None = None) -> ImageLeg | None:
+        """The way to a location of a community; None where it cannot be reached from here."""
+        if self._communities is not None and not self._communities.is_own(home_community_id):
+            return None if home_community_id is None else self._communities.leg(home_community_id, location)
         if location.uid is not None:
             found = self._by_uid.get(bare_oid(location.uid))
             if found is not None:
@@ -95,7 +111,9 @@ def plan(selection: ImageSelection, locations: Locations) -> tuple[list[Way], li
     for series in _selected(selection):
         wanted = _wanted(selection, series)
         legs = tuple(
-            (location, leg) for location in series.locations if (leg := locations.leg(location)) is not None
+            (location, leg)
+            for location in series.locations
+            if (leg := locations.leg(location, selection.home_community_id)) is not None
         )
         if legs:
             ways.append(Way(wanted, legs))

@@ -13,7 +13,8 @@ from typing import Final
 import structlog
 from msgspec import Struct
 
-from gateway.clients.repository import DocumentRepository, WholeDocument
+from gateway.clients.community import DocumentPlaces, Documents
+from gateway.clients.repository import WholeDocument
 from gateway.correlation.reports import ReportStore
 from gateway.fhir.formats import FhirFormat
 from gateway.fhir.issues import Issue
@@ -64,14 +65,14 @@ class Reports:
 
     def __init__(
         self,
-        repositories: Mapping[str, DocumentRepository],
+        places: DocumentPlaces,
         store: ReportStore,
         readers: Mapping[str, ReportReader],
         *,
         max_bytes: int,
     ) -> None:
         """`readers` by MIME type."""
-        self._repositories = repositories
+        self._places = places
         self._store = store
         self._readers = readers
         self._max_bytes = max_bytes
@@ -83,20 +84,22 @@ class Reports:
         listed = [entry for entry in entries if may_be_report(entry)]
         found: dict[str, ReportEntries] = {}
         issues: dict[Issue, None] = {}
-        missing: dict[str, dict[DocumentRequest, DocumentEntry]] = {}
+        missing: dict[str, tuple[Documents, dict[DocumentRequest, DocumentEntry]]] = {}
         requests = [_request(entry) for entry in listed]
         held = await asyncio.gather(*(self._store.find(r) for r in requests if r is not None))
         kept = iter(held)
         for entry, request in zip(listed, requests, strict=True):
             known = next(kept) if request is not None else None
+            place = None if request is None else self._place(request)
             if known is not None:
                 found[entry.entry_uuid] = known
-            elif request is None or request.repository_unique_id not in self._repositories:
+            elif request is None or place is None:
                 issues[_unplaced(request)] = None
             else:
-                missing.setdefault(request.repository_unique_id, {})[request] = entry
-        for repository, wanted in missing.items():
-            for uuid, outcome in await self._fetched(self._repositories[repository], wanted):
+                missing.setdefault(place.name, (place, {}))[1][request] = entry
+        fetched = (self._fetched(place, wanted) for place, wanted in missing.values())
+        for outcomes in await asyncio.gather(*fetched):
+            for uuid, outcome in outcomes:
                 if isinstance(outcome, Issue):
                     issues[outcome] = None
                 else:
@@ -104,11 +107,14 @@ class Reports:
         reports = (KnownReport(e, found[e.entry_uuid]) for e in listed if e.entry_uuid in found)
         return tuple(report for report in reports if report.content.is_report), tuple(issues)
 
+    def _place(self, request: DocumentRequest) -> Documents | None:
+        return self._places.of(request.home_community_id, request.repository_unique_id)
+
     async def _fetched(
-        self, repository: DocumentRepository, requests: Mapping[DocumentRequest, DocumentEntry]
+        self, place: Documents, requests: Mapping[DocumentRequest, DocumentEntry]
     ) -> Sequence[tuple[str, ReportEntries | Issue]]:
         outcomes: list[tuple[str, ReportEntries | Issue]] = []
-        async with aclosing(repository.retrieve_many(requests, max_bytes=self._max_bytes)) as documents:
+        async with aclosing(place.retrieve_many(requests, max_bytes=self._max_bytes)) as documents:
             async for request, document in documents:
                 entry = requests[request]
                 if isinstance(document, WholeDocument):

@@ -73,10 +73,11 @@ class ResourceKind(Protocol[T]):
 
 @dataclass(frozen=True, slots=True)
 class Identities:
-    """What ids stand for."""
+    """What ids stand for. `own_home` is the own community where there are others."""
 
     names: StudyNames
     reports: ReportIds
+    own_home: str | None = None
 
     async def open_study(self, patients: PatientImaging, shelf: Shelf, kind: str, resource_id: str) -> bool:
         """Put what is known of the patient of a study on the shelf; False for an id of another sort."""
@@ -92,7 +93,8 @@ class Identities:
                 expression=kind,
             )
         wanted = _MANIFESTS if kind == "Endpoint" else BOTH
-        await shelf.add(await patients.of_patient(identity.patient_id, wanted))
+        where = self._where(identity.home_community_id)
+        await shelf.add(await patients.of_patient(identity.patient_id, wanted, where))
         return True
 
     async def open_report(
@@ -106,9 +108,15 @@ class Identities:
         if entry is None:
             return False
         if joined and entry.patient_id is not None:
-            await shelf.add(await patients.of_patient(entry.patient_id, _MANIFESTS))
+            where = self._where(entry.home_community_id)
+            await shelf.add(await patients.of_patient(entry.patient_id, _MANIFESTS, where))
         await shelf.add(await patients.report(entry))
         return True
+
+    def _where(self, home_community_id: str | None) -> tuple[str, ...]:
+        """The one community to ask, since the id says which."""
+        home = home_community_id or self.own_home
+        return () if home is None else (home,)
 
 
 # --- ImagingStudy and Endpoint ----------------------------------------------------------------------------

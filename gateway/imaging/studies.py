@@ -13,7 +13,7 @@ import structlog
 from msgspec import Struct
 from msgspec.structs import replace as changed
 
-from gateway.clients.registry import DocumentRegistry
+from gateway.clients.community import Queries
 from gateway.fhir.issues import Issue
 from gateway.fhir.outcome import issues_of_warnings, means_no_match
 from gateway.imaging.manifests import ManifestError, Manifests, UnknownRepository, WantedManifest
@@ -67,9 +67,7 @@ class PatientStudies(Struct, frozen=True):
 class StudyFinder:
     """Finds the studies of a patient."""
 
-    def __init__(
-        self, registry: DocumentRegistry, manifests: Manifests, manifest_formats: Sequence[Code]
-    ) -> None:
+    def __init__(self, registry: Queries, manifests: Manifests, manifest_formats: Sequence[Code]) -> None:
         """`manifest_formats` are the formatCodes that manifests are registered under."""
         self._registry = registry
         self._manifests = manifests

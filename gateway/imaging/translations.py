@@ -79,7 +79,8 @@ class ManifestTranslator:
             return lambda: write_kos(manifest, dialect=self.dialect)
 
         def address_of(place: RetrieveLocation) -> str | None:
-            return self.names.base_of(key) if self.names.locations.leg(place) is not None else None
+            leg = self.names.locations.leg(place, key.home_community_id)
+            return self.names.base_of(key) if leg is not None else None
 
         created = entry.creation_time
         context = ManifestContext(

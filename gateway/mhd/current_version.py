@@ -10,7 +10,7 @@ from typing import Final
 
 from msgspec import structs
 
-from gateway.clients.registry import DocumentRegistry
+from gateway.clients.community import Queries
 from gateway.model import AvailabilityStatus, DocumentEntry, QueryResult, RegistryFailure, Submission
 from gateway.model.query import GetDocuments, GetDocumentsAndAssociations
 
@@ -18,7 +18,7 @@ _NO_VERSION: Final = 0
 
 
 async def with_current_versions(
-    registry: DocumentRegistry, query: GetDocuments | GetDocumentsAndAssociations, result: QueryResult
+    registry: Queries, query: GetDocuments | GetDocumentsAndAssociations, result: QueryResult
 ) -> QueryResult:
     """`result`, the answer to `query` by entryUUIDs, with the current versions in place of older ones.
 
@@ -41,7 +41,7 @@ OLD_TARGET: Final = frozenset({"XDSRegistryDeprecatedDocumentError", "Unresolved
 """What a registry says of an association to a version that is not the current one."""
 
 
-async def with_current_targets(registry: DocumentRegistry, submission: Submission) -> Submission:
+async def with_current_targets(registry: Queries, submission: Submission) -> Submission:
     """The submission with its associations to registered documents led to their current versions.
 
     A client names a document by the id that stays, a registry takes associations to the current version

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from urllib.parse import quote, urlencode
 
-from gateway.clients.registry import DocumentRegistry
+from gateway.clients.community import Queries
 from gateway.fhir.issues import Issue
 from gateway.fhir.outcome import issues_of_warnings, means_no_match
 from gateway.fhir.patient_search import parse_patient_search
@@ -20,7 +20,7 @@ class PatientFinder:
 
     def __init__(
         self,
-        registry: DocumentRegistry,
+        registry: Queries,
         references: PatientReferences,
         context: SearchContext,
         authorities: Sequence[str],

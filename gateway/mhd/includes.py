@@ -9,7 +9,7 @@ and a warning says so.
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
-from gateway.clients.registry import DocumentRegistry
+from gateway.clients.community import Queries
 from gateway.fhir.document_reference import WriteContext, resource_id
 from gateway.fhir.imaging_documents import other_twin
 from gateway.fhir.issues import Issue
@@ -49,7 +49,7 @@ from gateway.security.access import require_types
 class Includer:
     """Finds and writes what comes along."""
 
-    def __init__(self, registry: DocumentRegistry, patients: PatientReferences) -> None:
+    def __init__(self, registry: Queries, patients: PatientReferences) -> None:
         self._registry = registry
         self._patients = patients
 
@@ -160,7 +160,7 @@ class _Page:
 class _Asked:
     """Queries of one page; `issues` are what they could not give."""
 
-    def __init__(self, registry: DocumentRegistry) -> None:
+    def __init__(self, registry: Queries) -> None:
         self._registry = registry
         self.issues: list[Issue] = []
 

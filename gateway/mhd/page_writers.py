@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 
 import orjson
 
-from gateway.clients.registry import DocumentRegistry
+from gateway.clients.community import Queries
 from gateway.fhir.document_reference import WriteContext
 from gateway.fhir.imaging_documents import imaging_document_json
 from gateway.fhir.issues import Issue
@@ -67,7 +67,7 @@ def document_writer(
 
 
 async def list_writer(
-    registry: DocumentRegistry, items: Sequence[RegistryList], associations: Sequence[Association]
+    registry: Queries, items: Sequence[RegistryList], associations: Sequence[Association]
 ) -> Writer[RegistryList]:
     """The writer of Lists; `associations` as above.
 
@@ -102,7 +102,7 @@ async def list_writer(
 
 
 async def _folders_among(
-    registry: DocumentRegistry, uuids: tuple[str, ...]
+    registry: Queries, uuids: tuple[str, ...]
 ) -> tuple[Iterable[str], tuple[Issue, ...]]:
     """Those of `uuids` that are Folders."""
     if not uuids:

@@ -2,7 +2,7 @@
 
 import orjson
 
-from gateway.clients.registry import DocumentRegistry
+from gateway.clients.community import Queries
 from gateway.fhir.document_reference import WriteContext, entry_uuid_of, resource_id
 from gateway.fhir.issues import fail
 from gateway.fhir.lists import write_folder_list, write_submission_set_list
@@ -14,9 +14,7 @@ from gateway.model.query import ANY_DOCUMENT, GetFolderAndContents, GetSubmissio
 class Reader:
     """Reads of List and Patient."""
 
-    def __init__(
-        self, registry: DocumentRegistry, patients: PatientReferences, context: WriteContext
-    ) -> None:
+    def __init__(self, registry: Queries, patients: PatientReferences, context: WriteContext) -> None:
         self._registry = registry
         self._patients = patients
         self._context = context

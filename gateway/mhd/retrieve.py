@@ -6,15 +6,14 @@ document for a complete one (IHE MHD 4.2.4 2:3.68; ITI TF-2 3.43).
 """
 
 import hashlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Literal
 
 from msgspec.structs import replace
 
-from gateway.clients.registry import DocumentRegistry
-from gateway.clients.repository import DocumentRepository
+from gateway.clients.community import DocumentPlaces, Documents, Queries
 from gateway.correlation.lookups import DocumentLookup
 from gateway.fhir.document_ids import read_document_id
 from gateway.fhir.error_table import known_code
@@ -100,8 +99,8 @@ class Retriever:
 
     def __init__(
         self,
-        registry: DocumentRegistry,
-        repositories: Mapping[str, DocumentRepository],
+        registry: Queries,
+        places: DocumentPlaces,
         *,
         tokens: DocumentTokens,
         lookup: DocumentLookup,
@@ -110,7 +109,7 @@ class Retriever:
     ) -> None:
         """`translator` gives manifests in the formats too that they are not stored in."""
         self._registry = registry
-        self._repositories = repositories
+        self._places = places
         self._tokens = tokens
         self._lookup = lookup
         self._policy = policy
@@ -182,10 +181,10 @@ class Retriever:
         if self._policy.deprecated == "gone":
             await self._check_registered(key.entry_uuid)
         wanted = self._range(key, conditions)
-        repository, request = self._route(key)
+        place, request = self._route(key)
         try:
-            async with repository.retrieve(request) as document:
-                chunks = _checked(document.chunks, key, self._policy, repository.peer.name)
+            async with place.retrieve(request) as document:
+                chunks = _checked(document.chunks, key, self._policy, place.name)
                 first = await anext(chunks, b"")
                 media_type = _media_type(key.mime_type, document.header.mime_type)
                 whole = _chain(first, chunks)
@@ -236,14 +235,12 @@ class Retriever:
         """A manifest in another format, which is made now: it has neither hash nor size before."""
         assert self._translator is not None
         entry = await self._check_registered(key.entry_uuid)
-        _, request = self._route(key)
+        place, request = self._route(key)
         entry = replace(entry, repository_unique_id=request.repository_unique_id)
         try:
             content = await self._translator.translated(entry, served)
         except AlteredManifest as error:
-            raise AlteredDocument(
-                self._repositories[request.repository_unique_id].peer.name, str(error)
-            ) from None
+            raise AlteredDocument(place.name, str(error)) from None
         except ManifestError as error:
             own = f" Its own type, {entry.mime_type}, can be had." if not key.made_as else ""
             raise fail(
@@ -264,12 +261,9 @@ class Retriever:
             problem = fail(416, "value", f"The range starts behind the end: the document has {size} bytes.")
             raise OutcomeError(416, problem.issues, {"Content-Range": f"bytes */{size}"}) from None
 
-    def _route(self, key: DocumentKey) -> tuple[DocumentRepository, DocumentRequest]:
-        unique_id = key.repository_unique_id
-        if unique_id is None and len(self._repositories) == 1:
-            # some registries leave it out; with one repository there is no doubt
-            unique_id = next(iter(self._repositories))
-        found = self._repositories.get(unique_id or "")
+    def _route(self, key: DocumentKey) -> tuple[Documents, DocumentRequest]:
+        unique_id = self._places.repository_of(key.home_community_id, key.repository_unique_id)
+        found = self._places.of(key.home_community_id, unique_id)
         if found is None or unique_id is None:
             raise fail(
                 404,

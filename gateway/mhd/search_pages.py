@@ -15,7 +15,7 @@ from urllib.parse import quote, urlencode
 
 import orjson
 
-from gateway.clients.registry import DocumentRegistry
+from gateway.clients.community import Queries
 from gateway.fhir.document_reference import WriteContext, resource_id
 from gateway.fhir.issues import Issue, fail
 from gateway.fhir.matching import Registered
@@ -54,7 +54,7 @@ class FindLimits:
 class SearchServices:
     """What searches of every type use."""
 
-    registry: DocumentRegistry
+    registry: Queries
     search_context: SearchContext
     write_context: WriteContext
     limits: FindLimits

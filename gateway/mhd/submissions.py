@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gateway.clients.registry import DocumentRegistry
+from gateway.clients.community import Queries
 from gateway.fhir.matching import Registered
 from gateway.fhir.outcome import means_several_patients
 from gateway.mhd.registered import registered
@@ -22,7 +22,7 @@ class Submissions:
     associations: Sequence[Association]
 
 
-async def submissions_of(registry: DocumentRegistry, members: Sequence[Registered]) -> Submissions:
+async def submissions_of(registry: Queries, members: Sequence[Registered]) -> Submissions:
     """SubmissionSets of the members' patients that hold them. Raises PeerError, RegistryFailure.
 
     It is one query. A SubmissionSet may refer to documents of another patient; where that makes a registry
@@ -47,7 +47,7 @@ async def submissions_of(registry: DocumentRegistry, members: Sequence[Registere
     return Submissions([s for s in submission_sets if s.patient_id in patients], associations)
 
 
-async def submission_times(registry: DocumentRegistry, entries: Sequence[DocumentEntry]) -> dict[str, str]:
+async def submission_times(registry: Queries, entries: Sequence[DocumentEntry]) -> dict[str, str]:
     """DTM of the submission of each document by entryUUID. Raises PeerError, RegistryFailure.
 
     A document may later be referred to by other SubmissionSets; the one that brought it counts, and for a

@@ -10,12 +10,13 @@ Endpoints, have ids that lead to the study in the same way.
 
 import hmac
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from msgspec import Struct
 
 from gateway.model import Cx
+from gateway.model.object_ids import community_mark, mark_bytes
 from gateway.security.packing import (
     FHIR_ID_LENGTH,
     open_id,
@@ -28,6 +29,7 @@ from gateway.security.packing import (
 from gateway.security.sealing import KeyRing, NotOurs, Sealer
 
 _PART_BYTES: Final = 3
+_COMMUNITY_BYTES: Final = 3
 _DIGEST_MARK: Final = "s-"
 _DIGEST_BYTES: Final = 12
 _DIGEST = re.compile(r"(s-[0-9a-f]{24})(?:-[0-9a-f]{24})?")
@@ -44,12 +46,12 @@ class StudyIdentity(Struct, frozen=True, gc=False):
 class StudyIds:
     """Writes and reads ImagingStudy ids."""
 
-    def __init__(self, ring: KeyRing, communities: Sequence[str] = ()) -> None:
-        """`communities` are the homeCommunityIds of the settings, whose order must not change."""
+    def __init__(self, ring: KeyRing, communities: Callable[[], Iterable[str]] = tuple) -> None:
+        """`communities` gives the homeCommunityIds of the settings as they are now."""
         self._sealer = Sealer(ring, "study id")
         self._part_sealer = Sealer(ring, "study part id")
         self._digest_key = ring.derive("study id digest")[0]
-        self._communities = tuple(communities)
+        self._communities = communities
 
     def write(self, study: StudyIdentity) -> str:
         """The FHIR id, the same each time."""
@@ -83,26 +85,39 @@ class StudyIds:
         uid, authority = pack_oid(study.study_instance_uid), pack_oid(study.patient_id.authority)
         if uid is None or authority is None or max(len(uid), len(authority)) > 0x3F:
             return None
-        community = 0
-        if study.home_community_id is not None:
-            if study.home_community_id not in self._communities:
+        home, community = study.home_community_id, b""
+        if home is not None:
+            community = _mark(home)
+            if self._homes_of(community) != [home]:
                 return None
-            community = 1 + self._communities.index(study.home_community_id)
         form, patient = pack_id(study.patient_id.id)
-        return bytes([form << 6 | len(uid), len(authority), community]) + uid + authority + patient
+        return bytes([form << 6 | len(uid), len(authority), len(community)]) + b"".join(
+            (community, uid, authority, patient)
+        )
 
     def _unpack(self, content: bytes) -> StudyIdentity:
-        form, uid_end = content[0] >> 6, 3 + (content[0] & 0x3F)
+        form, uid_start = content[0] >> 6, 3 + content[2]
+        uid_end = uid_start + (content[0] & 0x3F)
         authority_end = uid_end + content[1]
-        community = content[2]
-        if community > len(self._communities):
-            # a community that the settings do not have any more
-            raise NotOurs
+        home: str | None = None
+        if content[2]:
+            homes = self._homes_of(content[3:uid_start])
+            if len(homes) != 1:
+                # a community that the settings do not have any more
+                raise NotOurs
+            home = homes[0]
         return StudyIdentity(
-            unpack_oid(content[3:uid_end]),
+            unpack_oid(content[uid_start:uid_end]),
             Cx(unpack_id(form, content[authority_end:]), unpack_oid(content[uid_end:authority_end])),
-            self._communities[community - 1] if community else None,
+            home,
         )
+
+    def _homes_of(self, mark: bytes) -> list[str]:
+        return [home for home in self._communities() if _mark(home) == mark]
+
+
+def _mark(home: str) -> bytes:
+    return mark_bytes(community_mark(home))[:_COMMUNITY_BYTES]
 
 
 def _digest_in(fhir_id: str) -> str | None:

@@ -6,6 +6,7 @@ from gateway.clients.outside_resources import OutsidePolicy
 from gateway.clients.patient_discovery import Asker, PatientDiscovery
 from gateway.clients.responding_gateway import CommunityPeers, RespondingGateway
 from gateway.community_settings import CommunitySettings
+from gateway.crossborder.communities import CommunityImages, Member
 from gateway.crossborder.images import CrossGatewayImages
 from gateway.crossborder.own_community import OwnCommunity
 from gateway.crossborder.patients import CrossGatewayPatients
@@ -37,6 +38,22 @@ def community_gateways(settings: Settings, soap: SoapClient) -> dict[str, Commun
         gateway = responding_gateway(settings, community, soap)
         gateways |= dict.fromkeys(community.homes, gateway)
     return gateways
+
+
+def members(settings: Settings, soap: SoapClient) -> tuple[Member, ...]:
+    """The communities of the settings as they are asked."""
+    gateways = community_gateways(settings, soap)
+    return tuple(
+        Member(
+            community=gateways[each.home_community_id],
+            homes=each.homes,
+            authorities=frozenset(each.assigning_authorities),
+            deadline=each.deadline or settings.fan_out.community_deadline,
+            discovery=patient_discovery(settings, each, soap),
+            images=CommunityImages(gateways[each.home_community_id]) if each.images_url else None,
+        )
+        for each in settings.communities
+    )
 
 
 def responding_gateway(

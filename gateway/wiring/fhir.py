@@ -1,5 +1,6 @@
 """What the FHIR side of every use case needs: code systems, references to patients, rules of searches."""
 
+from gateway.crossborder.communities import Communities
 from gateway.fhir.search_request import SearchContext
 from gateway.fhir.terminology import Terminology
 from gateway.mhd.references import PatientReferences
@@ -21,7 +22,11 @@ def patient_references(ring: KeyRing, terms: Terminology, base_url: str) -> Pati
 
 
 def search_context(
-    settings: Settings, terms: Terminology, references: PatientReferences, base_url: str
+    settings: Settings,
+    terms: Terminology,
+    references: PatientReferences,
+    base_url: str,
+    communities: Communities,
 ) -> SearchContext:
     """What searches may ask for."""
     return SearchContext(
@@ -32,4 +37,5 @@ def search_context(
         max_count=settings.search.max_count,
         status_required=settings.search.status_required,
         coarsest_time=_DTM_DIGITS[settings.search.coarsest_time],
+        communities=communities,
     )

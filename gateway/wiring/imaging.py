@@ -14,6 +14,7 @@ from gateway.clients.outside_resources import OutsidePolicy
 from gateway.correlation.manifests import ManifestStore
 from gateway.correlation.store import CorrelationStore
 from gateway.correlation.studies import StudyIndex
+from gateway.crossborder.communities import Communities
 from gateway.dicom.errors import DicomError
 from gateway.dicom.kos_reader import read_kos
 from gateway.fhir.formats import FhirFormat
@@ -44,8 +45,9 @@ from gateway.settings import ImagingLocationSettings, Settings
 from gateway.soap.client import Peer, SoapClient
 from gateway.soap.contract import load_contract
 from gateway.soap.server import ServiceLimits, SoapService
+from gateway.wiring.fan_out import LegsOfCommunities, every_place, every_registry
 from gateway.wiring.fhir import terminology
-from gateway.wiring.peers import document_registry, document_repositories, peer_of
+from gateway.wiring.peers import document_registry, peer_of
 
 _ARCHIVES_BY_URL = 256
 _LARGEST_REQUEST = 16 * 1024 * 1024
@@ -59,10 +61,19 @@ class ImagingParts:
     dicomweb: DicomWebClient
     store: CorrelationStore
     ring: KeyRing
+    communities: Communities
 
 
-def locations(settings: Settings, soap: SoapClient, dicomweb: DicomWebClient) -> Locations:
-    """The table of the settings; locations of one source share its leg, so that it is asked once for all."""
+def locations(
+    settings: Settings,
+    soap: SoapClient,
+    dicomweb: DicomWebClient,
+    communities: Communities | None = None,
+) -> Locations:
+    """The table of the settings; locations of one source share its leg, so that it is asked once for all.
+
+    Without `communities` it is about the own one alone.
+    """
     legs: dict[tuple[str, str], ImageLeg] = {}
     by_uid: dict[str, ImageLeg] = {}
     for location in settings.imaging.locations:
@@ -79,7 +90,12 @@ def locations(settings: Settings, soap: SoapClient, dicomweb: DicomWebClient) ->
         base = url.rstrip("/")
         return DicomWebSource(dicomweb, Peer(name=f"archive {urlsplit(base).hostname}", url=base))
 
-    return Locations(by_uid, by_url)
+    return Locations(by_uid, by_url, None if communities is None else LegsOfCommunities(communities))
+
+
+def every_location(settings: Settings, parts: ImagingParts) -> Locations:
+    """The same with the images of other communities."""
+    return locations(settings, parts.soap, parts.dicomweb, parts.communities)
 
 
 def _leg(location: ImagingLocationSettings, soap: SoapClient, dicomweb: DicomWebClient) -> ImageLeg:
@@ -93,7 +109,7 @@ def manifests(settings: Settings, parts: ImagingParts) -> tuple[Manifests, Manif
     """Manifests of the domain, and where they are kept."""
     store = ManifestStore(parts.store, settings.lifetimes.manifest)
     found = Manifests(
-        document_repositories(settings, parts.soap),
+        every_place(settings, parts),
         store,
         manifest_readers(terminology(settings)),
         max_bytes=settings.imaging.max_manifest_bytes,
@@ -104,7 +120,7 @@ def manifests(settings: Settings, parts: ImagingParts) -> tuple[Manifests, Manif
 def offered_manifests(settings: Settings, parts: ImagingParts) -> OfferedManifests:
     """What searches of documents offer of manifests."""
     found, _ = manifests(settings, parts)
-    return OfferedManifests(document_registry(settings, parts.soap), found, twins=settings.imaging.twins)
+    return OfferedManifests(every_registry(settings, parts), found, twins=settings.imaging.twins)
 
 
 def manifest_publishing(settings: Settings, parts: ImagingParts) -> ManifestPublishing:
@@ -126,7 +142,7 @@ def manifest_publishing(settings: Settings, parts: ImagingParts) -> ManifestPubl
 def manifest_translator(settings: Settings, parts: ImagingParts, base_url: str) -> ManifestTranslator:
     """What writes manifests in other formats."""
     found, _ = manifests(settings, parts)
-    places = locations(settings, parts.soap, parts.dicomweb)
+    places = every_location(settings, parts)
     return ManifestTranslator(
         found,
         study_names(settings, parts, places, base_url),
@@ -166,7 +182,7 @@ def _read_fhir(terms: Terminology, form: FhirFormat, content: bytes) -> ReadMani
 def _front(
     settings: Settings, parts: ImagingParts, order: Literal["arrival", "manifest"]
 ) -> tuple[Grants, ImageRetriever, Locations]:
-    places = locations(settings, parts.soap, parts.dicomweb)
+    places = every_location(settings, parts)
     found, store = manifests(settings, parts)
     policy = RetrievePolicy(
         status_wait=settings.imaging.status_wait,
@@ -196,7 +212,7 @@ def rad69_service(settings: Settings, parts: ImagingParts) -> SoapService:
 
 def search_routes(settings: Settings, parts: ImagingParts, base_url: str) -> SearchRoutes:
     """QIDO-RS."""
-    places = locations(settings, parts.soap, parts.dicomweb)
+    places = every_location(settings, parts)
     found, store = manifests(settings, parts)
     searcher = ImageSearcher(
         study_finder(settings, parts, found),
@@ -210,10 +226,12 @@ def search_routes(settings: Settings, parts: ImagingParts, base_url: str) -> Sea
 
 def study_finder(settings: Settings, parts: ImagingParts, found: Manifests) -> StudyFinder:
     """Finds studies by manifests."""
-    return StudyFinder(document_registry(settings, parts.soap), found, MANIFEST_FORMATS)
+    return StudyFinder(every_registry(settings, parts), found, MANIFEST_FORMATS)
 
 
 def study_names(settings: Settings, parts: ImagingParts, places: Locations, base_url: str) -> StudyNames:
     """Names studies and their images."""
     index = StudyIndex(parts.store, settings.lifetimes.manifest)
-    return StudyNames(StudyIds(parts.ring), index, StudyTokens(parts.ring), places, base_url)
+    return StudyNames(
+        StudyIds(parts.ring, parts.communities.all_homes), index, StudyTokens(parts.ring), places, base_url
+    )

@@ -30,6 +30,7 @@ from gateway.model.releases import FhirRelease
 from gateway.security.document_urls import DocumentTokens, PageTokens
 from gateway.settings import Settings
 from gateway.wiring.bases import scope_of
+from gateway.wiring.fan_out import every_place, every_registry
 from gateway.wiring.fhir import patient_references, search_context, terminology
 from gateway.wiring.imaging import manifest_publishing, manifest_translator, manifests, offered_manifests
 from gateway.wiring.parts import Parts
@@ -60,6 +61,7 @@ def use_cases(
     tokens = DocumentTokens(parts.ring)
     references = patient_references(parts.ring, terms, base_url)
     registry = document_registry(settings, parts.soap)
+    everywhere = every_registry(settings, parts)
     repositories = document_repositories(settings, parts.soap)
     document_url = document_urls(tokens, base_url)
     write_context = WriteContext(
@@ -69,13 +71,13 @@ def use_cases(
         patient_reference=references.of,
         largest_size=MAX_UNSIGNED_INT if release is FhirRelease.R4 else MAX_INTEGER64,
     )
-    searching = search_context(settings, terms, references, base_url)
+    searching = search_context(settings, terms, references, base_url, parts.communities)
     services = SearchServices(
-        registry,
+        everywhere,
         searching,
         write_context,
         FindLimits(settings.search.max_results, settings.lifetimes.snapshot),
-        Includer(registry, references),
+        Includer(everywhere, references),
         offered_manifests(settings, parts.imaging),
         KnownPatients(manifests(settings, parts.imaging)[1], terms, references.of),
     )
@@ -123,8 +125,8 @@ def use_cases(
         ),
         definitions=Definitions(statement, base_url),
         retriever=Retriever(
-            registry,
-            repositories,
+            everywhere,
+            every_place(settings, parts),
             tokens=tokens,
             lookup=DocumentLookup(parts.store, settings.lifetimes.lookup),
             policy=RetrievePolicy(
@@ -135,7 +137,7 @@ def use_cases(
             # a manifest that is made is one document, with the same bytes on every base
             translator=manifest_translator(settings, parts.imaging, bases.shared.url),
         ),
-        reader=Reader(registry, references, write_context),
+        reader=Reader(everywhere, references, write_context),
         patient_finder=PatientFinder(registry, references, searching, settings.search.patient_authorities),
         capability_statement=statement,
         base_url=base_url,

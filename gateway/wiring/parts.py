@@ -11,6 +11,7 @@ from gateway.clients.outside_resources import OutsidePolicy, OutsideResources
 from gateway.correlation.connection import RedisClient, RedisOptions, connect
 from gateway.correlation.embedded import EmbeddedRedis, EmbeddedRedisError, EmbeddedRedisInUse
 from gateway.correlation.store import CorrelationStore
+from gateway.crossborder.communities import Communities
 from gateway.security.sealing import KeyRing, KeyRingError
 from gateway.settings import Settings
 from gateway.soap.client import SecurityHeader, SoapClient
@@ -18,6 +19,7 @@ from gateway.soap.contract import load_contract
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.tracing import headers_for_peers
 from gateway.wiring.assertions import AssertionKeyError, security_header
+from gateway.wiring.communities import members
 from gateway.wiring.imaging import ImagingParts
 
 
@@ -79,11 +81,12 @@ class Parts:
     dicomweb: DicomWebClient
     metrics: Metrics
     issuers: aiohttp.ClientSession
+    communities: Communities
 
     @property
     def imaging(self) -> ImagingParts:
         """Those that images need."""
-        return ImagingParts(self.soap, self.dicomweb, self.store, self.ring)
+        return ImagingParts(self.soap, self.dicomweb, self.store, self.ring, self.communities)
 
 
 def _security_header(settings: Settings) -> SecurityHeader:
@@ -148,4 +151,5 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
             DicomWebClient(observe=metrics.peer_call, headers=headers_for_peers)
         )
         issuers = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
-        yield Parts(soap, outside, store, ring, dicomweb, metrics, issuers)
+        communities = Communities(settings.home_community_id, members(settings, soap))
+        yield Parts(soap, outside, store, ring, dicomweb, metrics, issuers, communities)

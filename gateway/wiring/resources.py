@@ -22,9 +22,16 @@ from gateway.security.document_urls import PageTokens
 from gateway.security.report_ids import ReportIds
 from gateway.settings import Settings
 from gateway.wiring.bases import scope_of
+from gateway.wiring.fan_out import every_place, every_registry
 from gateway.wiring.fhir import patient_references, search_context, terminology
-from gateway.wiring.imaging import ImagingParts, imaging_zone, locations, manifests, study_finder, study_names
-from gateway.wiring.peers import document_registry, document_repositories
+from gateway.wiring.imaging import (
+    ImagingParts,
+    every_location,
+    imaging_zone,
+    manifests,
+    study_finder,
+    study_names,
+)
 
 
 def imaging_resources(
@@ -40,16 +47,19 @@ def imaging_resources(
     references = patient_references(parts.ring, terms, base_url)
     found, _ = manifests(settings, parts)
     zone = imaging_zone(settings)
-    names = study_names(settings, parts, locations(settings, parts.soap, parts.dicomweb), base_url)
-    identities = Identities(names, ReportIds(parts.ring))
+    names = study_names(settings, parts, every_location(settings, parts), base_url)
+    identities = Identities(names, ReportIds(parts.ring), parts.communities.own_home)
     patients = PatientImaging(
-        document_registry(settings, parts.soap),
+        every_registry(settings, parts),
         study_finder(settings, parts, found),
         reports(settings, parts),
     )
     shelves = ShelfServices(names, identities.reports, terms, references, zone, base_url)
     services = ImagingServices(
-        patients, shelves, search_context(settings, terms, references, base_url), settings.search.max_results
+        patients,
+        shelves,
+        search_context(settings, terms, references, base_url, parts.communities),
+        settings.search.max_results,
     )
     shelf = partial(Shelf, shelves)
     return ImagingRoutes(
@@ -66,7 +76,7 @@ def imaging_resources(
 def reports(settings: Settings, parts: ImagingParts) -> Reports:
     """Reports of the domain."""
     return Reports(
-        document_repositories(settings, parts.soap),
+        every_place(settings, parts),
         ReportStore(parts.store, settings.lifetimes.manifest),
         _READERS,
         max_bytes=settings.imaging.max_manifest_bytes,

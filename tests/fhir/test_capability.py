@@ -19,10 +19,16 @@ from gateway.fhir.study_search import (
     parse_imaging_study_search,
 )
 from gateway.fhir.supported import SUPPORTED, Level, supported_table_markdown
+from gateway.fhir.target_communities import OwnCommunityAlone
 from gateway.fhir.terminology import Terminology
 from gateway.model import Cx
 
-CONTEXT = SearchContext(Terminology(), "http://gw.example/fhir", lambda _: Cx("1", "2.999"))
+CONTEXT = SearchContext(
+    Terminology(),
+    "http://gw.example/fhir",
+    lambda _: Cx("1", "2.999"),
+    communities=OwnCommunityAlone("urn:oid:2.999"),
+)
 EXAMPLES = {
     "patient": "p",
     "patient.identifier": "urn:oid:2.999|1",
@@ -36,6 +42,7 @@ EXAMPLES = {
     "related": None,
     "identifier": "urn:ietf:rfc:3986|urn:oid:1.2",
     "_id": "0a3c1a5c-1f0f-4a2e-8fa0-000000000001",
+    "targetCommunityIdList": "urn:oid:2.999",
 }
 
 LIST_EXAMPLES = EXAMPLES | {"code": "folder,submissionset", "date": "2024"}
@@ -65,10 +72,10 @@ def test_it_states_this_server(statement):
     assert "IHE.MHD.Comprehensive.ProvideBundle" in transaction["documentation"]
 
 
-def test_it_lists_the_parameters_of_mhd_except_those_that_are_refused(statement):
+def test_it_lists_the_parameters_of_mhd(statement):
     listed = {p["name"] for p in of_type(statement, "DocumentReference")["searchParam"]}
     mhd = "patient patient.identifier status author.given author.family category type creation date event facility"
-    mhd += " setting format security-label period related identifier _id _lastUpdated"
+    mhd += " setting format security-label period related identifier _id _lastUpdated targetCommunityIdList"
     imaging = "modality bodysite study-instance-uid accession-number contenttype"
     assert listed == {*mhd.split(), *imaging.split(), "subject", "subject.identifier"}
 
@@ -86,6 +93,7 @@ def test_every_listed_parameter_is_used_by_the_parser(statement):
 def test_it_lists_the_parameters_of_lists(statement):
     listed = {p["name"] for p in of_type(statement, "List")["searchParam"]}
     mhd = "patient patient.identifier code status date designationType source.given source.family sourceId"
+    mhd += " targetCommunityIdList"
     assert listed == set(mhd.split()) | {"identifier", "_id", "_lastUpdated", "subject", "subject.identifier"}
     for name in listed:
         parameter = (name, LIST_EXAMPLES.get(name, "x"))

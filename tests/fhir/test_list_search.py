@@ -278,10 +278,10 @@ def test_an_id_that_is_no_uuid_names_nothing():
 # --- what is not used -----------------------------------------------------------------------------------
 
 
-def test_other_communities_are_refused():
+def test_communities_that_are_not_reached_are_refused():
     ((code, text),) = refused(WHO, CURRENT, SETS, ("targetCommunityIdList", "urn:oid:2.999.9"))
-    assert code == "not-supported"
-    assert "own community" in text
+    assert code == "not-found"
+    assert "XDSUnknownCommunity" in text
 
 
 @pytest.mark.parametrize("parameter", [("title", "x"), ("_sort", "title")])

@@ -525,9 +525,9 @@ def test_an_unknown_modifier_is_always_refused_by_name(name):
     assert ":" + name.partition(":")[2] in text
 
 
-def test_other_communities_are_refused():
+def test_communities_that_are_not_reached_are_refused():
     ((code, text),) = refused(WHO, CURRENT, ("targetCommunityIdList", "urn:oid:2.999.9"))
-    assert code == "not-supported"
+    assert code == "not-found"
     assert "targetCommunityIdList" in text
 
 

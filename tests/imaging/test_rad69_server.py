@@ -8,6 +8,7 @@ import pytest
 from aiohttp import web
 
 from gateway.affinity.options import AffinityOptions, ImageLocation
+from gateway.clients.community import DocumentPlaces
 from gateway.clients.dicomweb import DicomWebClient, DicomWebSource
 from gateway.clients.imaging_source import ImagingDocumentSource
 from gateway.correlation.manifests import ManifestStore
@@ -98,7 +99,7 @@ async def facade(
                 dicomweb, Peer("archive", f"{domain.base}/dicomweb/{SECOND_LOCATION}")
             ),
         }
-        grants = Grants(StudyTokens(RING), Manifests({}, store, {}, max_bytes=1), store)
+        grants = Grants(StudyTokens(RING), Manifests(DocumentPlaces({}), store, {}, max_bytes=1), store)
         retriever = ImageRetriever(Locations({uid: legs[uid] for uid in reachable}))
         handlers = ImagingFacade(grants, retriever, home_community_id=HOME).handlers
         service = SoapService(load_contract(), handlers, tmp_path / "spool", ServiceLimits(spooled=spooled))

@@ -12,6 +12,7 @@ import pytest
 from aiohttp import web
 
 from gateway.affinity.options import AffinityOptions, ImageLocation
+from gateway.clients.community import DocumentPlaces
 from gateway.clients.dicomweb import DicomWebClient, DicomWebSource
 from gateway.correlation.manifests import ManifestStore
 from gateway.imaging.grants import Grants
@@ -99,7 +100,7 @@ async def gateway(tmp_path, open_store):
         store = ManifestStore(redis, 60)
         await store.remember(key, ReadManifest(Manifest(sop_instance_uid="2.999.24", study=study)))
         facade = ImagingFacade(
-            Grants(StudyTokens(RING), Manifests({}, store, {}, max_bytes=1), store),
+            Grants(StudyTokens(RING), Manifests(DocumentPlaces({}), store, {}, max_bytes=1), store),
             ImageRetriever(Locations({LOCATION: DicomWebSource(client, peer(base))})),
         )
         service = SoapService(load_contract(), facade.handlers, tmp_path / "spool")

@@ -5,13 +5,13 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from gateway.clients.community import DocumentPlaces
 from gateway.clients.repository import RetrievedDocument
 from gateway.mhd.retrieve import AlteredDocument, Conditions, RetrievePolicy, Retriever
 from gateway.model import DocumentHeader
 from gateway.model.codes import EMPTY_SHA1
 from gateway.security.document_urls import DocumentKey, DocumentTokens
 from gateway.security.sealing import KeyRing
-from gateway.soap.client import Peer
 
 CONTENT = [b"first", b"second", b"last"]
 WHOLE = b"".join(CONTENT)
@@ -22,7 +22,7 @@ TOKENS = DocumentTokens(KeyRing([bytes(32)]))
 class Repository:
     """Returns the chunks that it is given."""
 
-    peer = Peer("repository 2.999.10", "http://127.0.0.1:1/xds/repository")
+    name = "repository 2.999.10"
 
     def __init__(self, chunks, mime_type="text/plain"):
         self.chunks, self.mime_type = chunks, mime_type
@@ -46,7 +46,7 @@ async def received(chunks, *, size=SIZE, sha1=SHA1, up_to=100, **changes):
     )
     retriever = Retriever(
         None,
-        {"2.999.10": Repository(chunks)},
+        DocumentPlaces({"2.999.10": Repository(chunks)}),
         tokens=TOKENS,
         lookup=None,
         policy=RetrievePolicy(verify_sha1_up_to=up_to),

@@ -152,12 +152,12 @@ async def test_a_filter_that_folders_do_not_have_is_left_out_with_a_warning(stac
         assert answer.status == 400
 
 
-async def test_other_communities_are_refused(stack):
+async def test_communities_that_are_not_reached_are_refused(stack):
     status, outcome = await stack.get(
         "List", code="folder", targetCommunityIdList="urn:oid:2.999.9", **CURRENT
     )
     assert status == 400
-    assert outcome["issue"][0]["code"] == "not-supported"
+    assert outcome["issue"][0]["code"] == "not-found"
 
 
 async def test_post_search_answers_as_get_does(stack):

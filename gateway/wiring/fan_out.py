@@ -1,0 +1,52 @@
+"""The own domain and the communities of the settings, as one registry and one place of documents."""
+
+from gateway.clients.community import DocumentPlaces, Queries
+from gateway.clients.image_leg import ImageLeg
+from gateway.correlation.patients import PatientStore
+from gateway.crossborder.communities import Communities
+from gateway.crossborder.community_documents import CommunityDocuments
+from gateway.crossborder.fan_out import FanOutRegistry
+from gateway.crossborder.identities import SharedOrDiscovered
+from gateway.model.imaging import RetrieveLocation
+from gateway.settings import Settings
+from gateway.wiring.peers import document_registry, document_repositories
+from gateway.wiring.reaching import Reaching
+
+
+def every_registry(settings: Settings, parts: Reaching) -> Queries:
+    """What answers stored queries: the registry and the communities."""
+    lifetimes = settings.lifetimes
+    store = PatientStore(parts.store, lifetimes.patient, lifetimes.unknown_patient)
+    return FanOutRegistry(
+        document_registry(settings, parts.soap),
+        parts.communities,
+        SharedOrDiscovered(store),
+        deadline=settings.fan_out.deadline,
+    )
+
+
+def every_place(settings: Settings, parts: Reaching) -> DocumentPlaces:
+    """What gives documents: the repositories and the communities."""
+    communities = parts.communities
+
+    def of_community(home: str) -> CommunityDocuments | None:
+        member = communities.of_home(home)
+        return None if member is None else CommunityDocuments(member)
+
+    return DocumentPlaces(document_repositories(settings, parts.soap), of_community, communities.is_own)
+
+
+class LegsOfCommunities:
+    """What gives images of other communities."""
+
+    def __init__(self, communities: Communities) -> None:
+        self._communities = communities
+
+    def is_own(self, home: str | None) -> bool:
+        """See `CommunityLegs`."""
+        return self._communities.is_own(home)
+
+    def leg(self, home: str, location: RetrieveLocation) -> ImageLeg | None:
+        """See `CommunityLegs`. A community is asked by the Retrieve Location UID."""
+        member = self._communities.of_home(home)
+        return None if member is None or location.uid is None else member.images

@@ -1,0 +1,73 @@
+"""A gateway with communities around it: each an affinity domain behind a gateway of its own, all in this
+process and spoken to over sockets."""
+
+from collections import Counter
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.system.stack import Stack, running_stack
+
+OWN = "urn:oid:2.999.100"
+HERE = {"access": "open"}
+
+
+@dataclass
+class Neighbour:
+    """Another community: the stack behind its Responding Gateway, and what is changed about asking it."""
+
+    home: str
+    stack: Stack
+    calls: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def base(self) -> str:
+        """Of its gateway."""
+        return self.stack.base_url.removesuffix("/fhir")
+
+    def settings(self, **changes: Any) -> dict[str, Any]:
+        """An entry of the setting `communities`."""
+        return {
+            "home_community_id": self.home,
+            "name": self.home.rpartition(".")[2],
+            "query_url": f"{self.base}/xca/gateway",
+            "images_url": f"{self.base}/xca-i/imaging",
+            "max_attempts": 1,
+            **changes,
+        }
+
+
+@dataclass
+class Neighbours:
+    """The gateway in front, and the communities by their last arc."""
+
+    front: Stack
+    by_name: dict[str, Neighbour]
+
+
+@asynccontextmanager
+async def neighbour(folder: Path, home: str, **settings: Any):
+    """One community."""
+    values = {"home_community_id": home, "responding_gateway": {"enabled": True}, **settings}
+    async with running_stack(folder, **values) as stack:
+        yield Neighbour(home, stack)
+
+
+@asynccontextmanager
+async def neighbours(
+    folder: Path,
+    *names: str,
+    own: dict[str, Any] | None = None,
+    changes: dict[str, dict[str, Any]] | None = None,
+):
+    """A gateway in front of communities `2.999.100.<name>`; `changes` are of their entries, by name."""
+    async with AsyncExitStack() as stack:
+        others = {
+            name: await stack.enter_async_context(neighbour(folder / name, f"{OWN}.{name}")) for name in names
+        }
+        communities = [other.settings(**(changes or {}).get(name, {})) for name, other in others.items()]
+        front = await stack.enter_async_context(
+            running_stack(folder / "front", home_community_id=OWN, communities=communities, **(own or {}))
+        )
+        yield Neighbours(front, others)
