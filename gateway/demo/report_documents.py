@@ -7,6 +7,7 @@ from gateway.demo.report_parts import ReportOrder, ReportStudy
 from gateway.demo.reports import WRITERS, ReportCase, foot_study
 from gateway.demo.samples import LOINC, IdSource, SampleCode, SampleDocument, SamplePatient, SampleReferenceId
 from gateway.dicom.kos_reader import read_kos
+from gateway.fhir.report_terms import TERMS
 from gateway.model import codes
 from gateway.model import imaging_codes as imaging
 from gateway.model.releases import FhirRelease
@@ -34,6 +35,7 @@ def report_document(
     published.
     """
     unique_id = ids.oid(2)
+    bundle = "BundleReportMinimalMetadataEuImaging" if kind == "minimal" else "BundleReportEuImaging"
     case = ReportCase(
         identifier=unique_id,
         patient=patient,
@@ -50,6 +52,7 @@ def report_document(
         title="Imaging report",
         type=REPORT,
         category=IMAGING,
+        format=SampleCode(codes.URI_SYSTEM, TERMS[release].structures + bundle, "EU imaging report"),
         reference_ids=(
             SampleReferenceId(value=case.study.uid, type=codes.REFERENCE_STUDY),
             SampleReferenceId(

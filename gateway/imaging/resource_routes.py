@@ -80,10 +80,15 @@ class ImagingRoutes:
         return self._searches[kind]
 
     async def document(self, request: web.Request) -> web.Response:
-        """The report document of a DiagnosticReport, byte for byte unless Accept excludes its type."""
-        found = await self._documents.of_report(request.match_info["id"], request.headers.get("Accept"))
-        if found.is_stored:
-            headers = {"Content-Type": found.media_type, "Cache-Control": "private, no-cache"}
-            return web.Response(body=found.content, headers={**headers, "Vary": "Accept"})
-        negotiate(request)
-        return await respond(request, found.content)
+        """The report document of a DiagnosticReport, byte for byte unless Accept excludes its format."""
+        found = await self._documents.of_report(request.match_info["id"], _accepted(request))
+        headers = {"Content-Type": found.media_type, "Cache-Control": "private, no-cache", "Vary": "Accept"}
+        return web.Response(body=found.content, headers=headers)
+
+
+def _accepted(request: web.Request) -> str | None:
+    """What the client takes: `_format` goes before Accept."""
+    wanted = request.query.get("_format", "").replace("fhir ", "fhir+")
+    if wanted:
+        return wanted if "/" in wanted else f"application/fhir+{wanted}"
+    return request.headers.get("Accept")

@@ -1,8 +1,10 @@
 """Request headers of a document retrieval: Accept, If-None-Match, Range (RFC 9110 12.5.1, 13.1.2, 14)."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+from gateway.model.releases import release_named
 
 _NAME = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _MEDIA_TYPE = re.compile(rf"{_NAME}/{_NAME}(?:[ \t]*;[\x20-\x7e]*)?")
@@ -37,13 +39,21 @@ def accepts(accept: str | None, media_type: str) -> bool:
 
 
 def weight(accept: str | None, media_type: str) -> float:
-    """How much an Accept header wants the media type, from 0 to 1; without a header everything is wanted."""
+    """How much an Accept header wants the media type, from 0 to 1; without a header everything is wanted.
+
+    Of a type with fhirVersion, what asks for another release of FHIR wants nothing.
+    """
     if accept is None or not accept.strip():
         return 1.0
-    main, _, sub = media_type.partition(";")[0].strip().lower().partition("/")
+    bare, *own = (part.strip() for part in media_type.lower().split(";"))
+    main, _, sub = bare.partition("/")
+    release = _release(own)
     best: tuple[int, float] | None = None
     for item in accept.lower().split(","):
         name, *parameters = (part.strip() for part in item.split(";"))
+        asked = _release(parameters)
+        if None not in (release, asked) and release_named(asked or "") is not release_named(release or ""):
+            continue
         specificity = {f"{main}/{sub}": 3, f"{main}/*": 2, "*/*": 1, "*": 1}.get(name, 0)
         if specificity and (best is None or specificity > best[0]):
             best = (specificity, quality(parameters))
@@ -54,6 +64,11 @@ def best_type(offered: Sequence[str], accept: str | None) -> str | None:
     """The type that an Accept header wants most, of equal ones the first; None where it allows none."""
     best = max(offered, key=lambda media_type: weight(accept, media_type))
     return best if accepts(accept, best) else None
+
+
+def _release(parameters: Iterable[str]) -> str | None:
+    pairs = (parameter.partition("=") for parameter in parameters)
+    return next((value.strip(' "') for name, _, value in pairs if name.strip() == "fhirversion"), None)
 
 
 def quality(parameters: list[str]) -> float:

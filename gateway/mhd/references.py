@@ -6,6 +6,7 @@ from functools import lru_cache
 import orjson
 
 from gateway.fhir.datatypes import write_cx
+from gateway.fhir.document_release import document_release
 from gateway.fhir.imaging_documents import manifest_format
 from gateway.fhir.terminology import Terminology
 from gateway.model import Cx, DocumentEntry
@@ -71,4 +72,5 @@ def document_urls(tokens: DocumentTokens, base_url: str) -> Callable[[DocumentEn
 
 def document_key(entry: DocumentEntry) -> DocumentKey:
     """What a retrieve of the document needs."""
-    return DocumentKey.of(entry, manifest=manifest_format(entry) is not None)
+    is_manifest = manifest_format(entry) is not None
+    return DocumentKey.of(entry, manifest=is_manifest, release=document_release(entry))

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from gateway.clients.community import DocumentPlaces, Documents, Queries
 from gateway.correlation.lookups import DocumentLookup
 from gateway.fhir.document_ids import read_document_id
+from gateway.fhir.document_release import is_fhir, release_in
 from gateway.fhir.error_table import known_code
 from gateway.fhir.issues import OutcomeError, fail
 from gateway.imaging.manifests import AlteredManifest, ManifestError
@@ -25,11 +26,18 @@ from gateway.mhd.conditions import (
     UnsatisfiableRange,
     accepts,
     best_type,
-    is_media_type,
     none_match,
     parse_range,
 )
 from gateway.mhd.current_version import named, with_current_versions
+from gateway.mhd.document_types import (
+    bare,
+    first_media_type,
+    is_negotiated,
+    manifest_type,
+    stored_type,
+    with_release,
+)
 from gateway.mhd.references import document_key
 from gateway.mhd.stream_digest import StreamDigest
 from gateway.model import AvailabilityStatus, DocumentEntry, DocumentRequest, RegistryFailure
@@ -41,7 +49,6 @@ from gateway.security.access import bound_patient
 from gateway.security.document_urls import DocumentKey, DocumentTokens, NotOurs
 
 _NO_SUCH_DOCUMENT = frozenset({"XDSDocumentUniqueIdError", "XDSMissingDocument"})
-_DEFAULT_TYPE = "application/octet-stream"
 
 
 class AlteredDocument(Exception):
@@ -125,12 +132,12 @@ class Retriever:
         status = 304 if none_match(conditions.if_none_match, _etag(key)) else 200
         return Retrieval(
             status,
-            _media_type(key.mime_type),
+            first_media_type(stored_type(key)),
             _etag(key),
             _size(key),
             None,
             None,
-            negotiated=key.manifest,
+            negotiated=is_negotiated(key),
         )
 
     def retrieve(self, token: str, conditions: Conditions) -> AbstractAsyncContextManager[Retrieval]:
@@ -174,9 +181,8 @@ class Retriever:
         etag = _etag(key)
         if none_match(conditions.if_none_match, etag):
             await self._check_registered(key.entry_uuid)
-            yield Retrieval(
-                304, _media_type(key.mime_type), etag, _size(key), None, None, negotiated=key.manifest
-            )
+            media_type = first_media_type(stored_type(key))
+            yield Retrieval(304, media_type, etag, _size(key), None, None, negotiated=is_negotiated(key))
             return
         if self._policy.deprecated == "gone":
             await self._check_registered(key.entry_uuid)
@@ -186,7 +192,10 @@ class Retriever:
             async with place.retrieve(request) as document:
                 chunks = _checked(document.chunks, key, self._policy, place.name)
                 first = await anext(chunks, b"")
-                media_type = _media_type(key.mime_type, document.header.mime_type)
+                media_type = first_media_type(stored_type(key), document.header.mime_type)
+                if key.release is None and is_fhir(media_type):
+                    media_type = with_release(media_type, release_in(first))
+                    _require_accepted(media_type, conditions)
                 whole = _chain(first, chunks)
                 yield Retrieval(
                     206 if wanted else 200,
@@ -195,7 +204,7 @@ class Retriever:
                     _size(key),
                     wanted,
                     _cut(whole, wanted) if wanted else whole,
-                    negotiated=key.manifest,
+                    negotiated=is_negotiated(key),
                 )
         except RegistryFailure as failure:
             if any(known_code(error.code) in _NO_SUCH_DOCUMENT for error in failure.errors):
@@ -215,20 +224,17 @@ class Retriever:
     def _negotiate(self, key: DocumentKey, conditions: Conditions) -> str | None:
         """The type that a manifest has to be translated to; None for the document as it is stored."""
         if key.manifest and self._translator is not None:
-            served = best_type((key.media_type, *MANIFEST_TYPES), conditions.accept)
+            offered = (key.media_type, *MANIFEST_TYPES)
+            served = best_type([manifest_type(each) for each in offered], conditions.accept)
             if served is None:
-                types = ", ".join(MANIFEST_TYPES)
+                types = ", ".join(map(manifest_type, MANIFEST_TYPES))
                 raise fail(
                     406, "not-supported", f"The manifest is given as one of {types}; Accept allows none."
                 )
-            return served if served != key.mime_type.partition(";")[0].strip().lower() else None
-        if is_media_type(key.mime_type or "") and not accepts(conditions.accept, key.mime_type or ""):
-            raise fail(
-                406,
-                "not-supported",
-                f"The document is {key.mime_type}; the Accept header allows it not. "
-                "Ask for that type or for */*.",
-            )
+            return served if bare(served) != bare(key.mime_type) else None
+        stored = stored_type(key)
+        if stored:
+            _require_accepted(stored, conditions)
         return None
 
     async def _translated(self, key: DocumentKey, served: str, conditions: Conditions) -> Retrieval:
@@ -238,7 +244,7 @@ class Retriever:
         place, request = self._route(key)
         entry = replace(entry, repository_unique_id=request.repository_unique_id)
         try:
-            content = await self._translator.translated(entry, served)
+            content = await self._translator.translated(entry, bare(served))
         except AlteredManifest as error:
             raise AlteredDocument(place.name, str(error)) from None
         except ManifestError as error:
@@ -304,9 +310,14 @@ class Retriever:
         return entry
 
 
-def _media_type(*claims: str | None) -> str:
-    """The first claim that is a media type: the registry's goes before the repository's."""
-    return next((claim for claim in claims if claim and is_media_type(claim)), _DEFAULT_TYPE)
+def _require_accepted(media_type: str, conditions: Conditions) -> None:
+    if not accepts(conditions.accept, media_type):
+        raise fail(
+            406,
+            "not-supported",
+            f"The document is {media_type}; the Accept header allows it not, and documents are not "
+            "converted. Ask for that type or for */*.",
+        )
 
 
 def _superseded() -> OutcomeError:

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from gateway.model import DocumentEntry, DocumentRequest
 from gateway.model.imaging_codes import MIME_DICOM, MIME_FHIR_JSON
+from gateway.model.releases import FhirRelease
 from gateway.security.sealing import KeyRing, NotOurs, Sealer
 
 _UUID = re.compile(r"urn:uuid:([0-9a-f]{8})-([0-9a-f]{4})-([0-9a-f]{4})-([0-9a-f]{4})-([0-9a-f]{12})")
@@ -25,9 +26,10 @@ class DocumentKey(Struct, frozen=True, kw_only=True, gc=False):
 
     Fields are those of DocumentEntry; `entry_uuid` is that of its first version where the registry says it,
     which is the id that stays. `repository_unique_id` is absent where the registry did not say it;
-    `hash` and `size` are absent for On-Demand entries and where metadata is limited. A `manifest` can be
-    given in other formats too; `made_as` is the MIME type of the translation that the key names, where it
-    names one: the other fields are those of its original then.
+    `hash` and `size` are absent for On-Demand entries and where metadata is limited. `release` is that of a
+    FHIR document, where it is known. A `manifest` can be given in other formats too; `made_as` is the MIME
+    type of the translation that the key names, where it names one: the other fields are those of its original
+    then.
     """
 
     document_unique_id: str
@@ -39,10 +41,13 @@ class DocumentKey(Struct, frozen=True, kw_only=True, gc=False):
     hash: str | None = None
     on_demand: bool = False
     manifest: bool = False
+    release: FhirRelease | None = None
     made_as: str = ""
 
     @classmethod
-    def of(cls, entry: DocumentEntry, *, manifest: bool = False) -> "DocumentKey":
+    def of(
+        cls, entry: DocumentEntry, *, manifest: bool = False, release: FhirRelease | None = None
+    ) -> "DocumentKey":
         """The key of a DocumentEntry."""
         stored = entry.made_of or entry
         return cls(
@@ -55,6 +60,7 @@ class DocumentKey(Struct, frozen=True, kw_only=True, gc=False):
             hash=stored.hash,
             on_demand=entry.on_demand,
             manifest=manifest,
+            release=release,
             made_as=entry.mime_type if entry.made_of is not None else "",
         )
 
@@ -100,6 +106,7 @@ class _Document(Struct, array_like=True, frozen=True, gc=False):
 
 
 _ON_DEMAND, _PACKED_UUID, _PACKED_HASH, _MANIFEST = 1, 2, 4, 8
+_RELEASES = {FhirRelease.R4: 64, FhirRelease.R5: 128}
 _MADE_AS = {MIME_FHIR_JSON: 16, MIME_DICOM: 32}
 
 
@@ -125,6 +132,7 @@ def _decode(decoder: "msgspec.msgpack.Decoder[_T]", content: bytes) -> _T:
 def _pack(key: DocumentKey) -> _Document:
     flags = _ON_DEMAND if key.on_demand else 0
     flags |= (_MANIFEST if key.manifest else 0) | _MADE_AS.get(key.made_as, 0)
+    flags |= _RELEASES[key.release] if key.release is not None else 0
     match = _UUID.fullmatch(key.entry_uuid)
     if match:
         flags |= _PACKED_UUID
@@ -168,6 +176,7 @@ def _unpack(packed: _Document) -> DocumentKey:
         hash=text_hash,
         on_demand=bool(packed.flags & _ON_DEMAND),
         manifest=bool(packed.flags & _MANIFEST),
+        release=next((release for release, flag in _RELEASES.items() if packed.flags & flag), None),
         made_as=next((form for form, flag in _MADE_AS.items() if packed.flags & flag), ""),
     )
 

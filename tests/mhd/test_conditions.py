@@ -36,6 +36,24 @@ def test_parameters_of_the_documents_media_type_need_not_be_accepted():
     assert not accepts("text/html", "text/plain; charset=utf-8")
 
 
+@pytest.mark.parametrize(
+    ("accept", "allowed"),
+    [
+        ("application/fhir+json", True),
+        ("application/fhir+json; fhirVersion=4.0", True),
+        ("application/fhir+json; fhirVersion=4.0.1", True),
+        ("application/fhir+json; fhirVersion=5.0", False),
+        ('application/fhir+json; FHIRVersion="5.0"', False),
+        ("application/fhir+json; fhirVersion=3.0", False),
+        ("application/fhir+json; fhirVersion=5.0, */*;q=0.1", True),
+        ("application/fhir+json; fhirVersion=5.0, application/fhir+json; fhirVersion=4.0;q=0.1", True),
+    ],
+)
+def test_a_document_of_one_release_of_fhir_is_not_of_another(accept, allowed):
+    assert accepts(accept, "application/fhir+json; fhirVersion=4.0") is allowed
+    assert accepts(accept, "application/fhir+json")
+
+
 ETAG = '"da39a3"'
 
 

@@ -253,7 +253,7 @@ async def test_the_fhir_manifest_is_a_bundle_made_of_it(domain, form):
     for parameters in ({}, {"study-instance-uid": domain.group.study.study_instance_uid}):
         kos, fhir = await pair(domain, **parameters)
         status, headers, body = await domain.stack.download(fhir, Accept=form)
-        assert (status, headers["Content-Type"]) == (200, form)
+        assert (status, headers["Content-Type"]) == (200, f"{form}; fhirVersion=4.0")
         read = read_manifest(body, Terminology(), FhirFormat(form))
         assert f"urn:oid:{read.manifest.sop_instance_uid}" == kos["masterIdentifier"]["value"]
         again = await domain.stack.download(fhir, Accept=form)
@@ -280,7 +280,9 @@ async def test_accept_gives_the_other_format_at_either_url(domain):
     status, headers, _ = await domain.stack.download(
         fhir, Accept="application/fhir+xml;q=0.9, application/fhir+json;q=0.2, */*;q=0.1"
     )
-    assert (status, headers["Content-Type"]) == (200, FHIR_XML)
+    assert (status, headers["Content-Type"]) == (200, f"{FHIR_XML}; fhirVersion=4.0")
+    status, _, _ = await domain.stack.download(fhir, Accept=f"{FHIR_JSON}; fhirVersion=5.0")
+    assert status == 406
 
 
 async def test_ranges_and_etags_of_a_translation(domain):
