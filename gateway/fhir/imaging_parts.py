@@ -149,7 +149,7 @@ def write_creator(creator: Creator, resource_id: str, owner: str) -> Json:
 def write_creator_organization(creator: Creator, resource_id: str, terminology: Terminology) -> Json:
     """Organization that made the manifest; MADO demands one, so an unknown one is said to be."""
     organization = creator.organization
-    if organization is None:
+    if organization is None or not (organization.name or organization.id):
         written: Json = {"resourceType": "Organization", "id": resource_id, "_name": ABSENT}
     else:
         written = write_organization(organization, (), resource_id, terminology)

@@ -10,9 +10,17 @@ from msgspec.structs import replace
 
 from gateway.fhir.imaging_times import Zones, interval_of, utc_dtm, write_time
 from gateway.fhir.manifest_bundle import write_manifest_bundle
-from gateway.model import Cx
+from gateway.model import Cx, Organization
 from gateway.model import imaging_codes as imaging
-from gateway.model.imaging import ImagingRequest, IssuedId, Issuer, LocalTime, RetrieveLocation, Study
+from gateway.model.imaging import (
+    Creator,
+    ImagingRequest,
+    IssuedId,
+    Issuer,
+    LocalTime,
+    RetrieveLocation,
+    Study,
+)
 from tests.fhir.manifest_samples import ASSEMBLED, CONTEXT, FAR, GROUP, NEAR, SIMPLE
 
 ABSENT = {"extension": [{"url": imaging.EXT_DATA_ABSENT, "valueCode": "unknown"}]}
@@ -215,6 +223,13 @@ def test_what_is_not_known_is_said_to_be_absent_and_not_made_up():
     assert "system" not in accession
     assert accession["_value"] == accession["_system"] == ABSENT
     assert written["Organization"][0]["_name"] == ABSENT
+
+
+def test_an_organization_of_which_only_the_authority_is_known_is_absent():
+    nameless = replace(SIMPLE, creator=Creator("Maker", Organization(authority="2.999.50")))
+    (organization,) = resources(nameless)["Organization"]
+    assert organization["_name"] == ABSENT
+    assert "identifier" not in organization
 
 
 def test_the_description_is_shown_where_no_procedure_is_coded():

@@ -11,6 +11,7 @@ from gateway.demo.bundles import provide_bundle
 from gateway.demo.content import sample_content
 from gateway.demo.samples import IdSource, SampleFolder
 from gateway.model import codes
+from gateway.model import imaging_codes as imaging
 from tests.fhir import provide_samples
 from tests.fhir.provide_samples import OLD
 from tests.interop.hapi import SEVERAL_MODALITIES, complaints
@@ -66,12 +67,14 @@ async def served(tmp_path_factory):
 
 
 async def test_searchsets(served, hapi):
-    for status in ("current", "superseded", "current,superseded"):
+    # current are the discharge letter, the corrected report, what appends to and signs it, and the manifest in
+    # both formats; superseded is the report as it was first
+    for status, total in (("current", 5), ("superseded", 1), ("current,superseded", 6)):
         code, text = await served.text(
             "DocumentReference", **{"patient.identifier": served.token, "status": status}
         )
         assert code == 200
-        assert json.loads(text)["total"] in (1, 5, 6)
+        assert json.loads(text)["total"] == total
         assert complaints(hapi.errors(text, SEARCHSET), SEVERAL_MODALITIES) == []
 
 
@@ -103,11 +106,22 @@ async def test_document_references_claim_a_profile_and_keep_it(served, hapi):
         "replaces",
         "appends",
     }
+    claimed = {}
     for reference in found:
         status, text = await served.text(f"DocumentReference/{reference['id']}")
         assert status == 200
-        assert codes.PROFILE_COMPREHENSIVE_DOCUMENT in json.loads(text)["meta"]["profile"]
+        read = json.loads(text)
+        unique_id = read["masterIdentifier"]["value"].removeprefix("urn:oid:")
+        claimed[unique_id, read["content"][0]["attachment"]["contentType"]] = read["meta"]["profile"]
         assert complaints(hapi.errors(text), SEVERAL_MODALITIES) == []
+    plain, content = [codes.PROFILE_COMPREHENSIVE_DOCUMENT], sample_content("hapi")
+    documents = (content.report, content.corrected_report, content.discharge, a_document("hapi"))
+    manifest = content.manifest.unique_id
+    assert claimed == {
+        **{(d.unique_id, d.content_type): plain for d in documents},
+        (manifest, imaging.MIME_DICOM): [*plain, imaging.PROFILE_MADO_KOS_DOCUMENT],
+        (manifest, imaging.MIME_FHIR_JSON): [*plain, imaging.PROFILE_MADO_FHIR_DOCUMENT],
+    }
 
 
 async def test_submission_set_folder_and_patient(served, hapi):
