@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help install demo demo-check test lint types check bench sbom chart-schema lock clean
+.PHONY: help install demo demo-check test lint types check bench docs sbom chart-schema lock clean
 .DEFAULT_GOAL := help
 
 help: ## Show what can be made
@@ -40,6 +40,9 @@ check: lint types test ## All of the above
 
 bench: $(READY) ## Measure, as ratios within one run
 	@$(BIN)/python -m bench
+
+docs: $(READY) ## Build the documentation into dist/docs
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 sbom: $(READY) ## Write the bill of materials of what an image holds (CycloneDX) to dist/sbom.cdx.json
 	@rm -rf build/sbom && mkdir -p dist

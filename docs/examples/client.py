@@ -1,0 +1,116 @@
+"""A client of the gateway with nothing but the standard library: a function for each transaction.
+
+    BASE=http://127.0.0.1:8080/fhir
+    TOKEN=$(gateway token --client demo --key state/demo/client-key.json --url $BASE)
+    python client.py $BASE "$TOKEN" state/demo/publish.json
+
+Each function returns what the server answered; a refusal is an `urllib.error.HTTPError` whose body is an
+OperationOutcome.
+"""
+
+import json
+import sys
+from email.parser import BytesParser
+from pathlib import Path
+from urllib.parse import urlencode
+from urllib.request import Request, urlopen
+
+FHIR_JSON = "application/fhir+json"
+
+
+class Client:
+    """One server and one access token."""
+
+    def __init__(self, base_url, token):
+        self.base_url = base_url
+        self.token = token
+
+    def send(self, url, body=None, content_type=FHIR_JSON, accept=FHIR_JSON):
+        """The body of the answer, with its headers."""
+        headers = {"Authorization": f"Bearer {self.token}", "Accept": accept}
+        if body is not None:
+            headers["Content-Type"] = content_type
+        with urlopen(Request(url, data=body, headers=headers)) as answer:
+            return answer.read(), answer.headers
+
+    def json(self, url, resource=None):
+        """A resource for a resource."""
+        body = None if resource is None else json.dumps(resource).encode()
+        return json.loads(self.send(url, body)[0])
+
+    def search(self, kind, **parameters):
+        """Resources of all pages."""
+        url = f"{self.base_url}/{kind}?{urlencode(parameters)}"
+        while url:
+            page = self.json(url)
+            yield from (entry["resource"] for entry in page.get("entry", ()))
+            url = next((link["url"] for link in page["link"] if link["relation"] == "next"), None)
+
+    def publish(self, bundle):
+        """ITI-65: the locations of what was stored."""
+        answer = self.json(self.base_url, bundle)
+        return [entry["response"].get("location") for entry in answer["entry"]]
+
+    def publish_simply(self, document_reference):
+        """ITI-105: the DocumentReference as it was stored; its document is in attachment.data."""
+        return self.json(f"{self.base_url}/DocumentReference", document_reference)
+
+    def generate_metadata(self, binary):
+        """ITI-106: the DocumentReference of a document that says about itself what is needed."""
+        parameters = {"resourceType": "Parameters", "parameter": [{"name": "document", "resource": binary}]}
+        return self.json(f"{self.base_url}/DocumentReference/$generate-metadata", parameters)
+
+    def lists(self, patient):
+        """ITI-66: SubmissionSets and Folders."""
+        return list(self.search("List", **{"patient.identifier": patient, "code": "submissionset,folder"}))
+
+    def documents(self, patient, **more):
+        """ITI-67: DocumentReferences."""
+        return list(
+            self.search("DocumentReference", **{"patient.identifier": patient, "status": "current"}, **more)
+        )
+
+    def retrieve(self, document_reference):
+        """ITI-68: the bytes of a document."""
+        return self.send(document_reference["content"][0]["attachment"]["url"], accept="*/*")[0]
+
+    def studies(self, patient):
+        """ImagingStudies, each with the address of its images."""
+        found = list(
+            self.search(
+                "ImagingStudy", **{"patient.identifier": patient, "_include": "ImagingStudy:endpoint"}
+            )
+        )
+        endpoints = {each["id"]: each["address"] for each in found if each["resourceType"] == "Endpoint"}
+        for study in (each for each in found if each["resourceType"] == "ImagingStudy"):
+            references = [
+                *study.get("endpoint", ()),
+                *(e for s in study["series"] for e in s.get("endpoint", ())),
+            ]
+            uid = study["identifier"][0]["value"].removeprefix("urn:oid:")
+            for address in dict.fromkeys(endpoints[r["reference"].split("/")[-1]] for r in references):
+                yield uid, address
+
+    def images(self, address, study_uid):
+        """RAD-107 (WADO-RS): the DICOM instances of a study."""
+        accept = 'multipart/related; type="application/dicom"; transfer-syntax=*'
+        body, headers = self.send(f"{address}/studies/{study_uid}", accept=accept)
+        message = BytesParser().parsebytes(
+            b"Content-Type: " + headers["Content-Type"].encode() + b"\r\n\r\n" + body
+        )
+        return [part.get_payload(decode=True) for part in message.get_payload()]
+
+
+def main(base_url, token, example, patient="urn:oid:2.999.1.1|DEMO-1"):
+    client = Client(base_url, token)
+    bundle = json.loads(Path(example).read_text("utf-8"))
+    print(len(client.publish(bundle)), "resources published")
+    print(len(client.lists(patient)), "lists")
+    documents = client.documents(patient)
+    print(len(documents), "documents, the first one with", len(client.retrieve(documents[0])), "bytes")
+    for uid, address in client.studies(patient):
+        print("study", uid, "with", len(client.images(address, uid)), "images")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
