@@ -12,6 +12,7 @@ from aiohttp import web
 
 from gateway.health import Health, abilities
 from gateway.mhd.admission import Admission
+from gateway.mhd.auditing import IS_SOAP, Auditing
 from gateway.mhd.bases import BASES, by_release, releases
 from gateway.mhd.middleware import name_request, observed, outcomes
 from gateway.mhd.publish import Publisher
@@ -22,6 +23,7 @@ from gateway.settings import Settings
 from gateway.soap.server import SoapService
 from gateway.telemetry.logs import configure
 from gateway.wiring.assertions_in import AssertionsIn
+from gateway.wiring.audit import watch_trail
 from gateway.wiring.bases import BASE_PATH, bases_of, releases_of
 from gateway.wiring.communities import responding_services, xds_services
 from gateway.wiring.imaging import (
@@ -72,6 +74,13 @@ def create_app(settings: Settings, parts: Parts, base_url: str) -> tuple[web.App
     health = Health(parts.store, parts.soap, parts.dicomweb, abilities(settings))
     admission = Admission(settings.server.max_bundle_bytes, settings.server.max_publish_bytes_in_flight)
     app = web.Application(middlewares=[observed(parts.metrics), releases, outcomes])
+    if parts.trail is not None:
+        parts.trail.named(settings.audit.source_id or base_url)
+        auditing = Auditing(parts.trail, base_url)
+        watch_trail(parts.trail, parts.metrics)
+        app.middlewares.insert(1, auditing.recorded())
+        app.middlewares.append(auditing.has_room())
+        app.on_response_prepare.append(auditing.begins)
     if guarded is not None:
         app.middlewares.append(guarded.middleware)
         app.add_routes(guarded.routes.table([base.path for base in bases], bases.shared.path))
@@ -92,10 +101,10 @@ def create_app(settings: Settings, parts: Parts, base_url: str) -> tuple[web.App
         app.add_routes(search_routes(settings, imaging, base.url).table(base.path))
     rad69_server = settings.imaging.rad69_server
     if rad69_server or (rad69_server is None and guarded is None):
-        _serve_soap(app, RAD69_PATH, rad69_service(settings, imaging), assertions)
-    for path, service in responding_services(settings, parts.soap, parts.dicomweb).items():
+        _serve_soap(app, RAD69_PATH, rad69_service(settings, imaging, parts.record), assertions)
+    for path, service in responding_services(settings, parts.soap, parts.dicomweb, parts.record).items():
         _serve_soap(app, path, service, assertions, settings.server.shutdown_timeout)
-    for path, service in xds_services(settings, parts.soap).items():
+    for path, service in xds_services(settings, parts.soap, parts.record).items():
         _serve_soap(app, path, service, assertions)
     app.add_routes(health.table())
     watch(parts, admission)
@@ -118,6 +127,7 @@ def _serve_soap(
         service.admit = assertions.admission(path)
 
     async def answer(request: web.Request) -> web.StreamResponse:
+        request[IS_SOAP] = True
         return await service(request)
 
     async def close(_: web.Application) -> None:

@@ -32,6 +32,7 @@ from gateway.settings import PeerSettings, Settings, SettingsError
 from gateway.soap.client import Peer, SoapClient
 from gateway.soap.contract import check_peer_wsdl, load_contract
 from gateway.telemetry.logs import configure
+from gateway.wiring.audit import destinations, unreachable_repositories
 from gateway.wiring.communities import patient_discovery, responding_gateway
 from gateway.wiring.fhir import terminology
 from gateway.wiring.parts import StartError, StateInUse, key_ring, open_parts
@@ -70,6 +71,7 @@ async def examine(settings: Settings, echo: Callable[[str], None]) -> int:
     else:
         findings.ok("keys", "from the settings" if settings.security.keys else str(settings.state_dir))
         await _examine_redis(settings, findings)
+    await _examine_audit(settings, findings)
     async with SoapClient(load_contract()) as soap:
         await _examine_peers(settings, soap, findings)
     return 1 if findings.failed else 0
@@ -89,7 +91,7 @@ def _examine_settings(settings: Settings, findings: _Findings) -> None:
 async def _examine_redis(settings: Settings, findings: _Findings) -> None:
     where = "own server" if settings.redis.embedded else "as set"
     try:
-        async with open_parts(settings) as parts:
+        async with open_parts(settings, audited=False) as parts:
             if parts.store.available:
                 findings.ok("redis", where)
             else:
@@ -98,6 +100,20 @@ async def _examine_redis(settings: Settings, findings: _Findings) -> None:
         findings.ok("redis", f"{where}, in use by the gateway that runs in {settings.state_dir}")
     except StartError as error:
         findings.bad("redis", str(error).removeprefix("redis: "))
+
+
+async def _examine_audit(settings: Settings, findings: _Findings) -> None:
+    if not settings.audit.enabled:
+        findings.bad("audit", "nothing is recorded of who asks for whose data (audit.enabled)")
+        return
+    if not destinations(settings.audit):
+        findings.ok("audit", f"records are kept in {settings.state_dir}, for {settings.audit.keep:g} s")
+        return
+    for name, problem in await unreachable_repositories(settings):
+        if problem is None:
+            findings.ok(f"audit {name}", "answers")
+        else:
+            findings.bad(f"audit {name}", problem)
 
 
 def _tell_quirks(name: str, quirks: Quirks, findings: _Findings) -> None:

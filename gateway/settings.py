@@ -22,6 +22,7 @@ from pydantic_settings import (
 )
 from pydantic_settings import SettingsError as SourceError
 
+from gateway.audit_settings import AuditSettings
 from gateway.clients.quirks import ImagingSourceQuirks, RegistryQuirks, RepositoryQuirks
 from gateway.community_settings import (
     CommunitySettings,
@@ -307,6 +308,7 @@ class Settings(BaseSettings):
     reports: ReportsSettings = ReportsSettings()
     references: ReferenceSettings = ReferenceSettings()
     security: SecuritySettings = SecuritySettings()
+    audit: AuditSettings = AuditSettings()
     metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()
 

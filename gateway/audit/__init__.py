@@ -1,1 +1,1 @@
-"""Audit records of every transaction (BALP, ATNA)."""
+"""Audit: one record of each transaction, kept until its repositories have it (IHE ITI ATNA, BALP; ITI-20)."""

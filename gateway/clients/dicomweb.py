@@ -39,6 +39,13 @@ _AHEAD: Final = 4
 """Requests for single instances that are opened before their turn."""
 _UID_BOUNDS: Final = 64
 _JSON: Final = "application/dicom+json"
+RecordRetrieve = Callable[[str, str, str | None, Mapping[str, str]], None]
+"""Told of each request: base URL of the archive, path below it, why it failed (None where it did not), and
+the headers that were sent, where that is known."""
+
+
+def unrecorded(url: str, path: str, failure: str | None, headers: Mapping[str, str]) -> None:
+    """Nobody keeps a record."""
 
 
 class DicomWebClient:
@@ -50,11 +57,13 @@ class DicomWebClient:
         *,
         observe: CallObserver = unobserved,
         headers: Callable[[], Mapping[str, str]] = dict,
+        record: RecordRetrieve = unrecorded,
     ) -> None:
-        """`headers` gives what each request sends besides."""
+        """`headers` gives what each request sends besides; `record` is told of each."""
         self._tls = tls
         self._observe = observe
         self._headers = headers
+        self._record = record
         self._session: aiohttp.ClientSession | None = None
         self._lanes: dict[Peer, Lane] = {}
 
@@ -90,12 +99,22 @@ class DicomWebClient:
         async def attempt() -> aiohttp.ClientResponse:
             return await self._send(peer, path, accept)
 
-        async with lane.place():
-            response = await lane.run(attempt, peer.max_attempts)
-            try:
-                yield response
-            finally:
-                response.close()
+        failure: str | None = "it was given up"
+        sent: dict[str, str] = {}
+        try:
+            async with lane.place():
+                response = await lane.run(attempt, peer.max_attempts)
+                sent = dict(response.request_info.headers)
+                try:
+                    yield response
+                finally:
+                    response.close()
+            failure = None if response.status < 300 else f"HTTP {response.status}"
+        except PeerError as error:
+            failure = str(error)
+            raise
+        finally:
+            self._record(peer.url, path, failure, sent)
 
     async def broken(self, peer: Peer, error: Exception) -> PeerError:
         """What to raise for an answer that broke on the way; it speaks against the peer."""

@@ -359,6 +359,13 @@ SUPPORTED: tuple[SupportedRow, ...] = (
         "at every SOAP service, required or optional; bearer, holder-of-key by the TLS certificate, "
         "sender-vouches where allowed; one assertion, not encrypted",
     ),
+    SupportedRow(
+        "ITI-20 Record Audit Event",
+        "syslog over TLS, FHIR Feed",
+        Level.YES,
+        "every transaction at both ends, as DICOM audit messages and as AuditEvents (BALP, IHE MHD); durable "
+        "queue, each record once",
+    ),
 )
 
 

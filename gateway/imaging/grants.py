@@ -14,6 +14,7 @@ from gateway.model import Cx, ImageRequest
 from gateway.model.imaging import Manifest
 from gateway.security.access import bound_patient, require_patient, visible
 from gateway.security.study_urls import NotOurs, StudyKey, StudyTokens
+from gateway.security.subjects import about_study
 
 
 class Grants:
@@ -74,6 +75,7 @@ class Grants:
         return key
 
     async def _selection(self, key: StudyKey, study_instance_uid: str) -> ImageSelection:
+        about_study(study_instance_uid, key.patient_id)
         study = (await self._manifest(key)).study
         if study.study_instance_uid != study_instance_uid:
             raise fail(404, "not-found", "The study of the path is not the one that this address opens.")

@@ -24,6 +24,7 @@ from gateway.imaging.retrieve import ImageRetriever, Images, IncompleteImages, N
 from gateway.model.errors import PeerError
 from gateway.model.images import ImagePart
 from gateway.model.oids import bare_oid, is_oid
+from gateway.security.subjects import broken_off
 from gateway.telemetry.logs import where
 
 _UID: Final = r"[0-9.]{1,128}"
@@ -226,6 +227,7 @@ async def _written(
             await response.write(chunk)
         await response.write_eof()
     except ConnectionResetError:
+        broken_off("the client left")
         log.info("images.client_gone")
     except IncompleteImages as error:
         log.error(
@@ -244,6 +246,7 @@ async def _written(
 
 
 def _cut(request: web.Request) -> None:
+    broken_off("the images ended before their end")
     if request.transport is not None:
         request.transport.close()
 

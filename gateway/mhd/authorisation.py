@@ -13,9 +13,11 @@ from aiohttp.typedefs import Handler, Middleware
 
 from gateway.fhir.issues import Issue, OutcomeError, fail
 from gateway.model import Cx
+from gateway.model.claims import Claims
 from gateway.security.access import Access, NotGranted, OtherPatient, acting_with
 from gateway.security.interactions import Interaction, interaction_of
 from gateway.security.scopes import Permission, as_scope, permits
+from gateway.security.subjects import asked_with
 from gateway.security.tokens import InvalidToken, Token, VerificationUnavailable
 
 REALM: Final = "fhir"
@@ -69,7 +71,9 @@ class Authorisation:
                 raise fail(403, "forbidden", "No token grants this.")
             if interaction.public:
                 return await handler(request)
-            access = self._access(await self._token(request), interaction)
+            token = await self._token(request)
+            asked_with(token.claims or Claims(token.issuer, token.subject, token.client_id, token.token_id))
+            access = self._access(token, interaction)
             request[_ACCESS] = access
             with acting_with(access):
                 return await self._handled(request, handler, interaction)

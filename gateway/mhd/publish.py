@@ -50,6 +50,7 @@ from gateway.model.query import (
     GetSubmissionSetAndContents,
 )
 from gateway.security.access import bound_patient, check_submission
+from gateway.security.subjects import about_submission
 
 _READ_IN_THREAD = 64 * 1024
 """Bodies above this are parsed, decoded and hashed outside the event loop."""
@@ -257,6 +258,7 @@ class Publisher:
         try:
             async with self._idempotency.renewing(claim, self._lifetimes.lock):
                 bundle = await self._manifests.replacing(bundle or await self._complete(opened))
+                about_submission(bundle.submission)
                 warnings = await self._submit(bundle)
                 await self._manifests.remember(bundle, self._context.repository_unique_id)
             answer = write(bundle, issues_of_warnings(warnings, "ITI-41"))

@@ -47,6 +47,7 @@ from gateway.model.imaging_codes import MIME_DICOM
 from gateway.model.query import GetDocuments
 from gateway.security.access import bound_patient
 from gateway.security.document_urls import DocumentKey, DocumentTokens, NotOurs
+from gateway.security.subjects import about_document
 
 _NO_SUCH_DOCUMENT = frozenset({"XDSDocumentUniqueIdError", "XDSMissingDocument"})
 
@@ -125,6 +126,7 @@ class Retriever:
     async def describe(self, token: str, conditions: Conditions) -> Retrieval:
         """Answer a HEAD request from the registry, without moving the document."""
         key = self._key(token)
+        about_document(key)
         served = self._negotiate(key, conditions)
         await self._check_registered(key.entry_uuid, known=bound_patient() is None)
         if served is not None:
@@ -171,6 +173,7 @@ class Retriever:
 
     @asynccontextmanager
     async def _retrieve(self, key: DocumentKey, conditions: Conditions) -> AsyncIterator[Retrieval]:
+        about_document(key)
         if bound_patient() is not None:
             # the URL does not say whose document it is: the registry does, and shows only what may be seen
             await self._check_registered(key.entry_uuid, known=False)

@@ -24,6 +24,7 @@ from gateway.mhd.retrieve import Conditions, Retrieval, Retriever
 from gateway.mhd.search_requests import is_strict, search_parameters, view_parameters
 from gateway.mhd.sources import ClientOf, nobody
 from gateway.model.errors import PeerError
+from gateway.security.subjects import broken_off
 from gateway.telemetry.logs import where
 
 _DEFINED = "SearchParameter|OperationDefinition"
@@ -209,6 +210,7 @@ async def _stream(request: web.Request, found: Retrieval) -> web.StreamResponse:
             await response.write(chunk)
         await response.write_eof()
     except ConnectionResetError:
+        broken_off("the client left")
         log.info("retrieve.client_gone")
     except Exception as error:
         _cut_off(request, error)
@@ -234,6 +236,7 @@ def _view(request: web.Request, resource_type: str) -> View:
 
 def _cut_off(request: web.Request, error: Exception) -> None:
     """End the connection in the middle: the status is sent already, so only this tells the client."""
+    broken_off("the document ended before its end")
     details = where(error)
     if isinstance(error, PeerError):
         details |= {"peer": error.peer, "transaction": error.transaction}

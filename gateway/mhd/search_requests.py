@@ -12,6 +12,7 @@ from gateway.fhir.version_search import in_r4
 from gateway.mhd.bases import own_values, release_of, type_of
 from gateway.mhd.negotiation import body_chunks, negotiate
 from gateway.model.releases import FhirRelease
+from gateway.security.subjects import searched_with
 
 _FORM = "application/x-www-form-urlencoded"
 _MAX_FORM_BYTES = 256 * 1024
@@ -53,6 +54,7 @@ async def _form(request: web.Request) -> list[tuple[str, str]]:
         body += chunk
         if len(body) > _MAX_FORM_BYTES:
             raise fail(413, "too-long", f"The form has more than {_MAX_FORM_BYTES} bytes.")
+    searched_with(bytes(body))
     try:
         return parse_qsl(body.decode(), keep_blank_values=True)
     except UnicodeDecodeError:

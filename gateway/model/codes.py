@@ -219,3 +219,53 @@ XUA_PURPOSE: Final = "urn:oasis:names:tc:xspa:1.0:subject:purposeofuse"
 XUA_RESOURCE_ID: Final = "urn:oasis:names:tc:xacml:2.0:resource:resource-id"
 XUA_CONSENT: Final = "urn:ihe:iti:bppc:2007:docid"
 XUA_CONSENT_POLICY: Final = "urn:ihe:iti:xua:2012:acp"
+
+# --- audit (DICOM PS3.15 A.5, PS3.16; IHE ITI TF-2 3.20; IHE BALP) -----------------------------------------
+EVENT_TYPE_SYSTEM: Final = "urn:ihe:event-type-code"
+AUDIT_TRANSACTIONS: Final = "IHE Transactions"
+"""codeSystemName of EventTypeCode in DICOM audit messages."""
+AUDIT_EVENT_TYPE_SYSTEM: Final = "http://terminology.hl7.org/CodeSystem/audit-event-type"
+RESTFUL_INTERACTION_SYSTEM: Final = "http://hl7.org/fhir/restful-interaction"
+AUDIT_ENTITY_TYPE_SYSTEM: Final = "http://terminology.hl7.org/CodeSystem/audit-entity-type"
+OBJECT_ROLE_SYSTEM: Final = "http://terminology.hl7.org/CodeSystem/object-role"
+SECURITY_SOURCE_TYPE_SYSTEM: Final = "http://terminology.hl7.org/CodeSystem/security-source-type"
+PARTICIPATION_TYPE_SYSTEM: Final = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType"
+ROLE_CLASS_SYSTEM: Final = "http://terminology.hl7.org/CodeSystem/v3-RoleClass"
+BALP: Final = "https://profiles.ihe.net/ITI/BALP/"
+BALP_STRUCTURE: Final = BALP + "StructureDefinition/"
+BALP_USER_AGENT_TYPES: Final = BALP + "CodeSystem/UserAgentTypes"
+BALP_ENTITY_TYPES: Final = BALP + "CodeSystem/BasicAuditEntityType"
+OAUTH_TOKEN_ID: Final = "urn:ietf:params:oauth:jti:"  # noqa: S105 - a prefix
+AUDIT_RECORD_TAG: Final = "urn:mhd-xds-gateway:audit-record"
+"""System of meta.tag of AuditEvents: the code is the id of the record, by which a repository has it once."""
+DCM_AUDIT_LOG_USED: Final = "110101"
+DCM_INSTANCES_ACCESSED: Final = "110103"
+DCM_INSTANCES_TRANSFERRED: Final = "110104"
+DCM_EXPORT: Final = "110106"
+DCM_IMPORT: Final = "110107"
+DCM_PATIENT_RECORD: Final = "110110"
+DCM_QUERY: Final = "110112"
+DCM_USER_AUTHENTICATION: Final = "110114"
+DCM_APPLICATION: Final = "110150"
+DCM_DESTINATION: Final = "110152"
+DCM_SOURCE: Final = "110153"
+DCM_STUDY: Final = "110180"
+DCM_AUDIT_TERMS: Final = {
+    DCM_AUDIT_LOG_USED: "Audit Log Used",
+    DCM_INSTANCES_ACCESSED: "DICOM Instances Accessed",
+    DCM_INSTANCES_TRANSFERRED: "DICOM Instances Transferred",
+    DCM_EXPORT: "Export",
+    DCM_IMPORT: "Import",
+    DCM_PATIENT_RECORD: "Patient Record",
+    DCM_QUERY: "Query",
+    DCM_USER_AUTHENTICATION: "User Authentication",
+    DCM_APPLICATION: "Application",
+    DCM_DESTINATION: "Destination Role ID",
+    DCM_SOURCE: "Source Role ID",
+    DCM_STUDY: "Study Instance UID",
+}
+"""Meanings of the codes above, by which messages name them."""
+HOME_COMMUNITY_DETAIL: Final = "ihe:homeCommunityID"
+HOME_COMMUNITY_DETAIL_OF_QUERIES: Final = "urn:ihe:iti:xca:2010:homeCommunityId"
+"""Two names of one thing: ITI TF-2 3.18 and 3.38 have the second, 3.39, 3.43 and 3.55 the first."""
+REPOSITORY_DETAIL: Final = "Repository Unique Id"

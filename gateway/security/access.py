@@ -18,6 +18,7 @@ from gateway.model import Cx, QueryResult, Submission
 from gateway.model.claims import Claims
 from gateway.model.query import StoredQuery
 from gateway.security.scopes import Permission, permits
+from gateway.security.subjects import about_patients, about_submission
 
 
 class OtherPatient(Exception):
@@ -141,6 +142,8 @@ _SELECTIONS: Final = ("Basic", "ImagingSelection")
 
 def require_patient(patient: Cx | None) -> None:
     """Raise OtherPatient unless this patient may be seen; what is of no known patient is of another."""
+    if patient is not None:
+        about_patients((patient,))
     bound = bound_patient()
     if bound is not None and patient != bound:
         raise OtherPatient
@@ -151,7 +154,9 @@ def visible(patients: Iterable[Cx]) -> tuple[Cx, ...]:
     access = _access.get()
     patients = tuple(patients)
     if access is None or access.patient is None:
+        about_patients(patients)
         return patients
+    about_patients((access.patient,))
     kept = tuple(patient for patient in patients if patient == access.patient)
     if patients and not kept and access.others == "forbidden":
         raise OtherPatient
@@ -160,7 +165,7 @@ def visible(patients: Iterable[Cx]) -> tuple[Cx, ...]:
 
 def check_query(query: StoredQuery) -> None:
     """Raise OtherPatient for a query about a patient that may not be seen, before anybody is asked."""
-    if bound_patient() is not None and hasattr(query, "patient_id"):
+    if hasattr(query, "patient_id"):
         require_patient(query.patient_id)
 
 
@@ -178,6 +183,7 @@ def only_visible(result: QueryResult) -> QueryResult:
     """The answer to a query without objects of other patients; where these are not hidden, OtherPatient."""
     access = _access.get()
     if access is None or access.patient is None:
+        about_patients(_patients(result))
         return result
     patient = access.patient
     kept = replace(
@@ -188,17 +194,24 @@ def only_visible(result: QueryResult) -> QueryResult:
     )
     if access.others == "forbidden" and _objects(kept) < _objects(result):
         raise OtherPatient
+    about_patients(_patients(kept))
     return kept
 
 
 def check_submission(submission: Submission) -> None:
     """Raise OtherPatient where something of it is for a patient that may not be seen."""
+    about_submission(submission)
     if bound_patient() is not None:
         require_patient(submission.submission_set.patient_id)
         for entry in submission.entries:
             require_patient(entry.patient_id)
         for folder in submission.folders:
             require_patient(folder.patient_id)
+
+
+def _patients(result: QueryResult) -> Iterator[Cx]:
+    for of_kind in (result.entries, result.submission_sets, result.folders):
+        yield from (item.patient_id for item in of_kind if item.patient_id is not None)
 
 
 def _objects(result: QueryResult) -> int:

@@ -12,7 +12,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
-from gateway.model import DocumentEntry, DocumentRequest
+from gateway.model import Cx, DocumentEntry, DocumentRequest
 from gateway.model.imaging_codes import MIME_DICOM, MIME_FHIR_JSON
 from gateway.model.releases import FhirRelease
 from gateway.security.sealing import KeyRing, NotOurs, Sealer
@@ -29,7 +29,7 @@ class DocumentKey(Struct, frozen=True, kw_only=True, gc=False):
     `hash` and `size` are absent for On-Demand entries and where metadata is limited. `release` is that of a
     FHIR document, where it is known. A `manifest` can be given in other formats too; `made_as` is the MIME
     type of the translation that the key names, where it names one: the other fields are those of its original
-    then.
+    then. `patient_id` is whose document it is.
     """
 
     document_unique_id: str
@@ -43,6 +43,7 @@ class DocumentKey(Struct, frozen=True, kw_only=True, gc=False):
     manifest: bool = False
     release: FhirRelease | None = None
     made_as: str = ""
+    patient_id: Cx | None = None
 
     @classmethod
     def of(
@@ -62,6 +63,7 @@ class DocumentKey(Struct, frozen=True, kw_only=True, gc=False):
             manifest=manifest,
             release=release,
             made_as=entry.mime_type if entry.made_of is not None else "",
+            patient_id=entry.patient_id,
         )
 
     @property
@@ -103,6 +105,7 @@ class _Document(Struct, array_like=True, frozen=True, gc=False):
     mime_type: str
     size: int | None
     hash: bytes | None
+    patient: tuple[str, str] | None = None
 
 
 _ON_DEMAND, _PACKED_UUID, _PACKED_HASH, _MANIFEST = 1, 2, 4, 8
@@ -155,6 +158,7 @@ def _pack(key: DocumentKey) -> _Document:
         key.mime_type,
         key.size,
         packed_hash,
+        None if key.patient_id is None else (key.patient_id.id, key.patient_id.authority),
     )
 
 
@@ -178,6 +182,7 @@ def _unpack(packed: _Document) -> DocumentKey:
         manifest=bool(packed.flags & _MANIFEST),
         release=next((release for release, flag in _RELEASES.items() if packed.flags & flag), None),
         made_as=next((form for form, flag in _MADE_AS.items() if packed.flags & flag), ""),
+        patient_id=None if packed.patient is None else Cx(*packed.patient),
     )
 
 

@@ -4,10 +4,11 @@ Every call goes to `peer.url` and nowhere else: redirects are not followed, and 
 XOP headers of an answer can name another host. All that can go wrong is a `PeerError` that names the peer.
 """
 
+import asyncio
 import ssl
 import uuid
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from types import TracebackType
 from typing import Final, Self
 
@@ -20,6 +21,7 @@ from gateway.soap.contract import Contract, Packaging, Transaction
 from gateway.soap.envelope import ANONYMOUS, HeaderBlock, write_envelope
 from gateway.soap.exchange import READ_BUFFER, Exchange, OutgoingRequest
 from gateway.soap.mtom import Part
+from gateway.soap.observed import Exchanged, Record, unrecorded
 from gateway.soap.outgoing import Attachment, mtom_message, simple_message
 from gateway.soap.resilience import CallObserver, Lane, Peer, unobserved
 from gateway.soap.via import came_through, via_block
@@ -96,11 +98,12 @@ class SoapClient:
         observe: CallObserver = unobserved,
         headers: Callable[[], Mapping[str, str]] = dict,
         security: SecurityHeader = nobody,
+        record: Record = unrecorded,
     ) -> None:
         """`session` is used as it is and not closed; without one an own session is made on entering.
 
         `tls` applies to https peers; the system's trust store by default. `headers` gives what each call
-        sends besides, in HTTP, `security` in the header of the envelope.
+        sends besides, in HTTP, `security` in the header of the envelope. `record` is told of each exchange.
         """
         self._contract = contract
         self._session = session
@@ -109,6 +112,7 @@ class SoapClient:
         self._observe = observe
         self._headers = headers
         self._security = security
+        self._record = record
         self._lanes: dict[tuple[Peer, str], Lane] = {}
 
     async def __aenter__(self) -> Self:
@@ -163,8 +167,11 @@ class SoapClient:
             finally:
                 exchange.close()
 
-        async with lane.place():
-            return await lane.run(attempt, _attempts(peer, retry, attachments))
+        with self._recorded(peer, transaction, body, request) as answer:
+            async with lane.place():
+                reply = await lane.run(attempt, _attempts(peer, retry, attachments))
+            answer.append(reply)
+            return reply
 
     @asynccontextmanager
     async def open(
@@ -192,13 +199,45 @@ class SoapClient:
                 raise
             return exchange
 
-        async with lane.place():
-            exchange = await lane.run(attempt, _attempts(peer, retry, attachments))
-            try:
-                yield StreamedReply(exchange, lane)
-                await exchange.finish()
-            finally:
-                exchange.close()
+        with self._recorded(peer, transaction, body, request) as answer:
+            async with lane.place():
+                exchange = await lane.run(attempt, _attempts(peer, retry, attachments))
+                answer.append(exchange.body)
+                try:
+                    yield StreamedReply(exchange, lane)
+                    await exchange.finish()
+                finally:
+                    exchange.close()
+
+    @contextmanager
+    def _recorded(
+        self, peer: Peer, transaction: str, body: _Element, request: OutgoingRequest
+    ) -> Iterator[list[_Element]]:
+        """Tell of the exchange inside, whose answer is put into the list as soon as it is there."""
+        answer: list[_Element] = []
+        failure: str | None = None
+        try:
+            yield answer
+        except PeerError as error:
+            failure = str(error)
+            raise
+        except BaseException as error:
+            # whoever asked has left, or something else failed that was made of the answer
+            failure = None if answer and not isinstance(error, asyncio.CancelledError) else "it was given up"
+            raise
+        finally:
+            self._record(
+                Exchanged(
+                    transaction,
+                    served=False,
+                    url=peer.url,
+                    peer=peer.name,
+                    request=body,
+                    reply=answer[0] if answer else None,
+                    failure=failure,
+                    headers=request.headers,
+                )
+            )
 
     @property
     def _open_session(self) -> aiohttp.ClientSession:

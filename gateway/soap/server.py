@@ -34,6 +34,7 @@ from gateway.soap.envelope import (
 from gateway.soap.exchange import bounded
 from gateway.soap.late_replies import LateReplies
 from gateway.soap.mtom import MULTIPART_RELATED, MessageLimits, NotSoap, read_message
+from gateway.soap.observed import Exchanged, Record, Settle, settled, unrecorded
 from gateway.soap.outgoing import Attachment, OutgoingMessage, inline_message, mtom_message, simple_message
 from gateway.soap.spool import RequestSpool, SpoolArea, SpooledPart
 
@@ -112,6 +113,10 @@ class _Turn:
     broken_off: bool = False
     """Part of the request may be unread, so the connection cannot be used again."""
     admission: Admission = nullcontext
+    transaction: str | None = None
+    body: _Element | None = None
+    header: _Element | None = None
+    received: SoapRequest | None = None
 
 
 class SoapService:
@@ -124,11 +129,14 @@ class SoapService:
         spool_dir: Path,
         limits: ServiceLimits | None = None,
         late: LateReplies | None = None,
+        *,
+        record: Record = unrecorded,
     ) -> None:
-        """With `late`, answers may be asked for at another address."""
+        """With `late`, answers may be asked for at another address. `record` is told of each exchange."""
         self.admit: Admit = admit_everyone
         """Asked before attachments are taken in and a handler runs."""
         self._late = late
+        self._record = record
         self._contract = contract
         self._handlers = dict(handlers)
         self._limits = limits or ServiceLimits()
@@ -156,25 +164,59 @@ class SoapService:
                 received = await self._received(request, stack.enter_context(self._spool.request()), turn)
                 if received.reply_to is not None and self._late is not None:
                     self._late.check_room()
-                    self._late.start(self._answer_late(self._late, received, turn, stack.pop_all()))
+                    self._late.start(self._answer_late(request, self._late, received, turn, stack.pop_all()))
                     return web.Response(status=202)
-                message = await self._handle(received, turn)
-                return await _respond(request, message, 200, turn)
+                message, body = await self._handle(received, turn)
+                settle = self._tell(request, turn, body, flows=not message.whole)
+                return await _settled(_respond(request, message, 200, turn), settle)
         except NotSoap as error:
             response = web.Response(status=415, text=f"{error}\n")
             response.force_close()
             return response
         except SoapFault as fault:
+            self._tell(request, turn, None, failure=fault.reason)
             return await self._respond_fault(request, fault, turn)
 
+    def _tell(
+        self,
+        request: web.Request,
+        turn: _Turn,
+        body: _Element | None,
+        *,
+        failure: str | None = None,
+        flows: bool = False,
+    ) -> Settle:
+        """Have the exchange recorded, before its answer goes out."""
+        received = turn.received
+        transaction = turn.transaction or (next(iter(self._handlers)) if len(self._handlers) == 1 else None)
+        if transaction is None:
+            return settled
+        return self._record(
+            Exchanged(
+                transaction,
+                served=True,
+                url=str(request.url.with_query(None)),
+                peer=request.remote or "",
+                request=turn.body,
+                reply=body,
+                failure=failure,
+                headers=request.headers,
+                header=turn.header,
+                reply_to=None if received is None else received.reply_to,
+                flows=flows,
+            )
+        )
+
     async def _answer_late(
-        self, late: LateReplies, received: SoapRequest, turn: _Turn, held: ExitStack
+        self, request: web.Request, late: LateReplies, received: SoapRequest, turn: _Turn, held: ExitStack
     ) -> None:
         assert received.reply_to is not None
         with held:
             try:
-                message = await self._handle(received, turn)
+                message, body = await self._handle(received, turn)
+                self._tell(request, turn, body)
             except SoapFault as fault:
+                self._tell(request, turn, None, failure=fault.reason)
                 message = _fault_message(fault, turn, received.reply_to)
             await late.post(received.reply_to, message)
 
@@ -209,7 +251,9 @@ class SoapService:
             envelope = read_envelope(message.root)
             turn.message_id = envelope.message_id
             turn.addressed = envelope.addressed
+            turn.body, turn.header = envelope.body, envelope.header
             transaction = self._dispatch(envelope)
+            turn.transaction = transaction.id
             turn.admission = await self.admit(request, message.root, envelope.header)
             attachments = {
                 part.content_id: await spool.keep(
@@ -224,7 +268,7 @@ class SoapService:
             message.close()
         assert envelope.body is not None
         assert envelope.message_id is not None
-        return SoapRequest(
+        turn.received = SoapRequest(
             transaction,
             envelope.body,
             envelope.message_id,
@@ -233,6 +277,7 @@ class SoapService:
             envelope.header,
             None if envelope.reply_to in _HERE else envelope.reply_to,
         )
+        return turn.received
 
     def _dispatch(self, envelope: Envelope) -> Transaction:
         """The transaction that is asked for. Raises SoapFault for headers and bodies that do not fit."""
@@ -257,7 +302,8 @@ class SoapService:
             raise SoapFault("Sender", f"the body element does not fit the Action, which takes {expected}")
         return transaction
 
-    async def _handle(self, request: SoapRequest, turn: _Turn) -> OutgoingMessage:
+    async def _handle(self, request: SoapRequest, turn: _Turn) -> tuple[OutgoingMessage, _Element]:
+        """The answer, and its body element."""
         try:
             with turn.admission():
                 reply = await self._handlers[request.transaction.id](request)
@@ -265,8 +311,8 @@ class SoapService:
             packaged = turn.packaged or reply.packaged
             work = (reply, request.transaction, request.message_id, packaged, request.reply_to)
             if len(reply.body) and _objects(reply.body) > _OBJECTS_ON_LOOP:
-                return await asyncio.to_thread(_package, *work)
-            return _package(*work)
+                return await asyncio.to_thread(_package, *work), reply.body
+            return _package(*work), reply.body
         except SoapFault:
             raise
         except Exception as error:
@@ -351,6 +397,16 @@ def _package(
 
 def _new_message_id() -> str:
     return f"urn:uuid:{uuid.uuid4()}"
+
+
+async def _settled(response: Awaitable[web.StreamResponse], settle: Settle) -> web.StreamResponse:
+    try:
+        sent = await response
+    except BaseException:
+        settle("the answer did not get through")
+        raise
+    settle(None)
+    return sent
 
 
 async def _respond(

@@ -15,11 +15,15 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 TRACEPARENT: Final = "traceparent"
+TRACESTATE: Final = "tracestate"
 REQUEST_ID: Final = "X-Request-Id"
 
 _TRACEPARENT = re.compile(
     r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})(-.*)?"
 )
+_MEMBER = r"[a-z0-9][_0-9a-z\-*/@]{0,255}=[!-+\--<>-~]{1,256}"
+_TRACESTATE = re.compile(rf"(?=.{{1,512}}\Z){_MEMBER}(,{_MEMBER}){{0,31}}")
+"""Without blanks, and no longer than what has to be passed on (W3C Trace Context 3.3.1)."""
 _MEANINGLESS = re.compile(
     r"[0-9A-Fa-f]{8}-?([0-9A-Fa-f]{4}-?){3}[0-9A-Fa-f]{12}|[0-7][0-9A-HJKMNP-TV-Z]{25}"  # UUID or ULID
 )
@@ -27,11 +31,14 @@ _MEANINGLESS = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Ids of the request that is being answered; `flags` are those of its traceparent."""
+    """Ids of the request that is being answered; `flags` are those of its traceparent, `parent` is that as it
+    came, `state` its tracestate."""
 
     request_id: str
     trace_id: str
     flags: str = "00"
+    parent: str = ""
+    state: str = ""
 
 
 _asked: ContextVar[Asked | None] = ContextVar("asked", default=None)
@@ -45,7 +52,9 @@ def read_ids(headers: Mapping[str, str]) -> Asked:
     parent = _TRACEPARENT.fullmatch(headers.get(TRACEPARENT, ""))
     if parent is None:
         return Asked(request_id, secrets.token_hex(16))
-    return Asked(request_id, parent[1], parent[2])
+    state = headers.get(TRACESTATE, "")
+    kept = state if _TRACESTATE.fullmatch(state) else ""
+    return Asked(request_id, parent[1], parent[2], parent[0], kept)
 
 
 @contextmanager
@@ -72,4 +81,10 @@ def headers_for_peers() -> dict[str, str]:
     if asked is None:
         return {}
     parent = f"00-{asked.trace_id}-{secrets.token_hex(8)}-{asked.flags}"
-    return {TRACEPARENT: parent, REQUEST_ID: asked.request_id}
+    sent = {TRACEPARENT: parent, REQUEST_ID: asked.request_id}
+    return {**sent, TRACESTATE: asked.state} if asked.state else sent
+
+
+def asked_now() -> Asked | None:
+    """Ids of the request that is being answered."""
+    return _asked.get()

@@ -22,6 +22,7 @@ from gateway.security.access import Access, NotGranted, OtherPatient, acting_wit
 from gateway.security.assertion_shape import AssertionRefused
 from gateway.security.assertion_verifier import AssertionRules, AssertionVerifier, Verified
 from gateway.security.scopes import Permission, Scopes
+from gateway.security.subjects import asked_with
 from gateway.security.tokens import InvalidToken, Token, VerificationUnavailable
 from gateway.security.trust import TrustedIssuer, read_anchors
 from gateway.settings import Settings
@@ -68,6 +69,7 @@ class AssertionsIn:
                 if required:
                     raise _fault(path, AssertionRefused("InvalidSecurity", "there is no wsse:Security"))
                 return _unbound
+            asked_with(verified.claims)
             await self._use(path, verified)
             access = self._access(verified)
             return lambda: _acting(access)

@@ -19,6 +19,7 @@ from gateway.settings import Settings
 from gateway.soap.client import SoapClient
 from gateway.soap.contract import load_contract
 from gateway.soap.late_replies import LateReplies
+from gateway.soap.observed import Record, unrecorded
 from gateway.soap.server import ServiceLimits, SoapService
 from gateway.wiring.imaging import locations
 from gateway.wiring.peers import document_domain, peer_at
@@ -92,7 +93,7 @@ def patient_discovery(
 
 
 def responding_services(
-    settings: Settings, soap: SoapClient, dicomweb: DicomWebClient
+    settings: Settings, soap: SoapClient, dicomweb: DicomWebClient, record: Record = unrecorded
 ) -> dict[str, SoapService]:
     """What answers other communities, by path; each to be closed in the end. Empty where it is not wanted."""
     if not settings.responding_gateway.enabled or settings.home_community_id is None:
@@ -115,12 +116,12 @@ def responding_services(
     spool = settings.state_dir / "spool"
     allowed = OutsidePolicy(hosts=frozenset(settings.responding_gateway.reply_to_hosts))
     return {
-        path: SoapService(load_contract(), on_path, spool, limits, LateReplies(allowed.allows))
+        path: SoapService(load_contract(), on_path, spool, limits, LateReplies(allowed.allows), record=record)
         for path, on_path in handlers.items()
     }
 
 
-def xds_services(settings: Settings, soap: SoapClient) -> dict[str, SoapService]:
+def xds_services(settings: Settings, soap: SoapClient, record: Record = unrecorded) -> dict[str, SoapService]:
     """What answers consumers and sources of XDS.b, by path; each to be closed in the end."""
     own = settings.xds_server
     if not own.enabled:
@@ -132,8 +133,14 @@ def xds_services(settings: Settings, soap: SoapClient) -> dict[str, SoapService]
     queries = ServiceLimits(request=_LARGEST_REQUEST, envelope=_LARGEST_REQUEST)
     documents = ServiceLimits(request=own.max_request_bytes, spooled=own.spool_bytes)
     return {
-        REGISTRY_PATH: SoapService(load_contract(), {"ITI-18": registry.query}, spool, queries),
+        REGISTRY_PATH: SoapService(
+            load_contract(), {"ITI-18": registry.query}, spool, queries, record=record
+        ),
         REPOSITORY_PATH: SoapService(
-            load_contract(), {"ITI-43": repository.retrieve, "ITI-41": repository.provide}, spool, documents
+            load_contract(),
+            {"ITI-43": repository.retrieve, "ITI-41": repository.provide},
+            spool,
+            documents,
+            record=record,
         ),
     }

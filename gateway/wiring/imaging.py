@@ -44,6 +44,7 @@ from gateway.security.study_urls import StudyTokens
 from gateway.settings import ImagingLocationSettings, Settings
 from gateway.soap.client import Peer, SoapClient
 from gateway.soap.contract import load_contract
+from gateway.soap.observed import Record
 from gateway.soap.server import ServiceLimits, SoapService
 from gateway.wiring.fan_out import LegsOfCommunities, every_place, every_registry
 from gateway.wiring.fhir import terminology
@@ -199,7 +200,7 @@ def image_routes(settings: Settings, parts: ImagingParts, base_url: str) -> Wado
     return WadoRoutes(grants, retriever, views, base_url=base_url)
 
 
-def rad69_service(settings: Settings, parts: ImagingParts) -> SoapService:
+def rad69_service(settings: Settings, parts: ImagingParts, record: Record) -> SoapService:
     """RAD-69 for consumers; to be closed in the end."""
     # its answers are put in the order of the request from files anyway
     grants, retriever, _ = _front(settings, parts, "arrival")
@@ -207,7 +208,7 @@ def rad69_service(settings: Settings, parts: ImagingParts) -> SoapService:
     limits = ServiceLimits(
         request=_LARGEST_REQUEST, envelope=_LARGEST_REQUEST, spooled=settings.imaging.rad69_spool_bytes
     )
-    return SoapService(load_contract(), facade.handlers, settings.state_dir / "spool", limits)
+    return SoapService(load_contract(), facade.handlers, settings.state_dir / "spool", limits, record=record)
 
 
 def search_routes(settings: Settings, parts: ImagingParts, base_url: str) -> SearchRoutes:

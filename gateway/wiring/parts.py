@@ -6,7 +6,9 @@ from dataclasses import dataclass, replace
 
 import aiohttp
 
+from gateway.audit.trail import Trail
 from gateway.clients.dicomweb import DicomWebClient
+from gateway.clients.dicomweb import unrecorded as unrecorded_retrieve
 from gateway.clients.outside_resources import OutsidePolicy, OutsideResources
 from gateway.correlation.connection import RedisClient, RedisOptions, connect
 from gateway.correlation.embedded import EmbeddedRedis, EmbeddedRedisError, EmbeddedRedisInUse
@@ -16,9 +18,11 @@ from gateway.security.sealing import KeyRing, KeyRingError
 from gateway.settings import Settings
 from gateway.soap.client import SecurityHeader, SoapClient
 from gateway.soap.contract import load_contract
+from gateway.soap.observed import Record, unrecorded
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.tracing import headers_for_peers
 from gateway.wiring.assertions import AssertionKeyError, security_header
+from gateway.wiring.audit import AuditStartError, open_trail, retrieve_recorder, soap_recorder
 from gateway.wiring.communities import members
 from gateway.wiring.imaging import ImagingParts
 
@@ -82,6 +86,12 @@ class Parts:
     metrics: Metrics
     issuers: aiohttp.ClientSession
     communities: Communities
+    trail: Trail | None
+
+    @property
+    def record(self) -> Record:
+        """Told of each SOAP exchange."""
+        return unrecorded if self.trail is None else soap_recorder(self.trail)
 
     @property
     def imaging(self) -> ImagingParts:
@@ -108,8 +118,11 @@ def _outside_policy(settings: Settings) -> OutsidePolicy:
 
 
 @asynccontextmanager
-async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
-    """Keys, Redis (an own one where none is set) and the SOAP client. Raises StartError."""
+async def open_parts(settings: Settings, *, audited: bool = True) -> AsyncIterator[Parts]:
+    """Keys, Redis (an own one where none is set) and the SOAP client. Raises StartError.
+
+    Without `audited` nothing is recorded: for commands that look after the gateway.
+    """
     ring = key_ring(settings)
     contract = load_contract()
     metrics = Metrics()
@@ -138,18 +151,28 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
                 observe=metrics.correlation_read,
             )
         )
+        try:
+            trail = await stack.enter_async_context(open_trail(settings, ring)) if audited else None
+        except AuditStartError as error:
+            raise StartError(str(error)) from None
+        record = unrecorded if trail is None else soap_recorder(trail)
         soap = await stack.enter_async_context(
             SoapClient(
                 contract,
                 observe=metrics.peer_call,
                 headers=headers_for_peers,
                 security=_security_header(settings),
+                record=record,
             )
         )
         outside = await stack.enter_async_context(OutsideResources(_outside_policy(settings)))
         dicomweb = await stack.enter_async_context(
-            DicomWebClient(observe=metrics.peer_call, headers=headers_for_peers)
+            DicomWebClient(
+                observe=metrics.peer_call,
+                headers=headers_for_peers,
+                record=unrecorded_retrieve if trail is None else retrieve_recorder(trail),
+            )
         )
         issuers = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
         communities = Communities(settings.home_community_id, members(settings, soap))
-        yield Parts(soap, outside, store, ring, dicomweb, metrics, issuers, communities)
+        yield Parts(soap, outside, store, ring, dicomweb, metrics, issuers, communities, trail)

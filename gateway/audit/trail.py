@@ -1,0 +1,113 @@
+"""Where records are made and go: one trail for each gateway, with the name that it has in them."""
+
+import os
+import secrets
+import socket
+import time
+import uuid
+from collections.abc import Callable, Sequence
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from gateway.audit.delivery import Delivery
+from gateway.audit.queue import AuditQueue
+from gateway.audit.record import AuditRecord, Outcome, Party
+
+
+class AuditFull(Exception):
+    """There is no room for the record of another request, and the settings refuse requests then."""
+
+
+class Identity(Struct, frozen=True):
+    """What the gateway is called in records, the enterprise that it belongs to, and its machine."""
+
+    source_id: str
+    site: str = ""
+    host: str = ""
+
+    @classmethod
+    def of(cls, source_id: str, site: str = "") -> "Identity":
+        """The identity of this process."""
+        return cls(source_id, site, socket.gethostname() or "localhost")
+
+    @property
+    def party(self) -> Party:
+        """The own end of what the gateway asks for."""
+        return Party(self.source_id, self.host, str(os.getpid()))
+
+    def at(self, url: str) -> Party:
+        """The own end of what the gateway answers at `url`."""
+        return Party(url, self.host, str(os.getpid()))
+
+
+class Held:
+    """Records of an answer that has begun."""
+
+    def __init__(self, queue: AuditQueue, records: Sequence[AuditRecord]) -> None:
+        self._queue, self._records = queue, tuple(records)
+
+    def settle(self, failure: str | None = None) -> None:
+        """The answer has got through, or not and why."""
+        if failure is not None:
+            self._records = tuple(
+                replace(record, outcome=Outcome.SERIOUS, outcome_text=failure) for record in self._records
+            )
+        self._queue.settle(self._records)
+        self._queue.flush()
+
+
+class Trail:
+    """Takes the records of a gateway."""
+
+    def __init__(
+        self,
+        queue: AuditQueue,
+        identity: Identity,
+        *,
+        refuse_when_full: bool = False,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.queue = queue
+        self.identity = identity
+        self.clock = clock
+        self.deliveries: list[Delivery] = []
+        """What sends the records on."""
+        self._refuse = refuse_when_full
+
+    def named(self, source_id: str) -> None:
+        """What the gateway is called, where that is only known when it listens."""
+        self.identity = replace(self.identity, source_id=source_id)
+
+    def check_room(self) -> None:
+        """Raise AuditFull where a request must not be answered, since it could not be recorded."""
+        if self._refuse and self.queue.full:
+            raise AuditFull
+
+    def add(self, records: Sequence[AuditRecord], *, durable: bool = True) -> None:
+        """Take records; `durable` makes them outlive the process before this returns."""
+        self.queue.add(records)
+        if durable:
+            self.queue.flush()
+
+    def hold(self, records: Sequence[AuditRecord]) -> Held:
+        """Take records of an answer that has begun: durable, and sent when its end is known."""
+        self.queue.hold(records)
+        self.queue.flush()
+        return Held(self.queue, records)
+
+
+def record_id(recorded: float) -> str:
+    """A UUID of version 7 (RFC 9562 5.7), which begins with the time, so that a record is found by its id."""
+    milliseconds = int(recorded * 1000) & ((1 << 48) - 1)
+    number = milliseconds << 80 | 0x7 << 76 | secrets.randbits(12) << 64 | 0b10 << 62 | secrets.randbits(62)
+    return str(uuid.UUID(int=number))
+
+
+def time_of_id(text: str) -> float | None:
+    """The time in an id, to the millisecond; None for what is no such id."""
+    try:
+        value = uuid.UUID(text)
+    except ValueError:
+        return None
+    return (value.int >> 80) / 1000 if value.version == 7 and str(value) == text else None

@@ -1,0 +1,201 @@
+"""The queue: what it has taken outlives the process, goes to each repository in order, and is bounded."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import uuid
+
+import pytest
+from msgspec.structs import replace
+
+from gateway.audit.queue import AuditQueue
+from gateway.audit.record import Outcome
+from gateway.audit.trail import AuditFull, Held, Identity, Trail
+from tests.audit.samples import RECORDED, http_record
+
+KEY = 0x5A
+
+
+def sealed(content: bytes) -> bytes:
+    return bytes(byte ^ KEY for byte in content)
+
+
+def opened(folder, *destinations, **more):
+    return AuditQueue(folder, destinations, seal=sealed, unseal=sealed, **more)
+
+
+def some(count, **changes):
+    """Records of requests that differ in what names them."""
+    return [
+        http_record("ITI-67", "server", **{"request_id": str(uuid.uuid4()), **changes}) for _ in range(count)
+    ]
+
+
+def ids(waiting):
+    return [record.id for _, record in waiting]
+
+
+async def test_records_come_out_as_and_in_the_order_in_which_they_went_in(tmp_path):
+    queue = opened(tmp_path, "a")
+    records = some(5)
+    queue.add(records)
+    assert [record for _, record in queue.waiting("a", 3)] == records[:3]
+    queue.delivered("a", queue.waiting("a", 3)[-1][0])
+    assert ids(queue.waiting("a", 9)) == [record.id for record in records[3:]]
+    assert queue.length("a") == 2
+    queue.close()
+
+
+async def test_each_repository_has_its_own_place(tmp_path):
+    queue = opened(tmp_path, "a", "b")
+    queue.add(some(4))
+    queue.delivered("a", queue.waiting("a", 4)[-1][0])
+    assert (queue.length("a"), queue.length("b")) == (0, 4)
+    queue.close()
+    again = opened(tmp_path, "a", "b")
+    assert (again.length("a"), again.length("b")) == (0, 4)
+    again.close()
+
+
+async def test_a_repository_that_is_added_gets_what_is_still_there(tmp_path):
+    queue = opened(tmp_path, "a", keep_seconds=1e12)
+    queue.add(some(2))
+    queue.delivered("a", queue.waiting("a", 2)[-1][0])
+    queue.close()
+    again = opened(tmp_path, "a", "b")
+    assert (again.length("a"), again.length("b")) == (0, 2)
+    again.close()
+
+
+CHILD = """
+import asyncio, sys
+from pathlib import Path
+from tests.audit.test_queue import opened, some
+
+async def main():
+    queue = opened(Path(sys.argv[1]), "a")
+    records = some(3)
+    queue.add(records[:2])
+    queue.hold(records[2:])
+    queue.flush()
+    print(*(record.id for record in records), flush=True)
+    await asyncio.sleep(600)
+
+asyncio.run(main())
+"""
+
+
+def test_a_killed_process_leaves_its_records_and_those_of_answers_that_had_begun(tmp_path):
+    command = [sys.executable, "-c", textwrap.dedent(CHILD), str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        written = process.stdout.readline().split()
+        os.kill(process.pid, signal.SIGKILL)
+    queue = opened(tmp_path, "a")
+    found = queue.waiting("a", 9)
+    queue.close()
+    assert ids(found) == written
+    assert [record.outcome_text for _, record in found][:2] == ["", ""]
+    assert "before the end of the answer" in found[2][1].outcome_text
+
+
+async def test_processes_with_one_folder_have_files_of_their_own_and_nothing_is_left_behind(tmp_path):
+    first, second = opened(tmp_path, "a"), opened(tmp_path, "a")
+    first.add(some(1))
+    second.add(some(2))
+    assert (first.length("a"), second.length("a")) == (1, 2)
+    second.close()
+    assert first.length("a") == 1
+    first.close()
+    alone = opened(tmp_path, "a")
+    assert alone.length("a") == 3
+    assert len(set(ids(alone.waiting("a", 9)))) == 3
+    alone.close()
+    assert [path.name for path in tmp_path.glob("*.db")] == ["queue-1.db"]
+
+
+async def test_an_answer_that_flows_is_sent_when_its_end_is_known(tmp_path):
+    queue = opened(tmp_path, "a")
+    good, bad = some(1), some(1)
+    held, broken = Held(queue, good), Held(queue, bad)
+    queue.hold([*good, *bad])
+    assert queue.waiting("a", 9) == []
+    held.settle()
+    broken.settle("the client left")
+    outcomes = [(record.outcome, record.outcome_text) for _, record in queue.waiting("a", 9)]
+    assert outcomes == [(Outcome.SUCCESS, ""), (Outcome.SERIOUS, "the client left")]
+    queue.close()
+    again = opened(tmp_path, "a")
+    assert again.length("a") == 2, "nothing is held any more"
+    again.close()
+
+
+async def test_a_full_queue_loses_loudly_or_has_requests_refused(tmp_path):
+    queue = opened(tmp_path, "a", most=3)
+    queue.add(some(3))
+    queue.add(some(2))
+    assert (queue.length("a"), queue.lost) == (3, 2)
+    Trail(queue, Identity("x")).check_room()
+    with pytest.raises(AuditFull):
+        Trail(queue, Identity("x"), refuse_when_full=True).check_room()
+    queue.delivered("a", queue.waiting("a", 3)[-1][0])
+    Trail(queue, Identity("x"), refuse_when_full=True).check_room()
+    queue.close()
+
+
+async def until(condition):
+    async with asyncio.timeout(30):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def test_what_everyone_has_is_kept_for_a_while(tmp_path):
+    now = [RECORDED]
+    async with opened(tmp_path, "a", keep_seconds=100, sync_seconds=0.01, clock=lambda: now[0]) as queue:
+        queue.add([*some(2), *some(1, recorded=RECORDED + 200)])
+        now[0] += 150
+        await asyncio.sleep(0.1)
+        assert len(list(queue.find(0, 1e12, 10))) == 3, "the repository has nothing of it"
+        queue.delivered("a", queue.waiting("a", 3)[-1][0])
+        await until(lambda: len(list(queue.find(0, 1e12, 10))) == 1)
+
+
+async def test_without_repository_the_latest_are_kept_up_to_the_bound(tmp_path):
+    async with opened(tmp_path, most=4, keep_seconds=1e12, sync_seconds=0.01) as queue:
+        records = some(9)
+        for record in records:
+            queue.add([record])
+        await until(lambda: len(list(queue.find(0, 1e12, 20))) == 4)
+        assert queue.lost == 0
+        left = {record.id for record in queue.find(0, 1e12, 20)}
+        assert left == {record.id for record in records[5:]}
+
+
+async def test_records_lie_sealed_and_only_for_their_owner(tmp_path):
+    queue = opened(tmp_path, "a")
+    queue.add(some(3))
+    queue.close()
+    files = [path for path in tmp_path.iterdir() if path.stat().st_size]
+    assert files
+    for path in files:
+        assert b"dr-eva" not in path.read_bytes()
+    assert (tmp_path / "queue-1.db").stat().st_mode & 0o077 == 0
+
+
+async def test_a_record_that_cannot_be_read_does_not_stop_the_others(tmp_path):
+    queue = AuditQueue(tmp_path, ("a",), seal=lambda content: content[::-1], unseal=lambda content: content)
+    queue.add(some(2))
+    assert queue.waiting("a", 9) == []
+    assert queue.length("a") == 0
+    queue.close()
+
+
+async def test_what_is_found_is_the_latest_first_within_a_time(tmp_path):
+    queue = opened(tmp_path, "a")
+    records = [replace(record, recorded=float(n)) for n, record in enumerate(some(5))]
+    queue.add(records)
+    assert [record.recorded for record in queue.find(1, 3, 2)] == [3.0, 2.0]
+    queue.close()

@@ -1,0 +1,351 @@
+"""Every request has its record, with what was asked of peers for it, in the end and once."""
+
+import asyncio
+import json
+import signal
+import uuid
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import pytest
+import pytest_asyncio
+
+from gateway.demo.bundles import provide_bundle
+from gateway.demo.content import sample_content
+from tests.audit.archive_process import stored
+from tests.audit.repositories import FhirArchive
+from tests.system.documents import a_patient
+from tests.system.issuers import running_issuer
+from tests.system.stack import (
+    Service,
+    affinity_service,
+    free_port,
+    gateway_service,
+    running_stack,
+)
+
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+def named(event):
+    """The transaction, or the interaction where it is none."""
+    for subtype in event["subtype"]:
+        if subtype["system"] == "urn:ihe:event-type-code":
+            return subtype["code"]
+    return event["subtype"][0]["code"]
+
+
+def request_id(event):
+    return next(
+        (
+            e["what"]["identifier"]["value"]
+            for e in event.get("entity", ())
+            if e["type"]["code"] == "XrequestId"
+        ),
+        None,
+    )
+
+
+def parent(event):
+    return next(
+        (
+            d["valueString"]
+            for e in event.get("entity", ())
+            for d in e.get("detail", ())
+            if d["type"] == "traceparent"
+        ),
+        None,
+    )
+
+
+class Audited:
+    """A gateway whose records go to an archive."""
+
+    def __init__(self, stack, archive):
+        self.stack = stack
+        self.archive = archive
+        self.session = stack.session
+
+    async def asked(self, method, path, **more):
+        """Send a request and give its status and the records of it and of what it made the gateway ask."""
+        named_by = str(uuid.uuid4())
+        headers = {"X-Request-Id": named_by, **more.pop("headers", {})}
+        url = path if "://" in path else f"{self.stack.base_url}{path}"
+        async with self.session.request(method, url, headers=headers, **more) as answer:
+            body = await answer.read()
+            status = answer.status
+            assert answer.headers["X-Request-Id"] == named_by
+        events = await self.events_of(named_by)
+        return status, body, events
+
+    async def events_of(self, named_by):
+        async with asyncio.timeout(30):
+            while True:
+                events = [e for e in self.archive.events.values() if request_id(e) == named_by]
+                if any(e["agent"][1]["who"] == e["source"]["observer"] for e in events):
+                    return events
+                await asyncio.sleep(0.02)
+
+
+@asynccontextmanager
+async def audited(folder, **settings):
+    archive = await FhirArchive().start()
+    try:
+        audit = {"fhir": {"url": archive.url}, **settings.pop("audit", {})}
+        async with running_stack(folder, audit=audit, **settings) as stack:
+            yield Audited(stack, archive)
+    finally:
+        await archive.stop()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def gateway(tmp_path_factory):
+    async with audited(tmp_path_factory.mktemp("audit")) as running:
+        yield running
+
+
+@pytest.fixture
+def content():
+    return sample_content(f"audit {uuid.uuid4()}")
+
+
+def outcomes(events):
+    return sorted((named(event), event["outcome"]) for event in events)
+
+
+async def published(gateway, content):
+    bundle = provide_bundle([content.report], patient=content.patient)
+    return await gateway.asked("POST", "", json=bundle, headers={"Content-Type": "application/fhir+json"})
+
+
+async def test_a_publish_is_recorded_at_both_ends(gateway, content):
+    status, _, events = await published(gateway, content)
+    assert status == 200
+    assert outcomes(events) == [("ITI-41", "0"), ("ITI-65", "0")]
+    for event in events:
+        people = [e for e in event["entity"] if e.get("what", {}).get("type") == "Patient"]
+        assert [p["what"]["identifier"]["value"] for p in people] == [content.patient.id]
+        lists = [e for e in event["entity"] if e.get("what", {}).get("type") == "List"]
+        assert len(lists) == 1
+
+
+async def test_a_search_and_a_retrieve_are_recorded_at_both_ends(gateway, content):
+    await published(gateway, content)
+    query = {"patient.identifier": content.patient.token, "status": "current"}
+    status, body, events = await gateway.asked("GET", "/DocumentReference", params=query)
+    assert status == 200
+    assert set(outcomes(events)) == {("ITI-18", "0"), ("ITI-67", "0")}
+    form = {**query}
+    _, _, by_form = await gateway.asked("POST", "/DocumentReference/_search", data=form)
+    (searched,) = (e for e in by_form if named(e) == "ITI-67")
+    assert any("DocumentReference/_search" in e.get("description", "") for e in searched["entity"])
+    url = json.loads(body)["entry"][0]["resource"]["content"][0]["attachment"]["url"]
+    status, _, events = await gateway.asked("GET", url)
+    assert status == 200
+    assert outcomes(events) == [("ITI-43", "0"), ("ITI-68", "0")]
+    for event in events:
+        kinds = [e["what"]["type"] for e in event["entity"] if "type" in e.get("what", {})]
+        assert sorted(kinds) == ["DocumentReference", "Patient"]
+        if named(event) == "ITI-68":
+            assert event["meta"]["profile"][0].endswith("RetrieveDocument.Audit.Responder")
+    status, _, events = await gateway.asked("HEAD", url)
+    assert (status, ("ITI-68", "0") in outcomes(events)) == (200, True)
+
+
+async def test_other_requests_of_fhir_are_recorded(gateway, content):
+    query = {"patient.identifier": content.patient.token, "status": "current"}
+    for path, params, name in (
+        ("/List", {**query, "code": "submissionset"}, "ITI-66"),
+        ("/ImagingStudy", {"patient.identifier": content.patient.token}, "search"),
+        ("/dicomweb/studies", {"PatientID": "NOBODY", "IssuerOfPatientID": "2.999.1.1"}, "RAD-129"),
+    ):
+        status, _, events = await gateway.asked("GET", path, params=params)
+        assert status < 300, path
+        assert (name, "0") in outcomes(events), path
+    status, _, events = await gateway.asked("GET", "/dicomweb/studies/2.999.7")
+    assert (status, outcomes(events)) == (404, [("RAD-107", "4")])
+    status, _, events = await gateway.asked("GET", "/DocumentReference/nothing")
+    assert (status, outcomes(events)) == (404, [("read", "4")])
+
+
+async def test_what_says_nothing_of_patients_is_not_recorded(gateway):
+    async with gateway.session.get(f"{gateway.stack.base_url}/metadata") as answer:
+        silent = answer.headers["X-Request-Id"]
+    await gateway.asked("GET", "/DocumentReference/nothing")
+    assert silent not in {request_id(event) for event in gateway.archive.events.values()}
+
+
+async def test_the_trace_goes_through_all_records_and_to_peers(gateway, content):
+    await published(gateway, content)
+    seen = []
+
+    async def look(request):
+        seen.append(
+            (request.headers["X-Request-Id"], request.headers["traceparent"], request.headers["tracestate"])
+        )
+
+    gateway.stack.interfere = look
+    given = f"00-{TRACE}-00f067aa0ba902b7-01"
+    query = {"patient.identifier": content.patient.token, "status": "current"}
+    try:
+        _, _, events = await gateway.asked(
+            "GET",
+            "/DocumentReference",
+            params=query,
+            headers={"traceparent": given, "tracestate": "vendor=1"},
+        )
+    finally:
+        gateway.stack.interfere = None
+    (own,) = (e for e in events if named(e) == "ITI-67")
+    assert parent(own) == given
+    legs = [parent(e) for e in events if named(e) == "ITI-18"]
+    assert sorted(legs) == sorted(sent for _, sent, _ in seen)
+    assert all(leg.split("-")[1] == TRACE and leg != given for leg in legs)
+    assert {(request, state) for request, _, state in seen} == {(request_id(own), "vendor=1")}
+
+
+async def test_failures_are_recorded_at_both_ends(gateway, content):
+    await published(gateway, content)
+    query = {"patient.identifier": content.patient.token, "status": "current"}
+    _, body, _ = await gateway.asked("GET", "/DocumentReference", params=query)
+    url = json.loads(body)["entry"][0]["resource"]["content"][0]["attachment"]["url"]
+
+    async def fail(_):
+        return aiohttp.web.Response(status=400, text="no")
+
+    gateway.stack.interfere = fail
+    try:
+        status, _, events = await gateway.asked("GET", "/DocumentReference", params=query)
+        assert (status, set(outcomes(events))) == (502, {("ITI-18", "8"), ("ITI-67", "8")})
+        status, _, events = await gateway.asked("GET", url)
+        assert (status, set(outcomes(events))) == (502, {("ITI-43", "8"), ("ITI-68", "8")})
+        status, _, events = await published(gateway, sample_content(f"x {uuid.uuid4()}"))
+        assert status == 502
+        assert {("ITI-41", "8"), ("ITI-65", "8")} <= set(outcomes(events))
+    finally:
+        gateway.stack.interfere = None
+    for event in events:
+        assert "profile" not in event["meta"]
+    status, _, events = await gateway.asked(
+        "POST", "", data=b"{", headers={"Content-Type": "application/fhir+json"}
+    )
+    assert (status, outcomes(events)) == (400, [("ITI-65", "4")])
+
+
+async def test_who_asks_is_who_the_token_says_and_a_refusal_is_recorded(tmp_path):
+    async with AsyncExitStack() as stack:
+        issuer = await stack.enter_async_context(running_issuer())
+        security = {"access": "token", "issuers": [{"issuer": issuer.url, "jwks_url": f"{issuer.url}/jwks"}]}
+        gateway = await stack.enter_async_context(audited(tmp_path, security=security))
+        base = gateway.stack.base_url
+        query = {"patient.identifier": a_patient("t").token, "status": "current"}
+
+        def bearer(scope, **claims):
+            return {"Authorization": f"Bearer {issuer.token(base, scope, **claims)}"}
+
+        good = bearer("system/*.rs", sub="eva", jti="j-1", client_id="ward")
+        _, _, events = await gateway.asked("GET", "/DocumentReference", params=query, headers=good)
+        for event in events:
+            (user,) = (a for a in event["agent"] if a["type"]["coding"][0]["code"] == "IRCP")
+            assert user["who"]["identifier"] == {"system": issuer.url, "value": "eva"}
+            assert user["policy"] == ["urn:ietf:params:oauth:jti:j-1"]
+            assert event["outcome"] == "0"
+        status, _, (refused,) = await gateway.asked("GET", "/DocumentReference", params=query)
+        assert (status, refused["outcome"], len(refused["agent"])) == (401, "8", 2)
+        few = bearer("system/List.rs", sub="eva", jti="j-2", client_id="ward")
+        status, _, (refused,) = await gateway.asked("GET", "/DocumentReference", params=query, headers=few)
+        assert (status, refused["outcome"]) == (403, "8")
+        assert any(a.get("policy") == ["urn:ietf:params:oauth:jti:j-2"] for a in refused["agent"])
+        leaked = {**query, "access_token": "SECRET"}
+        status, _, (refused,) = await gateway.asked("GET", "/DocumentReference", params=leaked)
+        assert status == 400
+        assert "SECRET" not in json.dumps(refused)
+
+
+async def test_a_full_queue_refuses_requests_where_the_settings_say_so(tmp_path):
+    audit = {"when_full": "refuse", "max_records": 3}
+    async with audited(tmp_path, audit=audit) as gateway:
+        await gateway.archive.stop()
+        statuses = []
+        for _ in range(6):
+            async with gateway.session.get(f"{gateway.stack.base_url}/DocumentReference/x") as answer:
+                statuses.append(answer.status)
+        assert statuses == [404, 404, 404, 503, 503, 503]
+        async with gateway.session.get(f"{gateway.stack.base_url}/metadata") as answer:
+            assert answer.status == 200, "what is not recorded is answered"
+
+
+REQUESTS = 2000
+
+
+def archive_service(folder: Path, port: int) -> Service:
+    """The audit repository as a process."""
+    program = ("-m", "tests.audit.archive_process")
+    return Service([str(port), str(folder / "archive.db")], {}, folder / "archive.log", program=program)
+
+
+@pytest.mark.timeout(280)
+async def test_nothing_acknowledged_is_without_record_though_repository_and_gateway_are_killed(tmp_path):
+    affinity_port, port, archive_port = free_port(), free_port(), free_port()
+    affinity, archive = affinity_service(tmp_path, affinity_port), archive_service(tmp_path, archive_port)
+    await affinity.start()
+    url = await archive.start()
+    gateway = gateway_service(tmp_path, port, affinity_port, AUDIT__FHIR__URL=url)
+    base = await gateway.start()
+    patient = a_patient("killed")
+    acknowledged, sent = [], 0
+
+    async def client(session):
+        nonlocal sent
+        while sent < REQUESTS:
+            sent += 1
+            number, named_by = sent, str(uuid.uuid4())
+            # one in ten asks the registry too
+            path = (
+                f"/DocumentReference?status=current&patient.identifier={patient.token}"
+                if number % 10 == 0
+                else "/DocumentReference/nothing"
+            )
+            try:
+                async with session.get(base + path, headers={"X-Request-Id": named_by}) as answer:
+                    await answer.read()
+                    acknowledged.append(named_by)
+            except aiohttp.ClientError:
+                await asyncio.sleep(0.05)
+
+    async def trouble():
+        async def until(count):
+            while sent < count:
+                await asyncio.sleep(0.01)
+
+        await until(REQUESTS // 4)
+        await archive.kill()
+        await until(REQUESTS // 2)
+        await gateway.kill(signal.SIGKILL)
+        await gateway.start()
+        await until(REQUESTS * 3 // 4)
+        await archive.start()
+
+    try:
+        async with aiohttp.ClientSession() as session:
+            disturbing = asyncio.create_task(trouble())
+            await asyncio.gather(*(client(session) for _ in range(8)))
+            await disturbing
+            wanted = set(acknowledged)
+            assert len(wanted) > REQUESTS // 2
+
+            def there():
+                return [
+                    request_id(e) for e in stored(tmp_path / "archive.db") if named(e) in {"ITI-67", "read"}
+                ]
+
+            async with asyncio.timeout(120):
+                while not wanted <= set(there()):
+                    await asyncio.sleep(0.3)
+        found = there()
+        assert len(found) == len(set(found)), "each once"
+    finally:
+        for service in (gateway, affinity, archive):
+            await service.kill(signal.SIGTERM)
