@@ -150,8 +150,9 @@ def _list() -> dict[str, Any]:
 def _patient() -> dict[str, Any]:
     return {
         "type": "Patient",
-        "documentation": "Stands for an identifier of the affinity domain; has no demographics. Searches "
-        "find patients that something was submitted for.",
+        "documentation": "Stands for an identifier of the affinity domain, with what documents say of the "
+        "person. Searches find patients that something was submitted for; by names and birth those of whom "
+        "this server has stored or seen documents lately.",
         "interaction": [{"code": "read"}, {"code": "search-type"}],
         "searchParam": search_parameters(PATIENT_PARAMETERS),
     }

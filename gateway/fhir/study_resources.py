@@ -11,17 +11,17 @@ from datetime import tzinfo
 
 import orjson
 
-from gateway.fhir.datatypes import Json, write_cx, write_date_time
+from gateway.fhir.datatypes import Json, write_date_time
 from gateway.fhir.document_reference import logical_id
 from gateway.fhir.found_study import FoundStudy
 from gateway.fhir.imaging_elements import json_bytes
-from gateway.fhir.imaging_parts import write_order, write_patient, write_viewer_endpoint, write_wado_endpoint
+from gateway.fhir.imaging_parts import write_order, write_viewer_endpoint, write_wado_endpoint
 from gateway.fhir.imaging_study import StudyLinks, write_imaging_study
 from gateway.fhir.imaging_times import Zones
 from gateway.fhir.terminology import Terminology
 from gateway.model import imaging_codes as imaging
 from gateway.model.dtm import is_dtm
-from gateway.model.imaging import ImagingPatient, RetrieveLocation
+from gateway.model.imaging import RetrieveLocation
 from gateway.model.metadata import Cx
 
 _PROFILES = (imaging.PROFILE_MADO_STUDY, imaging.PROFILE_EU_STUDY)
@@ -91,22 +91,6 @@ def write_endpoints(found: FoundStudy, context: StudyContext) -> list[Json]:
     if viewer:
         endpoints.append(write_viewer_endpoint(viewer, found.viewer_id))
     return [_finished(endpoint, found) for endpoint in endpoints]
-
-
-def write_study_patient(
-    patient_id: Cx, resource_id: str, terminology: Terminology, known: ImagingPatient | None = None
-) -> Json:
-    """Patient of the affinity domain, with what a study's manifest says of their name, birth and sex.
-
-    The identifiers that the source of the study gave are of its own domain and follow that of this one.
-    """
-    resource = write_patient(known or ImagingPatient(), resource_id, terminology)
-    del resource["meta"]
-    own = write_cx(patient_id, terminology)
-    others = [i for i in resource.get("identifier", ()) if (i.get("system"), i.get("value")) != _key(own)]
-    resource["identifier"] = [own, *others]
-    written: Json = orjson.loads(json_bytes(resource))
-    return written
 
 
 def write_study_provenance(found: FoundStudy, context: StudyContext, recorded: str) -> Json:

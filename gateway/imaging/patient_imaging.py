@@ -5,7 +5,7 @@ nothing in common that a stored query could ask for; which of them are opened is
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from msgspec import Struct
 
@@ -17,18 +17,30 @@ from gateway.imaging.reports import KnownReport, Reports
 from gateway.imaging.studies import KnownStudy, StudyFinder
 from gateway.mhd.current_version import named, with_current_versions
 from gateway.model import AvailabilityStatus, DocumentEntry, RegistryFailure
-from gateway.model.metadata import Cx
+from gateway.model.metadata import Code, Cx
 from gateway.model.query import ANY_DOCUMENT, APPROVED, FindDocuments, GetDocuments
 
 _FORMATS = frozenset(form.code for form in MANIFEST_FORMATS)
 
 
 class Gathered(Struct, frozen=True):
-    """What was found, and warnings about what was not."""
+    """What was found, and warnings about what was not. `entries` are those of all documents looked at."""
 
     studies: tuple[KnownStudy, ...] = ()
     reports: tuple[KnownReport, ...] = ()
     issues: tuple[Issue, ...] = ()
+    entries: tuple[DocumentEntry, ...] = ()
+
+
+class FoundEntries(Struct, frozen=True):
+    """DocumentEntries of a patient, and warnings about others."""
+
+    entries: tuple[DocumentEntry, ...] = ()
+    issues: tuple[Issue, ...] = ()
+
+
+Note = Callable[[Sequence[DocumentEntry]], Awaitable[None]]
+"""Told of the entries that were found."""
 
 
 class Wanted(Struct, frozen=True):
@@ -44,10 +56,11 @@ BOTH = Wanted()
 class PatientImaging:
     """Opens the documents of patients."""
 
-    def __init__(self, registry: Queries, studies: StudyFinder, reports: Reports) -> None:
+    def __init__(self, registry: Queries, studies: StudyFinder, reports: Reports, note: Note) -> None:
         self._registry = registry
         self._studies = studies
         self._reports = reports
+        self._note = note
 
     async def of_patient(
         self, patient: Cx, wanted: Wanted = BOTH, communities: Sequence[str] = ()
@@ -57,28 +70,31 @@ class PatientImaging:
         Raises the same as `found_by`.
         """
         formats = () if wanted.reports else MANIFEST_FORMATS
-        query = FindDocuments(
-            patient_id=patient,
-            status=APPROVED,
-            format_code=formats,
-            document_type=ANY_DOCUMENT,
-            target_communities=tuple(communities),
-        )
-        return await self.found_by(query, wanted)
+        return await self.found_by(_of_patient(patient, formats, communities), wanted)
 
     async def found_by(self, query: FindDocuments, wanted: Wanted = BOTH) -> Gathered:
         """What the documents that a query finds hold. Raises PeerError and RegistryFailure of the registry.
 
         A document that cannot be had is a warning, since the others are still right.
         """
+        found = await self._found(query)
+        opened = await self.opened(found.entries, wanted)
+        issues = (*found.issues, *opened.issues)
+        return Gathered(opened.studies, opened.reports, issues, found.entries)
+
+    async def entries_of(self, patient: Cx) -> FoundEntries:
+        """The current documents of a patient, unopened. Raises PeerError and RegistryFailure."""
+        return await self._found(_of_patient(patient))
+
+    async def _found(self, query: FindDocuments) -> FoundEntries:
         try:
             found = await self._registry.query(query)
         except RegistryFailure as failure:
             if means_no_match(failure):
-                return Gathered()
+                return FoundEntries()
             raise
-        opened = await self._open(found.entries, wanted)
-        return Gathered(opened.studies, opened.reports, (*issues_of_warnings(found.errors), *opened.issues))
+        await self._note(found.entries)
+        return FoundEntries(found.entries, issues_of_warnings(found.errors))
 
     async def document(self, entry_uuid: str) -> DocumentEntry | None:
         """The document with this lasting id, superseded or not. Raises PeerError and RegistryFailure."""
@@ -91,7 +107,8 @@ class PatientImaging:
         reports, issues = await self._reports.of_entries([entry])
         return Gathered(reports=reports, issues=issues)
 
-    async def _open(self, entries: Iterable[DocumentEntry], wanted: Wanted) -> Gathered:
+    async def opened(self, entries: Iterable[DocumentEntry], wanted: Wanted = BOTH) -> Gathered:
+        """What documents hold."""
         listed = tuple(entries)
         manifests = [e for e in listed if wanted.manifests and _is_manifest(e)]
         reports = listed if wanted.reports else ()
@@ -99,6 +116,18 @@ class PatientImaging:
             self._studies.of_entries(manifests), self._reports.of_entries(reports)
         )
         return Gathered(studies, known, (*missing, *lost))
+
+
+def _of_patient(
+    patient: Cx, formats: tuple[Code, ...] = (), communities: Sequence[str] = ()
+) -> FindDocuments:
+    return FindDocuments(
+        patient_id=patient,
+        status=APPROVED,
+        format_code=formats,
+        document_type=ANY_DOCUMENT,
+        target_communities=tuple(communities),
+    )
 
 
 def _is_manifest(entry: DocumentEntry) -> bool:

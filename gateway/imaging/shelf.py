@@ -18,6 +18,7 @@ from gateway.fhir.found_study import FoundStudy
 from gateway.fhir.held import HeldResource, identifiers_in, study_uid
 from gateway.fhir.imaging_elements import made_id
 from gateway.fhir.manifest_read import NotAManifestError, read_manifest_bundle
+from gateway.fhir.patient_view import said_by_entries, write_domain_patient
 from gateway.fhir.report_provenance import write_report_provenance
 from gateway.fhir.report_view import ReportView
 from gateway.fhir.study_differences import differences
@@ -26,7 +27,6 @@ from gateway.fhir.study_resources import (
     write_endpoints,
     write_orders,
     write_study,
-    write_study_patient,
     write_study_provenance,
 )
 from gateway.fhir.terminology import Terminology
@@ -34,6 +34,7 @@ from gateway.imaging.found import StudyNames
 from gateway.imaging.patient_imaging import Gathered
 from gateway.imaging.report_versions import current_reports, latest_first
 from gateway.imaging.reports import KnownReport
+from gateway.imaging.said_patients import said_by_documents
 from gateway.imaging.studies import KnownStudy
 from gateway.mhd.references import PatientReferences
 from gateway.model import Cx, DocumentEntry
@@ -77,11 +78,18 @@ class Shelf:
             address_of=self._address,
             default_zone=services.zone,
         )
+        self._gathered = Gathered()
         self.found: list[FoundStudy] = []
         self.views: list[ReportView] = []
 
     async def add(self, gathered: Gathered) -> None:
         """Put what was found on the shelf, so that the ids of its resources can be resolved later."""
+        held = self._gathered
+        self._gathered = Gathered(
+            (*held.studies, *gathered.studies),
+            (*held.reports, *gathered.reports),
+            entries=(*held.entries, *gathered.entries),
+        )
         names = self._services.names
         for known in gathered.studies:
             study = names.found(known)
@@ -233,22 +241,16 @@ class Shelf:
         return [patient for patient in made if patient is not None]
 
     def patient(self, patient: Cx | None) -> Json | None:
-        """The patient of the affinity domain, with what a document says of their name, birth and sex."""
+        """The patient of the affinity domain, with what their documents say of them."""
         reference = self._services.patients.of(patient).get("reference") if patient is not None else None
         if patient is None or not isinstance(reference, str):
             return None
+        of_patient = [entry for entry in self._gathered.entries if entry.patient_id == patient]
+        said = said_by_entries(of_patient, self._terminology)
+        if not said:
+            said = said_by_documents(self._gathered, self._terminology)
         number = reference.removeprefix("Patient/")
-        for study in self.found:
-            if study.is_retrievable and study.patient_id == patient:
-                return write_study_patient(patient, number, self._terminology, study.study.patient)
-        own = write_study_patient(patient, number, self._terminology)
-        for view in self.views:
-            for content in view.content("Patient") if view.entry.patient_id == patient else ():
-                listed = content.get("identifier")
-                others = [i for i in listed if isinstance(i, dict)] if isinstance(listed, list) else []
-                identifiers = own["identifier"] + [i for i in others if i not in own["identifier"]]
-                return {**content, **own, "identifier": identifiers}
-        return own
+        return write_domain_patient(patient, number, said, self._terminology)[0]
 
     def _orders_besides(self, reported: Iterable[HeldResource]) -> list[HeldResource]:
         """Orders that manifests name and no report shows."""

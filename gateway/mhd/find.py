@@ -66,6 +66,7 @@ class Finder(SearchPages[DocumentEntry]):
     async def _candidates(self, search: Search[DocumentEntry]) -> Matches[DocumentEntry]:
         assert isinstance(search, ImagingDocumentSearch)
         found = await self._documents.of(search)
+        await self._note(found.entries)
         return Matches(found.entries, found.issues)
 
     def _found(self, result: QueryResult) -> Iterable[DocumentEntry]:

@@ -37,6 +37,7 @@ from gateway.fhir.provide_context import Elsewhere, ProvideBundle, ProvideContex
 from gateway.fhir.provide_response import write_provide_response
 from gateway.fhir.simplified_publish import open_simplified_publish
 from gateway.imaging.manifest_publishing import ManifestPublishing
+from gateway.imaging.patient_imaging import Note
 from gateway.mhd.current_version import OLD_TARGET, with_current_targets
 from gateway.mhd.generate_metadata import open_generate_metadata
 from gateway.mhd.sources import PublishingSources
@@ -113,7 +114,9 @@ class Publisher:
         *,
         sources: PublishingSources,
         manifests: ManifestPublishing,
+        note: Note,
     ) -> None:
+        """`note` is told what was stored."""
         self._registry = peers.registry
         self._repository = peers.repository
         self._outside = peers.outside
@@ -123,6 +126,7 @@ class Publisher:
         self._lifetimes = lifetimes
         self._sources = sources
         self._manifests = manifests
+        self._note = note
         # more threads would only make the event loop wait longer for the interpreter
         self._reading = asyncio.Semaphore(1)
         self._running: set[asyncio.Task[bytes]] = set()
@@ -261,6 +265,7 @@ class Publisher:
                 about_submission(bundle.submission)
                 warnings = await self._submit(bundle)
                 await self._manifests.remember(bundle, self._context.repository_unique_id)
+                await self._note(bundle.submission.entries)
             answer = write(bundle, issues_of_warnings(warnings, "ITI-41"))
         except BaseException:
             await self._idempotency.abandon(claim)

@@ -7,16 +7,14 @@ from gateway.fhir.document_reference import WriteContext, entry_uuid_of, resourc
 from gateway.fhir.issues import fail
 from gateway.fhir.lists import write_folder_list, write_submission_set_list
 from gateway.mhd.members import DOCUMENT, LIST, members_of
-from gateway.mhd.references import PatientReferences
 from gateway.model.query import ANY_DOCUMENT, GetFolderAndContents, GetSubmissionSetAndContents
 
 
 class Reader:
-    """Reads of List and Patient."""
+    """Reads of List."""
 
-    def __init__(self, registry: Queries, patients: PatientReferences, context: WriteContext) -> None:
+    def __init__(self, registry: Queries, context: WriteContext) -> None:
         self._registry = registry
-        self._patients = patients
         self._context = context
 
     async def read_list(self, logical_id: str) -> bytes:
@@ -46,10 +44,3 @@ class Reader:
                 members = members_of(entry_uuid, found.associations, kinds, ids)
                 return orjson.dumps(write_folder_list(folder, members, self._context))
         raise unknown
-
-    def read_patient(self, logical_id: str) -> bytes:
-        """The identifier that a Patient id of this server stands for. Raises OutcomeError 404."""
-        found = self._patients.read(logical_id)
-        if found is None:
-            raise fail(404, "not-found", "No Patient with this id.", expression="Patient")
-        return found

@@ -42,14 +42,18 @@ class PatientReferences:
         logical_id = self._write_id(patient)
         return None if logical_id is None else (logical_id, self._resource(logical_id, patient))
 
-    def read(self, logical_id: str) -> bytes | None:
-        """The Patient resource with this id; None where the id is not ours. Raises OtherPatient."""
+    def logical_id(self, patient: Cx) -> str | None:
+        """The id of a patient; None where there is none for it."""
+        return self._write_id(patient)
+
+    def patient(self, logical_id: str) -> Cx | None:
+        """The patient whose id this is; None where the id is not ours. Raises OtherPatient."""
         try:
             patient = self._ids.read(logical_id)
         except NotOurs:
             return None
         require_patient(patient)
-        return self._resource(logical_id, patient)
+        return patient
 
     def _resource(self, logical_id: str, patient: Cx) -> bytes:
         identifier = write_cx(patient, self._terminology)

@@ -162,7 +162,7 @@ class MhdRoutes:
         return await respond(request, view.apply(resource), headers=headers)
 
     async def search_patients(self, request: web.Request) -> web.Response:
-        """Search of Patient by identifier."""
+        """Search of Patient."""
         parameters = await search_parameters(request)
         found = await self._use.patient_finder.search(parameters, strict=is_strict(request))
         return await respond(request, found)
@@ -170,7 +170,9 @@ class MhdRoutes:
     async def read_patient(self, request: web.Request) -> web.Response:
         """Read of the Patient that stands for an identifier."""
         negotiate(request)
-        return await respond(request, self._use.reader.read_patient(request.match_info["id"]))
+        view = _view(request, "Patient")
+        found = await self._use.patient_finder.read(request.match_info["id"])
+        return await respond(request, view.apply(found))
 
     async def describe(self, request: web.Request) -> web.Response:
         """HEAD of a document."""

@@ -25,6 +25,7 @@ from gateway.fhir.search_request import Search, SearchContext
 from gateway.fhir.searchset import write_searchset
 from gateway.imaging.known_patients import KnownPatients
 from gateway.imaging.offered_manifests import OfferedManifests
+from gateway.imaging.patient_imaging import Note
 from gateway.mhd.current_version import with_current_versions
 from gateway.mhd.includes import Includer
 from gateway.mhd.page_writers import Writer, missing
@@ -61,6 +62,7 @@ class SearchServices:
     includer: Includer
     manifests: OfferedManifests
     known_patients: KnownPatients
+    note: Note
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,7 @@ class SearchPages(ABC, Generic[T]):
         self._includer = services.includer
         self._manifests = services.manifests
         self._known_patients = services.known_patients
+        self._note = services.note
 
     @abstractmethod
     def _parse(self, parameters: Sequence[tuple[str, str]], *, strict: bool = False) -> Search[T]:

@@ -8,6 +8,7 @@ from gateway.correlation.snapshots import SnapshotStore
 from gateway.fhir.capability import write_capability_statement
 from gateway.fhir.document_reference import MAX_INTEGER64, MAX_UNSIGNED_INT, WriteContext
 from gateway.fhir.list_elements import RegistryList
+from gateway.fhir.patient_search import PatientSearchContext
 from gateway.fhir.provide_context import ProvideContext
 from gateway.imaging.known_patients import KnownPatients
 from gateway.mhd.authorisation import client_of_token
@@ -36,6 +37,7 @@ from gateway.wiring.imaging import manifest_publishing, manifest_translator, man
 from gateway.wiring.parts import Parts
 from gateway.wiring.peers import document_registry, document_repositories
 from gateway.wiring.publishing import metadata_tables, publish_policy, publishing_sources
+from gateway.wiring.resources import patient_directory, patient_notes
 from gateway.wiring.security import Guard
 
 
@@ -80,6 +82,7 @@ def use_cases(
         Includer(everywhere, references),
         offered_manifests(settings, parts.imaging),
         KnownPatients(manifests(settings, parts.imaging)[1], terms, references.of),
+        patient_notes(settings, parts.imaging).of_entries,
     )
     publish_to = repositories[settings.publish_repository.unique_id]
     return UseCases(
@@ -109,6 +112,7 @@ def use_cases(
             ),
             sources=publishing_sources(settings, terms, base_url),
             manifests=manifest_publishing(settings, parts.imaging),
+            note=patient_notes(settings, parts.imaging).of_entries,
         ),
         finder=Finder(
             services,
@@ -137,8 +141,20 @@ def use_cases(
             # a manifest that is made is one document, with the same bytes on every base
             translator=manifest_translator(settings, parts.imaging, bases.shared.url),
         ),
-        reader=Reader(everywhere, references, write_context),
-        patient_finder=PatientFinder(registry, references, searching, settings.search.patient_authorities),
+        reader=Reader(everywhere, write_context),
+        patient_finder=PatientFinder(
+            patient_directory(settings, parts.imaging, references),
+            references,
+            PatientSearchContext(
+                terms,
+                references.resolve,
+                settings.search.patient_authorities,
+                settings.search.default_count,
+                settings.search.max_count,
+            ),
+            PageTokens(parts.ring, f"Patient{scope}"),
+            base_url,
+        ),
         capability_statement=statement,
         base_url=base_url,
         client_of=_named_by_proxy(settings) if guarded is None else client_of_token,

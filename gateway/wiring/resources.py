@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from datetime import UTC
 from functools import partial
 
+from gateway.correlation.patient_names import PatientIndex
 from gateway.correlation.reports import ReportStore
 from gateway.fhir.formats import FhirFormat
 from gateway.fhir.report_entries import NotABundle, read_bundle, read_report_entries
+from gateway.imaging.patient_directory import PatientDirectory, PatientNotes
 from gateway.imaging.patient_imaging import PatientImaging
 from gateway.imaging.report_documents import BundleReader, ReportDocuments
 from gateway.imaging.reports import ReportError, ReportReader, Reports
@@ -15,6 +17,7 @@ from gateway.imaging.resource_routes import ImagingRoutes
 from gateway.imaging.resource_search import ImagingServices, ResourceSearch
 from gateway.imaging.shelf import Shelf, ShelfServices
 from gateway.mhd.bases import Base
+from gateway.mhd.references import PatientReferences
 from gateway.mhd.retrieve import Retriever
 from gateway.model.releases import FhirRelease
 from gateway.model.report_entries import ReportEntries
@@ -32,6 +35,7 @@ from gateway.wiring.imaging import (
     study_finder,
     study_names,
 )
+from gateway.wiring.peers import document_registry
 
 
 def imaging_resources(
@@ -45,15 +49,10 @@ def imaging_resources(
     base_url, scope = base.url, scope_of(base, release)
     terms = terminology(settings)
     references = patient_references(parts.ring, terms, base_url)
-    found, _ = manifests(settings, parts)
     zone = imaging_zone(settings)
     names = study_names(settings, parts, every_location(settings, parts), base_url)
     identities = Identities(names, ReportIds(parts.ring), parts.communities.own_home)
-    patients = PatientImaging(
-        every_registry(settings, parts),
-        study_finder(settings, parts, found),
-        reports(settings, parts),
-    )
+    patients = patient_imaging(settings, parts)
     shelves = ShelfServices(names, identities.reports, terms, references, zone, base_url)
     services = ImagingServices(
         patients,
@@ -70,6 +69,35 @@ def imaging_resources(
         ResourceReader(identities, patients, shelf),
         ReportDocuments(identities, patients, shelf, retriever, _BUNDLES),
         release,
+    )
+
+
+def patient_imaging(settings: Settings, parts: ImagingParts) -> PatientImaging:
+    """What opens the documents of patients."""
+    found, _ = manifests(settings, parts)
+    return PatientImaging(
+        every_registry(settings, parts),
+        study_finder(settings, parts, found),
+        reports(settings, parts),
+        patient_notes(settings, parts).of_entries,
+    )
+
+
+def patient_notes(settings: Settings, parts: ImagingParts) -> PatientNotes:
+    """What remembers of whom documents were seen."""
+    return PatientNotes(PatientIndex(parts.store, settings.lifetimes.manifest), terminology(settings))
+
+
+def patient_directory(
+    settings: Settings, parts: ImagingParts, references: PatientReferences
+) -> PatientDirectory:
+    """Patients by identifier and by what they are called."""
+    return PatientDirectory(
+        document_registry(settings, parts.soap),
+        patient_imaging(settings, parts),
+        patient_notes(settings, parts),
+        terminology(settings),
+        references.logical_id,
     )
 
 

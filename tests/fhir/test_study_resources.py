@@ -11,7 +11,6 @@ from gateway.fhir.study_resources import (
     write_endpoints,
     write_orders,
     write_study,
-    write_study_patient,
     write_study_provenance,
 )
 from gateway.fhir.study_search import endpoints_of
@@ -48,7 +47,6 @@ def all_resources(item):
         write_study(item, CONTEXT),
         *write_orders(item, CONTEXT),
         *write_endpoints(item, CONTEXT),
-        write_study_patient(PATIENT, "P1", TERMINOLOGY, item.study.patient),
         write_study_provenance(item, CONTEXT, RECORDED),
     ]
 
@@ -125,16 +123,6 @@ def test_a_viewer_that_is_not_passed_on_is_not_named():
     context = StudyContext(TERMINOLOGY, CONTEXT.patient_reference, CONTEXT.address_of)
     assert "endpoint" not in write_study(found(SIMPLE), context)
     assert len(write_endpoints(found(SIMPLE), context)) == 2
-
-
-def test_the_patient_is_that_of_the_domain():
-    patient = write_study_patient(PATIENT, "P1", TERMINOLOGY, SIMPLE.study.patient)
-    assert patient["identifier"][0] == {"system": "urn:oid:2.999.3", "value": "P1"}
-    assert patient["identifier"][1]["value"] == "UV1"
-    assert patient["name"] == [{"family": "Müller", "given": ["Anna"]}]
-    assert write_study_patient(PATIENT, "P1", TERMINOLOGY) == {
-        "resourceType": "Patient", "id": "P1", "identifier": [{"system": "urn:oid:2.999.3", "value": "P1"}],
-    }  # fmt: skip
 
 
 def test_the_provenance_names_the_document_of_the_manifest():

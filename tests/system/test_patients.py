@@ -28,7 +28,7 @@ async def search(stack, **parameters):
 async def test_a_patient_is_found_by_identifier_and_leads_to_their_documents(stack):
     patient = await submitted(stack)
     (found,) = await search(stack, identifier=patient.token)
-    assert found["identifier"] == [patient.identifier]
+    assert found["identifier"][0] == patient.identifier
     assert len(await stack.find(patient=f"Patient/{found['id']}", status="current")) == 1
     assert await search(stack, _id=found["id"]) == [found]
     status, read = await stack.get(f"Patient/{found['id']}")
@@ -52,7 +52,7 @@ async def test_several_identifiers_are_alternatives_and_repeated_ones_narrow(sta
         ({}, 400, "identifier or _id is required"),
         ({"identifier": "4711"}, 400, "give system|value"),
         ({"identifier": "http://nowhere.example|1"}, 400, "terminology.assigning_authorities"),
-        ({"family": "Muster"}, 400, "required"),
+        ({"gender": "female"}, 400, "required"),
     ],
 )
 async def test_what_cannot_be_searched_is_told(stack, parameters, status, text):
@@ -63,7 +63,7 @@ async def test_what_cannot_be_searched_is_told(stack, parameters, status, text):
 
 async def test_what_is_not_known_is_left_out_or_refused_as_the_client_prefers(stack):
     patient = await submitted(stack)
-    parameters = {"identifier": patient.token, "family": "Nobody"}
+    parameters = {"identifier": patient.token, "telecom": "4711"}
     assert len(await search(stack, **parameters)) == 1
     async with stack.session.get(
         f"{stack.base_url}/Patient", params=parameters, headers={"Prefer": "handling=strict"}
@@ -75,4 +75,4 @@ async def test_a_value_alone_is_searched_in_the_authorities_of_the_domain(tmp_pa
     async with running_stack(tmp_path, search={"patient_authorities": [PATIENT_AUTHORITY]}) as stack:
         patient = await submitted(stack)
         (found,) = await search(stack, identifier=patient.id)
-        assert found["identifier"] == [patient.identifier]
+        assert found["identifier"][0] == patient.identifier

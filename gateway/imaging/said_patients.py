@@ -1,0 +1,53 @@
+"""What manifests and reports say of their patient, where the registry does not."""
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+import orjson
+
+from gateway.fhir.datatypes import Json
+from gateway.fhir.imaging_elements import json_bytes
+from gateway.fhir.imaging_parts import write_patient
+from gateway.fhir.terminology import Terminology
+from gateway.imaging.patient_imaging import Gathered
+from gateway.imaging.reports import KnownReport
+from gateway.imaging.studies import KnownStudy
+
+
+def said_by_documents(gathered: Gathered, terminology: Terminology) -> list[Json]:
+    """Patients as the documents have them, the latest document first."""
+    listed = [*_of_studies(gathered.studies, terminology), *_of_reports(gathered.reports)]
+    return [patient for _, patient in sorted(listed, key=lambda item: item[0], reverse=True)]
+
+
+def _of_studies(studies: Iterable[KnownStudy], terminology: Terminology) -> Iterator[tuple[str, Json]]:
+    for known in studies:
+        written: Json = orjson.loads(json_bytes(write_patient(known.study.patient, "", terminology)))
+        yield known.sources[0].entry.creation_time or "", _said(written)
+
+
+def _of_reports(reports: Iterable[KnownReport]) -> Iterator[tuple[str, Json]]:
+    for report in reports:
+        for entry in report.content.entries:
+            if entry.kind == "Patient":
+                yield report.entry.creation_time or "", _said(orjson.loads(entry.content))
+
+
+def _said(patient: Json) -> Json:
+    return {name: value for name, value in patient.items() if name.removeprefix("_") in _PERSONAL}
+
+
+_PERSONAL: Final = frozenset(
+    {
+        "identifier",
+        "name",
+        "telecom",
+        "gender",
+        "birthDate",
+        "deceasedBoolean",
+        "deceasedDateTime",
+        "address",
+        "communication",
+    }
+)
+"""Elements about the person; others refer to resources of the document."""
