@@ -1,7 +1,8 @@
 """A study as searches see it: what its manifests say, whose it is, and the ids of its resources."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, tzinfo
+from typing import Any, Final
 
 from msgspec import Struct
 
@@ -21,7 +22,8 @@ class FoundStudy(Struct, frozen=True, kw_only=True):
     and `unique_id` name the DocumentEntry of its latest manifest, `updated` is a DTM. `utc_offset` holds for
     times of the study that have none of their own. `part_id` gives the ids of resources that are made of
     parts of the study, by kind and name. `is_retrievable` is false for a study that only reports name: they
-    do not say where its images are.
+    do not say where its images are. `told` is ImagingStudy as a report has it, for what manifests have no
+    place for: who did it, who asked for it and why.
     """
 
     id: str
@@ -35,6 +37,7 @@ class FoundStudy(Struct, frozen=True, kw_only=True):
     status: AvailabilityStatus = AvailabilityStatus.APPROVED
     part_id: Callable[..., str] | None = None
     is_retrievable: bool = True
+    told: dict[str, Any] = {}
 
     def _part_id(self, *name: str) -> str:
         return made_id(self.id, *name) if self.part_id is None else self.part_id(*name)
@@ -76,6 +79,38 @@ def _named(issued: IssuedId | None) -> str:
         return ""
     issuer = issued.issuer
     return "\n".join((issued.value, (issuer.universal_id or issuer.namespace or "") if issuer else ""))
+
+
+# --- what reports add ------------------------------------------------------------------------------------
+_TOLD: Final = (
+    "encounter",
+    "referrer",
+    "interpreter",
+    "procedureReference",
+    "location",
+    "reasonCode",
+    "reasonReference",
+    "note",
+)
+_TOLD_OF_SERIES: Final = ("performer", "specimen")
+
+
+def tells_more(resource: Mapping[str, Any]) -> bool:
+    """True where ImagingStudy of a report has what manifests have no place for."""
+    if any(name in resource for name in _TOLD):
+        return True
+    listed = resource.get("series")
+    series = listed if isinstance(listed, list) else ()
+    return any(name in one for one in series if isinstance(one, dict) for name in _TOLD_OF_SERIES)
+
+
+def add_told(resource: dict[str, Any], told: Mapping[str, Any]) -> None:
+    """Put into ImagingStudy of a manifest what a report tells besides."""
+    resource |= {name: told[name] for name in _TOLD if name in told and name not in resource}
+    by_uid = {one.get("uid"): one for one in told.get("series", ()) if isinstance(one, dict)}
+    for series in resource.get("series", ()):
+        own = by_uid.get(series["uid"], {})
+        series |= {name: own[name] for name in _TOLD_OF_SERIES if name in own and name not in series}
 
 
 # --- what parameters compare ------------------------------------------------------------------------------

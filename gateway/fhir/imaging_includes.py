@@ -33,6 +33,8 @@ ELEMENTS: Final[Mapping[tuple[str, str], str]] = MappingProxyType(
         },
         (_STUDY, "basedon"): f"{_STUDY}.basedOn",
         (_STUDY, "endpoint"): f"{_STUDY}.endpoint | {_STUDY}.series.endpoint",
+        (_STUDY, "performer"): f"{_STUDY}.series.performer.actor",
+        (_STUDY, "referrer"): f"{_STUDY}.referrer",
         ("PractitionerRole", "practitioner"): "PractitionerRole.practitioner",
         ("PractitionerRole", "organization"): "PractitionerRole.organization",
     }
@@ -58,6 +60,8 @@ _TARGETS: Final[Mapping[tuple[str, str], tuple[str, ...]]] = MappingProxyType(
         ("MedicationRequest", "requester"): (*_PEOPLE, "Device", _PATIENT),
         (_STUDY, "basedon"): (_ORDER,),
         (_STUDY, "endpoint"): ("Endpoint",),
+        (_STUDY, "performer"): (*_PEOPLE, "Device", _PATIENT),
+        (_STUDY, "referrer"): _PEOPLE[:2],
         ("PractitionerRole", "practitioner"): ("Practitioner",),
         ("PractitionerRole", "organization"): ("Organization",),
     }

@@ -63,7 +63,7 @@ def _common(resource: str) -> tuple[SearchParameter, ...]:
 
 
 _UID: Final = "A UID with or without urn:oid:, and with or without its system."
-_NOTHING: Final = "Manifests do not say this, so no study has it; :missing=true finds all."
+_TOLD: Final = "As a report on the study says it; manifests have no place for it."
 
 STUDY_PARAMETERS: Final = ParameterTable(
     "ImagingStudy",
@@ -135,10 +135,10 @@ STUDY_PARAMETERS: Final = ParameterTable(
             modifiers=_ABSENT,
         ),
         *person_parameters("ImagingStudy", "referrer", "the referring physician"),
-        _study("referrer", Kind.REFERENCE, "referrer", "No reference; use referrer.family or referrer.given.",
+        _study("referrer", Kind.REFERENCE, "referrer", f"{_TOLD} Of manifests use referrer.family.",
                modifiers=_ABSENT),
-        _study("performer", Kind.REFERENCE, "series.performer.actor", _NOTHING, modifiers=_ABSENT),
-        _study("reason", Kind.TOKEN, "reasonCode", _NOTHING, modifiers=_ABSENT),
+        _study("performer", Kind.REFERENCE, "series.performer.actor", _TOLD, modifiers=_ABSENT),
+        _study("reason", Kind.TOKEN, "reasonCode", _TOLD, modifiers=CODED),
     ),
 )  # fmt: skip
 

@@ -21,7 +21,8 @@ from gateway.fhir.found_study import (
     started_of,
     study_references,
 )
-from gateway.fhir.matching import Elements, IsInTime, IsMissing, Registered
+from gateway.fhir.held import codes_in, reference_of, values_at
+from gateway.fhir.matching import Elements, IsInTime, Registered
 from gateway.fhir.patient_resources import (
     UID_SYSTEMS,
     HasAny,
@@ -34,7 +35,7 @@ from gateway.fhir.search_dates import Interval, dtm_interval, read_date_in_zone
 from gateway.fhir.search_request import Search, Searchable, SearchContext
 from gateway.fhir.search_sort import Rules
 from gateway.fhir.search_table import ParameterTable, SearchParameter
-from gateway.fhir.search_values import read_token, unescape
+from gateway.fhir.search_values import SearchProblem, read_token, unescape
 from gateway.fhir.study_parameters import ENDPOINT_PARAMETERS, STUDY_PARAMETERS
 from gateway.model import codes
 from gateway.model import imaging_codes as imaging
@@ -109,15 +110,18 @@ def parse_imaging_study_search(
     Raises OutcomeError 400 with every problem.
     """
     elements: Elements[FoundStudy] = Elements(
-        codes={"modality": modalities_of, "bodysite": body_sites_of},
+        codes={
+            "modality": modalities_of,
+            "bodysite": body_sites_of,
+            "reason": lambda found: tuple(codes_in(values_at(found.told, _REASON), ctx.terminology)),
+        },
         intervals={"started": partial(started_of, zone=zone), "_lastUpdated": _updated},
         persons=referrers_of,
         presence={
             "basedon": lambda found: bool(found.study.requests),
             "endpoint": lambda found: bool(found.places or found.study.viewer_url),
-            "referrer": lambda found: found.study.referring_physician is not None,
-            "performer": lambda found: False,
-            "reason": lambda found: False,
+            "referrer": lambda found: found.study.referring_physician is not None or "referrer" in found.told,
+            "performer": lambda found: bool(_told(_PERFORMER, found)),
         },
     )
     parser = _StudyParser(_searchable(STUDY_PARAMETERS, elements, _NEWEST_FIRST), ctx, strict=strict)
@@ -167,10 +171,12 @@ class _StudyParser(PatientResourceParser[FoundStudy]):
                 self._criteria.append(HasAny(_instance_uids, _uids(values, UID_SYSTEMS)))
             case "dicom-class":
                 self._criteria.append(HasAny(_sop_classes, _uids(values, _CLASS_SYSTEMS)))
+            case "performer" | "referrer":
+                path = _PERFORMER if parameter.name == "performer" else _REFERRER
+                wanted = frozenset(unescape(v.strip()).removeprefix(self._ctx.base_url + "/") for v in values)
+                self._criteria.append(HasAny(partial(_told, path), wanted))
             case name:
-                # of what no manifest says, nothing can be as asked
-                self._criteria.append(IsMissing(self._elements.presence_of(name), missing=False))
-                self._criteria.append(HasAny(lambda found: (), frozenset()))
+                raise SearchProblem("not-supported", f"{name} cannot be searched by.")
 
 
 class _EndpointParser(PatientResourceParser[FoundPart]):
@@ -225,6 +231,17 @@ def _instance_uids(found: FoundStudy) -> Iterable[str]:
 
 def _sop_classes(found: FoundStudy) -> Iterable[str]:
     return (i.sop_class_uid for series in found.study.series for i in series.instances)
+
+
+_PERFORMER: Final = "ImagingStudy.series.performer.actor"
+_REFERRER: Final = "ImagingStudy.referrer"
+_REASON: Final = "ImagingStudy.reasonCode"
+
+
+def _told(path: str, found: FoundStudy) -> tuple[str, ...]:
+    """References that a report tells, `Type/id` and the id alone."""
+    literals = [reference_of(value) for value in values_at(found.told, path)]
+    return tuple(name for one in literals if one is not None for name in (one, one.rpartition("/")[2]))
 
 
 def _uids(values: Sequence[str], systems: frozenset[str | None]) -> frozenset[str]:

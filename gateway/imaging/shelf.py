@@ -11,10 +11,11 @@ from datetime import UTC, datetime, tzinfo
 from functools import partial
 
 import structlog
+from msgspec.structs import replace as changed
 
 from gateway.fhir.datatypes import Json
 from gateway.fhir.document_reference import resource_id
-from gateway.fhir.found_study import FoundStudy
+from gateway.fhir.found_study import FoundStudy, add_told, tells_more
 from gateway.fhir.held import HeldResource, identifiers_in, study_uid
 from gateway.fhir.imaging_elements import made_id
 from gateway.fhir.manifest_read import NotAManifestError, read_manifest_bundle
@@ -70,6 +71,8 @@ class Shelf:
         """Studies that are shown as a report has them: by id, the report and the id of its resource."""
         self._by_id: dict[str, FoundStudy] = {}
         self._held: dict[str, list[HeldResource]] = {}
+        self._tellers: dict[str, list[Json]] = {}
+        """Sources of a study besides its manifests, as Provenance.entity."""
         self._named: dict[str, dict[str, Json]] = {}
         self._orders: dict[tuple[str, str], tuple[str, tuple[Json, ...]]] | None = None
         self._context = StudyContext(
@@ -113,11 +116,11 @@ class Shelf:
     def resources(self, study: FoundStudy, resource_type: str) -> list[Json]:
         """The resources of a type that a study gives."""
         if resource_type == _STUDY:
-            return [
-                self._reported_study(study)
-                if study.id in self._reported
-                else write_study(study, self._context)
-            ]
+            if study.id in self._reported:
+                return [self._reported_study(study)]
+            written = write_study(study, self._context)
+            add_told(written, study.told)
+            return [written]
         if resource_type == "Patient":
             patient = self.patient(study.patient_id)
             return [patient] if patient else []
@@ -128,7 +131,9 @@ class Shelf:
         if resource_type == "Endpoint":
             return write_endpoints(study, self._context)
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        return [write_study_provenance(study, self._context, now)]
+        provenance = write_study_provenance(study, self._context, now)
+        provenance["entity"] += self._tellers.get(study.id, ())
+        return [provenance]
 
     def _put(self, study: FoundStudy) -> None:
         self._by_id[study.id] = study
@@ -150,6 +155,7 @@ class Shelf:
             if known is not None:
                 differing = differences(known.study, read.study)
                 if not differing:
+                    self._tell(known, view, held_id)
                     continue
                 log.warning("study.sources_differ", elements=list(differing))
             study = FoundStudy(
@@ -163,15 +169,31 @@ class Shelf:
                 utc_offset=read.utc_offset,
                 part_id=partial(self._services.names.ids.write_part, identity),
                 is_retrievable=False,
+                told=self._held_study(view, held_id) if tells_more(content) else {},
             )
             self._reported[study.id] = (view, held_id)
             self._put(study)
             yield study
 
+    def _tell(self, known: FoundStudy, view: ReportView, held_id: str) -> None:
+        """Let a study of manifests have what the latest report on it tells besides."""
+        if known.told or not known.is_retrievable:
+            return
+        told = self._held_study(view, held_id)
+        if tells_more(told):
+            with_told = changed(known, told=told)
+            self._by_id[known.id] = with_told
+            self.found[self.found.index(known)] = with_told
+            document = {"reference": f"DocumentReference/{resource_id(view.entry)}"}
+            self._tellers[known.id] = [{"role": "source", "what": document}]
+
+    def _held_study(self, view: ReportView, held_id: str) -> Json:
+        return next(held.resource for held in view.of_kind(_STUDY) if held.id == held_id)
+
     def _reported_study(self, study: FoundStudy) -> Json:
         """ImagingStudy as a report has it, with the endpoints that manifests give its series."""
         view, held_id = self._reported[study.id]
-        resource = next(h.resource for h in view.of_kind(_STUDY) if h.id == held_id)
+        resource = self._held_study(view, held_id)
         resource["id"] = study.id
         manifest = self._of_uid(study.study.study_instance_uid, study.home_community_id)
         if manifest is None:

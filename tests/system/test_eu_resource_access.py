@@ -172,7 +172,7 @@ async def values_of(published):
         ("MedicationRequest", "authoredon"): ("2025-04-01", "lt2025"),
         ("MedicationDispense", "status"): ("completed", "stopped"),
         ("MedicationDispense", "whenhandedover"): ("ge2025-04", "lt2025"),
-        ("Encounter", "date"): ("2025-04-29", "lt2025"),
+        ("Encounter", "date"): ("ge2025-04", "lt2025"),
         ("Encounter", "status"): ("finished", "planned"),
         ("Encounter", "class"): ("AMB", "IMP"),
     }  # fmt: skip
