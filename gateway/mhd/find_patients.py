@@ -17,7 +17,7 @@ from gateway.fhir.searchset import write_searchset
 from gateway.imaging.patient_directory import PatientDirectory
 from gateway.mhd.references import PatientReferences
 from gateway.model.metadata import Cx
-from gateway.security.access import bound_patient, visible
+from gateway.security.access import bound_patient, require_patient
 from gateway.security.document_urls import NotOurs, PageKey, PageTokens
 
 _MOST_CANDIDATES: Final = 50
@@ -95,7 +95,9 @@ class PatientFinder:
 
     async def _candidates(self, search: PatientSearch) -> tuple[Cx, ...]:
         if search.patients is not None:
-            return visible(search.patients)
+            for patient in search.patients:
+                require_patient(patient)
+            return search.patients
         found, bound = await self._directory.called(search.keys), bound_patient()
         if bound is not None:
             # that there are others is nobody's business who may not see them
