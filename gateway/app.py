@@ -25,7 +25,6 @@ from gateway.telemetry.logs import configure
 from gateway.wiring.assertions_in import AssertionsIn
 from gateway.wiring.audit import watch_trail
 from gateway.wiring.bases import BASE_PATH, bases_of, releases_of
-from gateway.wiring.communities import responding_services, xds_services
 from gateway.wiring.imaging import (
     image_routes,
     rad69_service,
@@ -36,6 +35,7 @@ from gateway.wiring.mhd import use_cases
 from gateway.wiring.parts import Parts, StartError, open_parts
 from gateway.wiring.resources import imaging_resources
 from gateway.wiring.security import SecurityError, SecurityParts, access_of, assertions_in, guard
+from gateway.wiring.servers import responding_services, xds_services
 
 RAD69_PATH = "/xds/imaging"
 _WILDCARDS = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - compared, not bound
@@ -71,7 +71,7 @@ def create_app(settings: Settings, parts: Parts, base_url: str) -> tuple[web.App
         guarded = guard(settings, SecurityParts(parts.issuers, parts.store, parts.ring), bases, assertions)
     except SecurityError as error:
         raise StartError(str(error)) from None
-    health = Health(parts.store, parts.soap, parts.dicomweb, abilities(settings))
+    health = Health(parts.store, (parts.soap, parts.dicomweb, parts.fhir), abilities(settings))
     admission = Admission(settings.server.max_bundle_bytes, settings.server.max_publish_bytes_in_flight)
     app = web.Application(middlewares=[observed(parts.metrics), releases, outcomes])
     if parts.trail is not None:
@@ -102,9 +102,9 @@ def create_app(settings: Settings, parts: Parts, base_url: str) -> tuple[web.App
     rad69_server = settings.imaging.rad69_server
     if rad69_server or (rad69_server is None and guarded is None):
         _serve_soap(app, RAD69_PATH, rad69_service(settings, imaging, parts.record), assertions)
-    for path, service in responding_services(settings, parts.soap, parts.dicomweb, parts.record).items():
+    for path, service in responding_services(settings, parts).items():
         _serve_soap(app, path, service, assertions, settings.server.shutdown_timeout)
-    for path, service in xds_services(settings, parts.soap, parts.record).items():
+    for path, service in xds_services(settings, parts).items():
         _serve_soap(app, path, service, assertions)
     app.add_routes(health.table())
     watch(parts, admission)

@@ -1,14 +1,13 @@
 """Liveness, readiness and state for whoever runs the gateway."""
 
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import orjson
 from aiohttp import web
 
-from gateway.clients.dicomweb import DicomWebClient
 from gateway.correlation.store import CorrelationStore
 from gateway.settings import Settings
-from gateway.soap.client import SoapClient
 
 _OK = frozenset({"ready", "impaired"})
 
@@ -27,6 +26,13 @@ def abilities(settings: Settings) -> dict[str, tuple[str, ...]]:
     return {name: circuits for name, circuits in found.items() if circuits}
 
 
+class Circuits(Protocol):
+    """A client of peers."""
+
+    def circuit_states(self) -> Mapping[str, str]:
+        """State per `peer transaction` that was called."""
+
+
 class Health:
     """`/health/live` says that the process answers, `/health/ready` whether it takes requests, `/health` how
     well it can carry them out.
@@ -41,14 +47,12 @@ class Health:
     def __init__(
         self,
         store: CorrelationStore,
-        soap: SoapClient,
-        dicomweb: DicomWebClient,
+        clients: Sequence[Circuits],
         needed: Mapping[str, Sequence[str]],
     ) -> None:
-        """`needed` are the circuits of each ability, see `abilities`."""
+        """`clients` are those of peers, `needed` the circuits of each ability, see `abilities`."""
         self._store = store
-        self._soap = soap
-        self._dicomweb = dicomweb
+        self._clients = tuple(clients)
         self._needed = needed
         self.draining = False
 
@@ -94,7 +98,7 @@ class Health:
 
     def circuits(self) -> dict[str, str]:
         """State per `peer transaction` that was called."""
-        return {**self._soap.circuit_states(), **self._dicomweb.circuit_states()}
+        return {name: state for each in self._clients for name, state in each.circuit_states().items()}
 
     async def say_goodbye(self, _: web.Request, response: web.StreamResponse) -> None:
         """Signal `on_response_prepare`: while stopping, clients are told to come by another connection."""

@@ -31,6 +31,7 @@ from gateway.community_settings import (
     RespondingGatewaySettings,
     XdsServerSettings,
 )
+from gateway.mhd_settings import MhdServerSettings
 from gateway.publish_settings import PublishSettings, ReportsSettings
 from gateway.security_settings import SecuritySettings
 from gateway.setting_types import (
@@ -299,6 +300,9 @@ class Settings(BaseSettings):
     responding_gateway: RespondingGatewaySettings = RespondingGatewaySettings()
     patient_discovery: PatientDiscoverySettings = PatientDiscoverySettings()
     xds_server: XdsServerSettings = XdsServerSettings()
+    mhd_domain: MhdServerSettings | None = None
+    """The own domain where it speaks MHD: what `xds_server` and `responding_gateway` answer from, in place of
+    `registry` and `repositories`."""
     redis: RedisSettings = RedisSettings()
     lifetimes: LifetimeSettings = LifetimeSettings()
     terminology: TerminologySettings = TerminologySettings()

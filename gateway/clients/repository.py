@@ -48,12 +48,16 @@ _NO_SUCH_DOCUMENT = frozenset({"XDSDocumentUniqueIdError", "XDSMissingDocument"}
 
 @dataclass(frozen=True, slots=True)
 class OutgoingDocument:
-    """Bytes of one DocumentEntry of a submission, or a function that gives them in pieces, `size` in all."""
+    """Bytes of one DocumentEntry of a submission, or a function that gives them in pieces, `size` in all.
+
+    `sha1` in lower-case hex where it is known.
+    """
 
     entry_uuid: str
     mime_type: str
     content: bytes | Callable[[], AsyncIterable[bytes]]
     size: int | None = None
+    sha1: str | None = None
 
     @property
     def length(self) -> int:

@@ -2,6 +2,7 @@
 
 import time
 import uuid
+from collections.abc import Callable
 from typing import Any, Final
 
 import aiohttp
@@ -68,14 +69,29 @@ async def fetch_token(base_url: str, client_id: str, key: ClientKey, scope: str)
         return await request_token(session, base_url, client_id, key, scope)
 
 
+def _anywhere(endpoint: str) -> bool:
+    return True
+
+
 async def request_token(
-    session: aiohttp.ClientSession, base_url: str, client_id: str, key: ClientKey, scope: str
+    session: aiohttp.ClientSession,
+    base_url: str,
+    client_id: str,
+    key: ClientKey,
+    scope: str,
+    *,
+    allows: Callable[[str], bool] = _anywhere,
 ) -> dict[str, Any]:
-    """The answer of the token endpoint that `base_url` (a FHIR base) names. Raises TokenRequestError."""
+    """The answer of the token endpoint that `base_url` (a FHIR base) names. Raises TokenRequestError.
+
+    `allows` says whether an endpoint may be asked.
+    """
     configuration = await _json(session, "GET", f"{base_url}/.well-known/smart-configuration")
     endpoint = configuration.get("token_endpoint")
     if not isinstance(endpoint, str):
         raise TokenRequestError("smart-configuration names no token_endpoint")
+    if not allows(endpoint):
+        raise TokenRequestError("smart-configuration names a token_endpoint that may not be asked")
     form = {
         "grant_type": "client_credentials",
         "scope": scope,

@@ -105,9 +105,8 @@ def _outgoing(
         raise MetadataError(
             "XDSMissingDocument", "a Document names a part of the message, which does not have it"
         )
-    return OutgoingDocument(
-        entry.entry_uuid, entry.mime_type, part.data if part.data is not None else part.chunks, part.size
-    )
+    given = part.chunks if part.data is None else part.data
+    return OutgoingDocument(entry.entry_uuid, entry.mime_type, given, part.size, part.sha1)
 
 
 def _refused(*errors: RegistryError) -> SoapReply:

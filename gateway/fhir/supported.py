@@ -264,7 +264,8 @@ SUPPORTED: tuple[SupportedRow, ...] = (
         "RAD-75 Cross Gateway Retrieve Imaging Document Set",
         "server",
         Level.YES,
-        "/xca-i/imaging with responding_gateway, from imaging.locations by Retrieve Location UID",
+        "/xca-i/imaging with responding_gateway, from imaging.locations by Retrieve Location UID, others "
+        "from the WADO-RS of mhd_domain",
     ),
     SupportedRow(
         "ITI-18 Registry Stored Query",
@@ -311,7 +312,8 @@ SUPPORTED: tuple[SupportedRow, ...] = (
         "ITI-38, ITI-39 Cross Gateway",
         "server",
         Level.YES,
-        "/xca/gateway with responding_gateway, from the registry and the repositories; also asynchronous",
+        "/xca/gateway with responding_gateway, from registry and repositories or mhd_domain; also "
+        "asynchronous",
     ),
     SupportedRow(
         "ITI-55 Cross Gateway Patient Discovery",
@@ -325,6 +327,19 @@ SUPPORTED: tuple[SupportedRow, ...] = (
         Level.PART,
         "/xca/patients with responding_gateway: by shared identifiers, from what was submitted; immediate "
         "mode; neither deferred nor by demographics alone",
+    ),
+    SupportedRow(
+        "IHE MHD 4.2.4: ITI-66, ITI-67, ITI-68, ITI-65",
+        "client",
+        Level.PART,
+        "mhd_domain: an MHD server as own domain, behind XDS.b and the responding gateway; all 14 stored "
+        "queries; neither versions nor additions to Folders",
+    ),
+    SupportedRow(
+        "ITI-71 Get Access Token",
+        "client",
+        Level.YES,
+        "of MHD servers, by private_key_jwt (SMART Backend Services); or a header from a file",
     ),
     SupportedRow(
         "ITI-18 Registry Stored Query",

@@ -57,8 +57,11 @@ class Locations:
         by_uid: Mapping[str, ImageLeg],
         by_url: Callable[[str], ImageLeg | None] = lambda url: None,
         communities: "CommunityLegs | None" = None,
+        otherwise: ImageLeg | None = None,
     ) -> None:
-        """Locations of other communities lead to these communities alone, which know them."""
+        """Locations of other communities lead to these communities alone, which know them; `otherwise` leads
+        to every own location that is not in the table and has a UID."""
+        self._otherwise = otherwise
         self._by_uid = {bare_oid(uid): leg for uid, leg in by_uid.items()}
         self._by_url = by_url
         self._communities = communities
@@ -69,6 +72,8 @@ class Locations:
             return None if home_community_id is None else self._communities.leg(home_community_id, location)
         if location.uid is not None:
             found = self._by_uid.get(bare_oid(location.uid))
+            if found is None:
+                found = self._otherwise
             if found is not None:
                 return found
         return self._by_url(location.url) if location.url else None

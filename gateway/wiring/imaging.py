@@ -70,10 +70,12 @@ def locations(
     soap: SoapClient,
     dicomweb: DicomWebClient,
     communities: Communities | None = None,
+    otherwise: ImageLeg | None = None,
 ) -> Locations:
     """The table of the settings; locations of one source share its leg, so that it is asked once for all.
 
-    Without `communities` it is about the own one alone.
+    Without `communities` it is about the own one alone; `otherwise` has the images of every other location of
+    that.
     """
     legs: dict[tuple[str, str], ImageLeg] = {}
     by_uid: dict[str, ImageLeg] = {}
@@ -91,7 +93,9 @@ def locations(
         base = url.rstrip("/")
         return DicomWebSource(dicomweb, Peer(name=f"archive {urlsplit(base).hostname}", url=base))
 
-    return Locations(by_uid, by_url, None if communities is None else LegsOfCommunities(communities))
+    return Locations(
+        by_uid, by_url, None if communities is None else LegsOfCommunities(communities), otherwise
+    )
 
 
 def every_location(settings: Settings, parts: ImagingParts) -> Locations:

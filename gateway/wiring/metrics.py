@@ -8,6 +8,7 @@ from typing import Protocol
 from aiohttp import web
 
 from gateway.clients.dicomweb import DicomWebClient
+from gateway.clients.fhir_server import FhirClient
 from gateway.correlation.store import CorrelationStore
 from gateway.mhd.admission import Admission
 from gateway.soap.client import SoapClient
@@ -25,6 +26,8 @@ class Measured(Protocol):
     @property
     def dicomweb(self) -> DicomWebClient: ...
     @property
+    def fhir(self) -> FhirClient: ...
+    @property
     def store(self) -> CorrelationStore: ...
     @property
     def metrics(self) -> Metrics: ...
@@ -34,7 +37,7 @@ def watch(parts: Measured, admission: Admission) -> None:
     """Show the state of circuits, places, Redis and publishes beside what is counted."""
 
     def lanes() -> Iterator[tuple[Sequence[str], Lane]]:
-        for lane in (*parts.soap.lanes(), *parts.dicomweb.lanes()):
+        for lane in (*parts.soap.lanes(), *parts.dicomweb.lanes(), *parts.fhir.lanes()):
             yield (lane.peer.name, lane.transaction), lane
 
     watch_one = parts.metrics.watch

@@ -9,6 +9,7 @@ import aiohttp
 from gateway.audit.trail import Trail
 from gateway.clients.dicomweb import DicomWebClient
 from gateway.clients.dicomweb import unrecorded as unrecorded_retrieve
+from gateway.clients.fhir_server import FhirClient
 from gateway.clients.outside_resources import OutsidePolicy, OutsideResources
 from gateway.correlation.connection import RedisClient, RedisOptions, connect
 from gateway.correlation.embedded import EmbeddedRedis, EmbeddedRedisError, EmbeddedRedisInUse
@@ -83,6 +84,7 @@ class Parts:
     store: CorrelationStore
     ring: KeyRing
     dicomweb: DicomWebClient
+    fhir: FhirClient
     metrics: Metrics
     issuers: aiohttp.ClientSession
     communities: Communities
@@ -173,6 +175,9 @@ async def open_parts(settings: Settings, *, audited: bool = True) -> AsyncIterat
                 record=unrecorded_retrieve if trail is None else retrieve_recorder(trail),
             )
         )
+        fhir = await stack.enter_async_context(
+            FhirClient(observe=metrics.peer_call, headers=headers_for_peers)
+        )
         issuers = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
         communities = Communities(settings.home_community_id, members(settings, soap))
-        yield Parts(soap, outside, store, ring, dicomweb, metrics, issuers, communities, trail)
+        yield Parts(soap, outside, store, ring, dicomweb, fhir, metrics, issuers, communities, trail)

@@ -1,6 +1,5 @@
 """The XDS peers of the settings."""
 
-from gateway.clients.document_domain import DocumentDomain, XdsDomain
 from gateway.clients.registry import DocumentRegistry
 from gateway.clients.repository import DocumentRepository
 from gateway.setting_types import PeerLimits
@@ -48,11 +47,3 @@ def document_repositories(settings: Settings, soap: SoapClient) -> dict[str, Doc
         )
         for r in settings.repositories
     }
-
-
-def document_domain(settings: Settings, soap: SoapClient) -> DocumentDomain:
-    """The own domain, for what speaks to it by XDS."""
-    repositories = document_repositories(settings, soap)
-    return XdsDomain(
-        document_registry(settings, soap), repositories, repositories[settings.publish_repository.unique_id]
-    )

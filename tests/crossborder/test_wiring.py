@@ -3,7 +3,8 @@
 from gateway.settings import Settings
 from gateway.soap.client import SoapClient
 from gateway.soap.contract import load_contract
-from gateway.wiring.communities import community_gateways, patient_discovery, responding_services
+from gateway.wiring.communities import community_gateways, patient_discovery
+from gateway.wiring.servers import responding_services
 
 URL = "http://127.0.0.1:9/"
 PEERS = {"registry": {"url": URL}, "repositories": [{"unique_id": "2.999.10.1", "url": URL}]}
@@ -28,5 +29,4 @@ async def test_a_community_is_reached_by_each_of_its_ids():
 
 async def test_nothing_answers_other_communities_unless_it_is_wanted():
     settings = Settings(**PEERS, home_community_id="2.999.1", communities=[B])
-    async with SoapClient(load_contract()) as soap:
-        assert responding_services(settings, soap, None) == {}
+    assert responding_services(settings, None) == {}

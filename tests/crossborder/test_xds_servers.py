@@ -57,7 +57,7 @@ async def told(client, of):
     for each, content in zip(story(of), CONTENTS, strict=True):
         made.append(described(each, content))
         answer = await client.provide(made[-1], content)
-        assert (answer.status, answer.errors) == (ResponseStatus.SUCCESS, ())
+        assert (answer.status, answer.errors) == (ResponseStatus.SUCCESS, ()), answer.errors
     return made
 
 

@@ -165,7 +165,11 @@ def names_of_metrics():
     metrics = Metrics()
     nothing = SimpleNamespace(lanes=lambda: ())
     parts = SimpleNamespace(
-        metrics=metrics, soap=nothing, dicomweb=nothing, store=SimpleNamespace(available=True)
+        metrics=metrics,
+        soap=nothing,
+        dicomweb=nothing,
+        fhir=nothing,
+        store=SimpleNamespace(available=True),
     )
     watch(parts, Admission(1, 1))
     found = set()

@@ -1,0 +1,304 @@
+"""HTTP to FHIR servers: searches, reads, transactions and documents, in JSON.
+
+Requests go to the base of the settings, to pages and documents below it, and to hosts that the settings
+allow; redirects are not followed, no cookie and no proxy of the environment is used, and what the gateway
+shows of itself goes to the base alone. What a server says in its own words stays out of errors that reach
+logs.
+"""
+
+import ssl
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final, Self
+from urllib.parse import urljoin, urlsplit
+
+import aiohttp
+import orjson
+
+from gateway.clients.fhir_access import Anonymous, FhirAccess, NoAccess
+from gateway.clients.outside_resources import OutsidePolicy
+from gateway.fhir.datatypes import Json
+from gateway.fhir.peer_shapes import shaped
+from gateway.model import RegistryError, Severity
+from gateway.model.errors import (
+    PeerBusy,
+    PeerDisconnected,
+    PeerError,
+    PeerProtocolError,
+    PeerTimeout,
+    PeerUnreachable,
+)
+from gateway.soap.resilience import AttemptFailed, CallObserver, Lane, Peer, unobserved
+
+FHIR_JSON: Final = "application/fhir+json"
+_ACCEPT_JSON: Final = f"{FHIR_JSON}, application/json;q=0.8"
+_READ_BUFFER: Final = 256 * 1024
+_BOM: Final = b"\xef\xbb\xbf"
+_ERRORS: Final = frozenset({"error", "fatal"})
+
+Body = Callable[[], AsyncIterator[bytes]] | bytes | None
+
+
+@dataclass(frozen=True)
+class FhirServer:
+    """A server: `peer.url` is its base, `hosts` may be named by its answers besides."""
+
+    peer: Peer
+    access: FhirAccess = field(default_factory=Anonymous)
+    hosts: frozenset[str] = frozenset()
+
+    def url_of(self, reference: str) -> str | None:
+        """The absolute URL of something that an answer names; None for one that may not be asked."""
+        url = urljoin(self.peer.url + "/", reference)
+        if self.is_own(url) or OutsidePolicy(hosts=self.hosts).allows(url):
+            return url
+        return None
+
+    def is_own(self, url: str) -> bool:
+        """True for a URL at the server's own host and port."""
+        try:
+            here, there = urlsplit(self.peer.url), urlsplit(url)
+            places = [(p.scheme, p.hostname, p.port) for p in (here, there)]
+        except ValueError:
+            return False
+        return places[0] == places[1] and "@" not in there.netloc
+
+
+class Refused(Exception):
+    """A server refuses a request: HTTP status, and what its OperationOutcome says as errors of XDS."""
+
+    def __init__(self, status: int, errors: tuple[RegistryError, ...]) -> None:
+        super().__init__(f"HTTP {status}")
+        self.status = status
+        self.errors = errors
+
+
+@dataclass(frozen=True, slots=True)
+class FhirRequest:
+    """One request. `url` is absolute; with a `body` that is a function each attempt makes it again."""
+
+    method: str
+    url: str
+    accept: str = _ACCEPT_JSON
+    body: Body = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    repeatable: bool = True
+
+
+class FhirClient:
+    """One per process; an async context manager."""
+
+    def __init__(
+        self,
+        tls: ssl.SSLContext | None = None,
+        *,
+        observe: CallObserver = unobserved,
+        headers: Callable[[], Mapping[str, str]] = dict,
+    ) -> None:
+        """`headers` gives what each request sends besides."""
+        self._tls = tls
+        self._observe = observe
+        self._headers = headers
+        self._session: aiohttp.ClientSession | None = None
+        self._lanes: dict[tuple[Peer, str], Lane] = {}
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=4.0),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            read_bufsize=_READ_BUFFER,
+            trust_env=False,
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    def lanes(self) -> Collection[Lane]:
+        """One per server and transaction that was called."""
+        return self._lanes.values()
+
+    def circuit_states(self) -> dict[str, str]:
+        """State per `peer transaction` that was called: `closed`, `open` or `half-open`."""
+        return {f"{peer.name} {name}": lane.state for (peer, name), lane in self._lanes.items()}
+
+    async def json(self, server: FhirServer, transaction: str, request: FhirRequest) -> Json:
+        """The resource that a request is answered with. Raises PeerError, and Refused for HTTP 4xx."""
+
+        async def whole(response: aiohttp.ClientResponse) -> tuple[int, bytes]:
+            most = server.peer.max_answer_bytes
+            body = bytearray()
+            async for chunk in response.content.iter_any():
+                body += chunk
+                if len(body) > most:
+                    text = f"the answer has more than {most} bytes (max_answer_bytes)"
+                    raise AttemptFailed(PeerProtocolError(server.peer.name, transaction, text))
+            return response.status, bytes(body)
+
+        async with self._lane(server, transaction).place():
+            status, body = await self._answer(server, transaction, request, whole)
+        if status >= 400:
+            raise Refused(status, outcome_errors(_loaded(body)))
+        resource = _loaded(body)
+        if resource is None:
+            raise PeerProtocolError(server.peer.name, transaction, "the answer is no FHIR resource in JSON")
+        return resource
+
+    @asynccontextmanager
+    async def open(
+        self, server: FhirServer, transaction: str, request: FhirRequest
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """An answer whose body is read by the caller. Raises PeerError, and Refused for HTTP 4xx."""
+
+        async def begun(response: aiohttp.ClientResponse) -> aiohttp.ClientResponse:
+            return response
+
+        async with self._lane(server, transaction).place():
+            response = await self._answer(server, transaction, request, begun, keep=True)
+            try:
+                if response.status >= 400:
+                    raise Refused(response.status, ())
+                yield response
+            finally:
+                response.close()
+
+    async def broken(self, server: FhirServer, transaction: str, error: Exception) -> PeerError:
+        """What to raise for an answer that broke on the way; it speaks against the server."""
+        failure = _failure(server.peer, transaction, error)
+        await self._lanes[server.peer, transaction].failed(failure)
+        return failure
+
+    async def _answer(
+        self,
+        server: FhirServer,
+        transaction: str,
+        request: FhirRequest,
+        take: Callable[[aiohttp.ClientResponse], Any],
+        *,
+        keep: bool = False,
+    ) -> Any:
+        """What `take` makes of the answer; with `keep` the answer stays open."""
+        peer = server.peer
+
+        async def attempt() -> Any:
+            response = await self._sent(server, transaction, request)
+            try:
+                taken = await take(response)
+            except (aiohttp.ClientError, OSError) as error:
+                response.close()
+                raise AttemptFailed(
+                    _failure(peer, transaction, error), repeatable=True, counts=True
+                ) from error
+            except BaseException:
+                response.close()
+                raise
+            if not keep:
+                response.release()
+            return taken
+
+        attempts = peer.max_attempts if request.repeatable else 1
+        return await self._lane(server, transaction).run(attempt, attempts)
+
+    def _lane(self, server: FhirServer, transaction: str) -> Lane:
+        key = (server.peer, transaction)
+        if key not in self._lanes:
+            self._lanes[key] = Lane(server.peer, transaction, self._observe)
+        return self._lanes[key]
+
+    async def _sent(
+        self, server: FhirServer, transaction: str, request: FhirRequest
+    ) -> aiohttp.ClientResponse:
+        response = await self._send(server, transaction, request)
+        if response.status == 401 and server.is_own(request.url) and server.access.refused():
+            response.close()
+            response = await self._send(server, transaction, request)
+        refused = _refusal(server.peer, transaction, response.status)
+        if refused is not None:
+            response.close()
+            raise refused
+        return response
+
+    async def _send(
+        self, server: FhirServer, transaction: str, request: FhirRequest
+    ) -> aiohttp.ClientResponse:
+        if self._session is None:
+            raise RuntimeError("the FHIR client is used outside its context")
+        peer = server.peer
+        headers = {**self._headers(), "Accept": request.accept, **request.headers}
+        if server.is_own(request.url):
+            try:
+                shown = await server.access.header()
+            except NoAccess as error:
+                raise AttemptFailed(PeerUnreachable(peer.name, transaction, str(error))) from None
+            if shown is not None:
+                headers["Authorization"] = shown
+        body = request.body
+        try:
+            return await self._session.request(
+                request.method,
+                request.url,
+                data=body() if callable(body) else body,
+                headers=headers,
+                timeout=aiohttp.ClientTimeout(
+                    total=None, connect=peer.connect_timeout, sock_read=peer.read_timeout
+                ),
+                allow_redirects=False,
+                read_bufsize=_READ_BUFFER,
+                ssl=True if self._tls is None else self._tls,
+            )
+        except (aiohttp.ClientError, OSError) as error:
+            raise AttemptFailed(_failure(peer, transaction, error), repeatable=True, counts=True) from error
+
+
+def outcome_errors(resource: Json | None) -> tuple[RegistryError, ...]:
+    """The issues of an OperationOutcome as errors and warnings of XDS, whose codes they may have."""
+    outcome = shaped(resource)
+    if outcome is None or outcome["resourceType"] != "OperationOutcome":
+        return ()
+    return tuple(_error_of(issue) for issue in outcome.get("issue") or ())
+
+
+def _error_of(issue: Json) -> RegistryError:
+    details = issue.get("details") or {}
+    names = [coding.get("code", "") for coding in details.get("coding") or ()]
+    code = next((name for name in names if name.startswith("XDS")), "XDSRegistryError")
+    text = details.get("text") or issue.get("diagnostics") or issue.get("code") or ""
+    severity = Severity.ERROR if issue.get("severity") in _ERRORS else Severity.WARNING
+    return RegistryError(code, text[:1000], severity)
+
+
+def _loaded(body: bytes) -> Json | None:
+    try:
+        value = orjson.loads(body.removeprefix(_BOM))
+    except orjson.JSONDecodeError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _refusal(peer: Peer, transaction: str, status: int) -> AttemptFailed | None:
+    if status in {429, 503}:
+        busy = PeerBusy(peer.name, transaction, f"the peer is busy (HTTP {status})")
+        # a server in front of the peer answers 503 too, and may do so after passing the request on
+        busy.outcome_known = status == 429
+        return AttemptFailed(busy, repeatable=status == 503, counts=status == 503)
+    if status == 504:
+        late = PeerTimeout(peer.name, transaction, "a server in front of the peer gave up (HTTP 504)")
+        return AttemptFailed(late, repeatable=True, counts=True)
+    if status in {401, 403}:
+        text = f"the server does not let this gateway in (HTTP {status})"
+        return AttemptFailed(PeerProtocolError(peer.name, transaction, text))
+    if (status >= 500 and status != 501) or 300 <= status < 400:
+        text = f"HTTP {status}" + (", which is not followed" if status < 400 else "")
+        error = PeerProtocolError(peer.name, transaction, text)
+        return AttemptFailed(error, repeatable=status == 502, counts=status >= 500)
+    return None
+
+
+def _failure(peer: Peer, transaction: str, error: Exception) -> PeerError:
+    if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError | aiohttp.InvalidURL):
+        return PeerUnreachable(peer.name, transaction, "no connection")
+    if isinstance(error, TimeoutError):
+        return PeerTimeout(peer.name, transaction, "no answer in time")
+    return PeerDisconnected(peer.name, transaction, "the connection broke")

@@ -1,0 +1,117 @@
+"""The own domain, for what speaks to it by XDS: registry and repositories, or an MHD server."""
+
+from typing import Protocol
+
+import orjson
+
+from gateway.clients.dicomweb import DicomWebClient, DicomWebSource
+from gateway.clients.document_domain import DocumentDomain, XdsDomain
+from gateway.clients.fhir_access import Anonymous, BackendServices, FhirAccess, HeaderFile
+from gateway.clients.fhir_server import FhirClient, FhirServer
+from gateway.clients.image_leg import ImageLeg
+from gateway.clients.mhd_peer import MhdPeer
+from gateway.clients.mhd_resources import MhdRules
+from gateway.clients.outside_resources import OutsidePolicy
+from gateway.clients.token_request import ClientKey, TokenRequestError
+from gateway.mhd_settings import MhdAccessSettings, MhdServerSettings
+from gateway.settings import Settings, SettingsError
+from gateway.soap.client import SoapClient
+from gateway.wiring.fhir import terminology
+from gateway.wiring.peers import document_registry, document_repositories, peer_at
+
+
+class PeerClients(Protocol):
+    """What speaks to peers, for as long as the gateway runs."""
+
+    @property
+    def soap(self) -> SoapClient: ...
+    @property
+    def dicomweb(self) -> DicomWebClient: ...
+    @property
+    def fhir(self) -> FhirClient: ...
+
+
+def document_domain(settings: Settings, parts: PeerClients) -> DocumentDomain:
+    """The own domain. Raises SettingsError where a key cannot be read."""
+    if settings.mhd_domain is not None:
+        homes = (settings.home_community_id,) if settings.home_community_id else ()
+        return mhd_peer(settings, settings.mhd_domain, "mhd domain", parts, homes=homes, key="mhd_domain")
+    return xds_domain(settings, parts.soap)
+
+
+def domain_images(settings: Settings, parts: PeerClients) -> ImageLeg | None:
+    """What has the images of the own domain, but for those of `imaging.locations`."""
+    server = settings.mhd_domain
+    return None if server is None else _images(server, "mhd domain", parts.dicomweb)
+
+
+def xds_domain(settings: Settings, soap: SoapClient) -> XdsDomain:
+    """Registry and repositories."""
+    repositories = document_repositories(settings, soap)
+    return XdsDomain(
+        document_registry(settings, soap), repositories, repositories[settings.publish_repository.unique_id]
+    )
+
+
+def mhd_peer(
+    settings: Settings,
+    server: MhdServerSettings,
+    name: str,
+    parts: PeerClients,
+    *,
+    homes: tuple[str, ...] = (),
+    authorities: tuple[str, ...] = (),
+    key: str,
+) -> MhdPeer:
+    """One MHD server. `key` names its settings. Raises SettingsError where its key cannot be read."""
+    rules = MhdRules(
+        by_get=server.search == "get",
+        most=server.max_results,
+        lists=server.lists,
+        authorities=authorities or tuple(settings.terminology.assigning_authorities.values()),
+        homes=homes,
+        targeted=server.targeted and bool(homes),
+    )
+    return MhdPeer(
+        parts.fhir,
+        fhir_server(server, name, key),
+        terminology(settings),
+        repository_unique_id=server.repository_unique_id,
+        rules=rules,
+        images=_images(server, name, parts.dicomweb),
+    )
+
+
+def fhir_server(server: MhdServerSettings, name: str, key: str) -> FhirServer:
+    """The HTTP side of an MHD server. Raises SettingsError where its key cannot be read."""
+    hosts = frozenset(server.allowed_hosts)
+    peer = peer_at(server.base_url, name, server)
+    bare = FhirServer(peer, hosts=hosts)
+    return FhirServer(peer, _access(server.access, bare, f"{key}.access"), hosts)
+
+
+def _access(access: MhdAccessSettings, server: FhirServer, key: str) -> FhirAccess:
+    if access.header_file is not None:
+        return HeaderFile(access.header_file)
+    if access.client_id is None or access.key_file is None:
+        return Anonymous()
+    try:
+        own = ClientKey(orjson.loads(access.key_file.read_bytes()))
+    except OSError as error:
+        raise SettingsError(f"{key}.key_file: {access.key_file}: {error.strerror}") from None
+    except orjson.JSONDecodeError:
+        raise SettingsError(f"{key}.key_file: {access.key_file}: is not JSON") from None
+    except TokenRequestError as error:
+        raise SettingsError(f"{key}.key_file: {error}") from None
+    policy = OutsidePolicy(hosts=server.hosts)
+
+    def allows(endpoint: str) -> bool:
+        return server.is_own(endpoint) or policy.allows(endpoint)
+
+    return BackendServices(server.peer.url, access.client_id, own, access.scope, allows=allows)
+
+
+def _images(server: MhdServerSettings, name: str, client: DicomWebClient) -> DicomWebSource | None:
+    if server.dicomweb_url is None:
+        return None
+    return DicomWebSource(client, peer_at(server.dicomweb_url, name, server))

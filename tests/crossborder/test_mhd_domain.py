@@ -1,0 +1,184 @@
+"""A consumer and source of XDS.b, and other communities, before a gateway whose own domain speaks MHD alone: another
+gateway of the tests, behind which documents are in an affinity domain."""
+
+from contextlib import asynccontextmanager
+
+from msgspec import structs
+
+from gateway.clients.patient_discovery import Asker, PatientDiscovery
+from gateway.ebxml.imaging_retrieve import write_imaging_request
+from gateway.ebxml.query_response import read_query_response
+from gateway.ebxml.retrieve import read_retrieve_response, write_retrieve_request
+from gateway.ebxml.stored_queries import write_query
+from gateway.model import DocumentRequest, ImageRequest, ImageSetRequest, ResponseStatus
+from gateway.model.identity import PatientQuery
+from gateway.model.query import ANY_STATUS, FindDocuments, GetAll
+from gateway.model.transfer_syntaxes import ANY
+from gateway.settings import Settings
+from gateway.soap.client import Peer
+from tests.crossborder.test_xds_servers import CONTENTS, SERVING, patient, told
+from tests.crossborder.xds_consumer import all_queries, behind, statuses, xds_consumer
+from tests.system.imaging import published_study
+from tests.system.stack import REPOSITORY, running_gateway, running_stack
+
+UNUSED = {
+    "registry": {"url": "http://127.0.0.1:9/"},
+    "repositories": [{"unique_id": REPOSITORY, "url": "http://127.0.0.1:9/"}],
+}
+
+
+@asynccontextmanager
+async def two_gateways(tmp_path, assert_valid, **settings):
+    """The MHD server, a consumer of the gateway before it, and that gateway."""
+    async with running_stack(tmp_path / "a") as server:
+        values = {
+            "state_dir": tmp_path / "b",
+            "mhd_domain": {"base_url": server.base_url, "repository_unique_id": REPOSITORY},
+            **UNUSED,
+            **SERVING,
+            **settings,
+        }
+        async with (
+            running_gateway(Settings(**values)) as front,
+            xds_consumer(front.base_url, assert_valid) as client,
+        ):
+            yield server, client, front
+
+
+async def test_what_a_source_submits_is_found_and_retrieved_byte_for_byte(tmp_path, assert_valid):
+    of = patient()
+    async with two_gateways(tmp_path, assert_valid) as (server, client, _), behind(server) as domain:
+        made = await told(client, of)
+        found = await client.query(FindDocuments(patient_id=of))
+        ids = [each.entries[0].unique_id for each in made]
+        answer, contents = await client.retrieve(*ids)
+        _, there = await domain.retrieve(*ids)
+    assert statuses(found) == {ids[2]: True}
+    assert (answer.status, answer.errors) == (ResponseStatus.SUCCESS, ())
+    assert contents == there == dict(zip(ids, CONTENTS, strict=True))
+    assert [d.header.mime_type for d in answer.documents] == [e.entries[0].mime_type for e in made]
+
+
+def as_fhir_has_it(result, links_of_links):
+    """What of an answer FHIR carries: no versions, no ids of Associations, no Associations as members."""
+    links = {
+        (a.type, a.source, a.target, a.submission_set_status)
+        for a in result.associations
+        if a.target not in links_of_links
+    }
+    entries = [
+        structs.replace(e, logical_id=None, version=None, service_stop_time=(e.service_stop_time or "")[:10])
+        for e in result.entries
+    ]
+    return (
+        result.status,
+        {e.entry_uuid: e for e in entries},
+        {s.entry_uuid: s for s in result.submission_sets},
+        {f.entry_uuid: f for f in result.folders},
+        links,
+    )
+
+
+async def test_every_stored_query_is_answered_as_the_registry_behind_the_server_answers_it(
+    tmp_path, assert_valid
+):
+    of = patient()
+    async with two_gateways(tmp_path, assert_valid) as (server, client, _), behind(server) as registry:
+        opening, _, renewal = await told(client, of)
+        everything = await registry.query(GetAll(patient_id=of, entry_status=ANY_STATUS))
+        links = {a.entry_uuid for a in everything.associations}
+        for query in all_queries(of, opening, renewal):
+            expected = as_fhir_has_it(await registry.query(query), links)
+            answer = await client.query(query)
+            assert answer.errors == (), query
+            assert not answer.empty, query
+            assert as_fhir_has_it(answer, links) == expected, query
+            references = await client.query(query, "ObjectRef")
+            assert len(references.object_refs) == len(answer.entries) + len(answer.submission_sets) + len(
+                answer.folders
+            ) + len(answer.associations)
+
+
+# --- for other communities ------------------------------------------------------------------------------
+
+HOME = "urn:oid:2.999.5"
+ANSWERING = {"home_community_id": HOME, "responding_gateway": {"enabled": True}}
+
+
+def xca(client):
+    """The same consumer as another community's initiating gateway."""
+    client.registry = client.repository = Peer("community", f"{client.base}/xca/gateway", max_attempts=1)
+    return client
+
+
+async def cross_gateway(client, query):
+    answer = await client.soap.call(client.registry, "ITI-38", write_query(query))
+    return read_query_response(answer)
+
+
+async def test_another_community_finds_and_retrieves_what_the_server_has(tmp_path, assert_valid):
+    of = patient()
+    async with two_gateways(tmp_path, assert_valid, **ANSWERING) as (_, client, _):
+        made = await told(client, of)
+        other = xca(client)
+        found = await cross_gateway(other, GetAll(patient_id=of))
+        uid = made[2].entries[0].unique_id
+        request = DocumentRequest(REPOSITORY, uid, HOME)
+        missing = DocumentRequest(REPOSITORY, "2.999.404", HOME)
+        body = write_retrieve_request([request, missing])
+        answer = read_retrieve_response(await other.soap.call(other.repository, "ITI-39", body))
+    assert [e.unique_id for e in found.entries] == [uid]
+    objects = (*found.entries, *found.submission_sets, *found.folders, *found.associations)
+    assert {item.home_community_id for item in objects} == {HOME}
+    assert answer.status is ResponseStatus.PARTIAL
+    assert [(d.header.document_unique_id, d.content) for d in answer.documents] == [(uid, CONTENTS[2])]
+    assert [(e.code, e.location) for e in answer.errors] == [("XDSDocumentUniqueIdError", HOME)]
+
+
+async def test_another_community_discovers_a_patient_of_the_server(tmp_path, assert_valid):
+    of = patient()
+    async with two_gateways(tmp_path, assert_valid, **ANSWERING) as (_, client, _):
+        await told(client, of)
+        peer = Peer("community", f"{client.base}/xca/patients", max_attempts=1)
+        asker = PatientDiscovery(client.soap, peer, Asker("urn:oid:2.999.6", None, "P"), (HOME,))
+        client.soap.assert_valid = lambda body: None
+        known = await asker.discover(PatientQuery(identifiers=(of,)))
+        unknown = await asker.discover(PatientQuery(identifiers=(patient(),)))
+    assert [match.identifier for match in known.matches] == [of]
+    assert unknown.matches == ()
+
+
+async def test_images_of_the_server_come_byte_for_byte_by_rad_75(tmp_path, assert_valid):
+    async with published_study(tmp_path / "a", "mhd-images") as published:
+        study = published.study
+        values = {
+            "state_dir": tmp_path / "b",
+            "mhd_domain": {
+                "base_url": published.stack.base_url,
+                "dicomweb_url": f"{published.stack.base_url}/dicomweb",
+            },
+            **UNUSED,
+            **ANSWERING,
+        }
+        # the archive gives what it has seen a manifest of
+        await published.search("ImagingStudy", patient__identifier=published.content.patient.token)
+        async with (
+            running_gateway(Settings(**values)) as front,
+            xds_consumer(front.base_url, assert_valid) as client,
+        ):
+            peer = Peer("community", f"{client.base}/xca-i/imaging", max_attempts=1)
+            asked = tuple(
+                ImageRequest(
+                    series.location_uid,
+                    study.study_instance_uid,
+                    series.series_instance_uid,
+                    image.sop_instance_uid,
+                    HOME,
+                )
+                for series in study.series
+                for image in series.images
+            )
+            body = write_imaging_request(ImageSetRequest(asked, ANY))
+            answer = read_retrieve_response(await client.soap.call(peer, "RAD-75", body))
+    assert (answer.status, answer.errors) == (ResponseStatus.SUCCESS, ())
+    assert {d.header.document_unique_id: d.content for d in answer.documents} == published.files
