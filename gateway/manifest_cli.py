@@ -86,6 +86,11 @@ def convert(
         ViewerElement | None,
         typer.Option(help="Where a KOS has the viewer's URL; by default what suits the dialect."),
     ] = None,
+    *,
+    accession_authority: Annotated[
+        str | None,
+        typer.Option(metavar="OID", help="Give a study without accession number one of this issuer."),
+    ] = None,
 ) -> None:
     """Write a manifest in the other format, or a KOS in the other dialect; say what gets lost."""
     wanted = to or _BY_SUFFIX.get(target.suffix.lower())
@@ -94,7 +99,8 @@ def convert(
         raise typer.Exit(2)
     with _one_line_errors(source):
         read = _read(source)
-        content, losses = _written(read.manifest, source, wanted, dialect=dialect, viewer=viewer)
+        manifest = _with_accession(read.manifest, accession_authority)
+        content, losses = _written(manifest, source, wanted, dialect=dialect, viewer=viewer)
         _replace(source, target, content)
     _print_findings((*read.findings, *losses), to_stderr=True)
     study = read.manifest.study
@@ -159,6 +165,15 @@ def _written(
         if loss.apply(manifest) != manifest
     )
     return manifest_bundle_bytes(manifest, context, _wire_format(wanted)), losses
+
+
+def _with_accession(manifest: Manifest, authority: str | None) -> Manifest:
+    from gateway.imaging.accessions import Accessions
+    from gateway.model.oids import is_oid
+
+    if authority is not None and not is_oid(authority):
+        raise _UnusableError("--accession-authority takes an OID, for example 2.999.1")
+    return Accessions(authority).completed(manifest)
 
 
 def _replace(source: Path, target: Path, content: bytes) -> None:

@@ -131,6 +131,9 @@ class ImagingSettings(Section):
     """Zone of times in manifests that have none, and of days in searches (there UTC by default)."""
     patient_id_authority: Oid | None = None
     """Issuer of the PatientIDs of QIDO-RS searches that name none. Without it such a search is refused."""
+    accession_authority: Oid | None = None
+    """Issuer of the accession numbers that are made for studies without one (each follows from the Study
+    Instance UID, and reports of the study have to carry it). Without it none is made."""
     twins: bool = True
     """True: a manifest is offered both as DICOM and as FHIR, though it is registered in one of them."""
     publish: Literal["as_sent", "kos", "both"] = "as_sent"

@@ -143,6 +143,22 @@ def test_a_legacy_kos_becomes_a_mado_one(tmp_path: Path) -> None:
     assert read_kos(mado.read_bytes()).manifest.study.modalities[0].scheme == DCM
 
 
+def test_a_study_without_accession_number_gets_one_on_request(tmp_path: Path) -> None:
+    made = group_case()
+    bare = replace(made, study=replace(made.study, requests=()))
+    (source := tmp_path / "bare.dcm").write_bytes(write_kos(bare))
+    for suffix in ("dcm", "json"):
+        target = tmp_path / f"numbered.{suffix}"
+        assert manifest("convert", source, target, "--accession-authority", "2.999.90").exit_code == 0
+        shown = json.loads(manifest("show", target, "--json").stdout)["manifest"]
+        (request,) = shown["study"]["requests"]
+        assert len(request["accession"]["value"]) == 16
+        assert request["accession"]["issuer"] == {"universal_id": "2.999.90", "universal_id_type": "ISO"}
+    refused = manifest("convert", source, tmp_path / "x.dcm", "--accession-authority", "RIS")
+    assert (refused.exit_code, (tmp_path / "x.dcm").exists()) == (1, False)
+    assert "takes an OID" in refused.stderr
+
+
 def test_what_is_no_manifest_ends_in_one_line(tmp_path: Path, kos: Path) -> None:
     texts = {
         "nothing.dcm": None,

@@ -25,6 +25,7 @@ from gateway.fhir.provide_bundle_entries import EntryKind
 from gateway.fhir.provide_context import ProvideBundle
 from gateway.fhir.study_search import MANIFEST_FORMATS
 from gateway.fhir.terminology import Terminology
+from gateway.imaging.accessions import AS_STATED, Accessions
 from gateway.imaging.manifests import ManifestError, Reader, WantedManifest
 from gateway.model import Association, DocumentEntry, RegistryFailure, codes
 from gateway.model.dtm import dtm_start, is_dtm
@@ -44,7 +45,8 @@ class ManifestPolicy:
 
     `publish` is the format in which it is stored, `strict` refuses one that cannot be read or contradicts its
     metadata instead of warning of it, `replaces` deprecates the earlier manifest of the study. `dialect` are
-    the codes of key object documents, `zone` is that of times without offset.
+    the codes of key object documents, `zone` is that of times without offset, `accessions` gives a number to
+    studies that have none.
     """
 
     publish: Literal["as_sent", "kos", "both"] = "as_sent"
@@ -52,6 +54,7 @@ class ManifestPolicy:
     replaces: bool = True
     dialect: str = "dcm"
     zone: tzinfo | None = None
+    accessions: Accessions = AS_STATED
 
 
 class ManifestPublishing:
@@ -209,9 +212,10 @@ class _Checking:
             self._report(entry, Issue("error", "business-rule", text, "DocumentReference.content"))
         self._report(entry, *check_entry_against_manifest(entry, read.manifest, form, self._policy.zone))
         self._report(entry, *map(_issue, _worst(read)))
-        entry = completed(entry, read.manifest, self._policy.zone)
+        manifest = self._policy.accessions.completed(read.manifest, entry)
+        entry = completed(entry, manifest, self._policy.zone)
         # FHIR has one system for the format codes of IHE, XDS has two
-        return self._stored(replace(entry, format_code=form.code), read.manifest, form)
+        return self._stored(replace(entry, format_code=form.code), manifest, form)
 
     def _stored(self, entry: DocumentEntry, manifest: Manifest, form: ManifestFormat) -> DocumentEntry:
         """The entry in the format to be stored; in both formats, that of the second is added."""

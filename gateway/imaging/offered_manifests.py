@@ -10,6 +10,7 @@ from gateway.fhir.imaging_documents import is_paired_by_study, manifest_format, 
 from gateway.fhir.issues import Issue
 from gateway.fhir.manifest_metadata import searchable
 from gateway.fhir.study_search import MANIFEST_FORMATS
+from gateway.imaging.accessions import AS_STATED, Accessions
 from gateway.imaging.manifests import Manifests, WantedManifest
 from gateway.imaging.studies import missing_manifest, unplaced_manifests
 from gateway.model import Association, DocumentEntry, RegistryFailure, codes
@@ -28,9 +29,17 @@ from gateway.model.query import (
 class OfferedManifests:
     """What is offered of the documents that a search has found."""
 
-    def __init__(self, registry: Queries, manifests: Manifests, *, twins: bool) -> None:
+    def __init__(
+        self,
+        registry: Queries,
+        manifests: Manifests,
+        accessions: Accessions = AS_STATED,
+        *,
+        twins: bool,
+    ) -> None:
         """`twins` offers each manifest in the format too that it is not registered in."""
         self._registry = registry
+        self._accessions = accessions
         self._manifests = manifests
         self._twins = twins
 
@@ -115,7 +124,9 @@ class OfferedManifests:
             async for item, outcome in found:
                 entry = by_uuid[item.key.entry_uuid]
                 if isinstance(outcome, ReadManifest):
-                    read[entry.entry_uuid] = searchable(entry, outcome.manifest)
+                    read[entry.entry_uuid] = searchable(
+                        entry, self._accessions.completed(outcome.manifest, entry)
+                    )
                 else:
                     issues.append(missing_manifest(outcome))
         return read, tuple(dict.fromkeys(issues))

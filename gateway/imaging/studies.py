@@ -16,6 +16,7 @@ from msgspec.structs import replace as changed
 from gateway.clients.community import Queries
 from gateway.fhir.issues import Issue
 from gateway.fhir.outcome import issues_of_warnings, means_no_match
+from gateway.imaging.accessions import AS_STATED, Accessions
 from gateway.imaging.manifests import ManifestError, Manifests, UnknownRepository, WantedManifest
 from gateway.model import DocumentEntry, RegistryFailure
 from gateway.model.errors import PeerError
@@ -67,11 +68,18 @@ class PatientStudies(Struct, frozen=True):
 class StudyFinder:
     """Finds the studies of a patient."""
 
-    def __init__(self, registry: Queries, manifests: Manifests, manifest_formats: Sequence[Code]) -> None:
+    def __init__(
+        self,
+        registry: Queries,
+        manifests: Manifests,
+        manifest_formats: Sequence[Code],
+        accessions: Accessions = AS_STATED,
+    ) -> None:
         """`manifest_formats` are the formatCodes that manifests are registered under."""
         self._registry = registry
         self._manifests = manifests
         self._formats = tuple(manifest_formats)
+        self._accessions = accessions
 
     async def of_patient(self, patient: Cx) -> PatientStudies:
         """Every study of a patient. Raises the same as `found_by`."""
@@ -109,7 +117,8 @@ class StudyFinder:
                 if isinstance(outcome, ReadManifest):
                     uid = outcome.manifest.study.study_instance_uid
                     key = changed(item.key, study_instance_uid=uid)
-                    read.append((StudySource(key, entry), outcome))
+                    manifest = self._accessions.completed(outcome.manifest, entry)
+                    read.append((StudySource(key, entry), changed(outcome, manifest=manifest)))
                 else:
                     issues.append(missing_manifest(outcome))
         return merged(read), tuple(dict.fromkeys(issues))

@@ -18,6 +18,7 @@ from gateway.fhir.formats import FhirFormat, read_resource, write_resource
 from gateway.fhir.issues import OutcomeError
 from gateway.fhir.manifest_bundle import ManifestContext, manifest_bundle_bytes
 from gateway.fhir.terminology import Terminology
+from gateway.imaging.accessions import AS_STATED, Accessions
 from gateway.imaging.found import StudyNames
 from gateway.imaging.manifests import ManifestError, Manifests, WantedManifest
 from gateway.model import DocumentEntry
@@ -45,6 +46,7 @@ class ManifestTranslator:
     terminology: Terminology
     zone: tzinfo | None = None
     dialect: str = "dcm"
+    accessions: Accessions = AS_STATED
 
     async def translated(self, entry: DocumentEntry, mime_type: str) -> bytes:
         """The manifest of an entry in another format.
@@ -56,7 +58,7 @@ class ManifestTranslator:
             raise ManifestError("the registry does not say which repository holds it")
         if MIME_DICOM not in (entry.mime_type, mime_type):
             return await self._in_other_syntax(wanted, mime_type)
-        manifest = (await self.manifests.one(wanted)).manifest
+        manifest = self.accessions.completed((await self.manifests.one(wanted)).manifest, entry)
         key = replace(wanted.key, study_instance_uid=manifest.study.study_instance_uid)
         write = self._writer(manifest, key, entry, mime_type)
         if sum(len(series.instances) for series in manifest.study.series) > _WRITTEN_IN_THREAD:

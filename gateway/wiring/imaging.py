@@ -21,6 +21,7 @@ from gateway.fhir.formats import FhirFormat
 from gateway.fhir.manifest_read import NotAManifestError, read_manifest
 from gateway.fhir.study_search import MANIFEST_FORMATS
 from gateway.fhir.terminology import Terminology
+from gateway.imaging.accessions import Accessions
 from gateway.imaging.archive_views import ArchiveViews
 from gateway.imaging.dicom_patients import DicomPatients
 from gateway.imaging.found import StudyNames
@@ -125,7 +126,8 @@ def manifests(settings: Settings, parts: ImagingParts) -> tuple[Manifests, Manif
 def offered_manifests(settings: Settings, parts: ImagingParts) -> OfferedManifests:
     """What searches of documents offer of manifests."""
     found, _ = manifests(settings, parts)
-    return OfferedManifests(every_registry(settings, parts), found, twins=settings.imaging.twins)
+    registry, twins = every_registry(settings, parts), settings.imaging.twins
+    return OfferedManifests(registry, found, accessions(settings), twins=twins)
 
 
 def manifest_publishing(settings: Settings, parts: ImagingParts) -> ManifestPublishing:
@@ -138,6 +140,7 @@ def manifest_publishing(settings: Settings, parts: ImagingParts) -> ManifestPubl
         replaces=imaging.replaces and "replaces" not in settings.publish_repository.does_not_take,
         dialect=imaging.kos_codes,
         zone=imaging_zone(settings),
+        accessions=accessions(settings),
     )
     return ManifestPublishing(
         document_registry(settings, parts.soap), manifest_readers(terms), store, terms, policy
@@ -154,7 +157,13 @@ def manifest_translator(settings: Settings, parts: ImagingParts, base_url: str) 
         terminology(settings),
         imaging_zone(settings),
         settings.imaging.kos_codes,
+        accessions(settings),
     )
+
+
+def accessions(settings: Settings) -> Accessions:
+    """Accession numbers of studies that have none."""
+    return Accessions(settings.imaging.accession_authority)
 
 
 def imaging_zone(settings: Settings) -> ZoneInfo | None:
@@ -231,7 +240,8 @@ def search_routes(settings: Settings, parts: ImagingParts, base_url: str) -> Sea
 
 def study_finder(settings: Settings, parts: ImagingParts, found: Manifests) -> StudyFinder:
     """Finds studies by manifests."""
-    return StudyFinder(every_registry(settings, parts), found, MANIFEST_FORMATS)
+    registry = every_registry(settings, parts)
+    return StudyFinder(registry, found, MANIFEST_FORMATS, accessions(settings))
 
 
 def study_names(settings: Settings, parts: ImagingParts, places: Locations, base_url: str) -> StudyNames:
