@@ -191,6 +191,9 @@ class LifetimeSettings(Section):
     publish_lock: Seconds = 10.0
     lookup: Seconds = 3_600.0
     manifest: Seconds = 86_400.0
+    registry_answer: Annotated[float, Field(ge=0, le=86_400)] = 0.0
+    """What the registry said of a patient's documents is taken for true that long where their imaging
+    resources are searched, unless this gateway stored something for them. 0: it is asked each time."""
     patient: Seconds = 86_400.0
     """By which identifiers other communities know a patient."""
     unknown_patient: Seconds = 600.0

@@ -37,7 +37,7 @@ from gateway.wiring.imaging import manifest_publishing, manifest_translator, man
 from gateway.wiring.parts import Parts
 from gateway.wiring.peers import document_registry, document_repositories
 from gateway.wiring.publishing import metadata_tables, publish_policy, publishing_sources
-from gateway.wiring.resources import patient_directory, patient_notes
+from gateway.wiring.resources import patient_directory, patient_notes, stored_note
 from gateway.wiring.security import Guard
 
 
@@ -112,7 +112,7 @@ def use_cases(
             ),
             sources=publishing_sources(settings, terms, base_url),
             manifests=manifest_publishing(settings, parts.imaging),
-            note=patient_notes(settings, parts.imaging).of_entries,
+            note=stored_note(settings, parts.imaging),
         ),
         finder=Finder(
             services,

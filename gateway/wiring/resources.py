@@ -1,15 +1,17 @@
 """Searches and reads of the resources that manifests and reports of a patient give."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC
 from functools import partial
 
+from gateway.correlation.answers import AnswerStore
 from gateway.correlation.patient_names import PatientIndex
 from gateway.correlation.reports import ReportStore
 from gateway.fhir.formats import FhirFormat
 from gateway.fhir.report_entries import NotABundle, read_bundle, read_report_entries
 from gateway.imaging.patient_directory import PatientDirectory, PatientNotes
-from gateway.imaging.patient_imaging import PatientImaging
+from gateway.imaging.patient_imaging import Note, PatientImaging
+from gateway.imaging.remembered_answers import RememberedAnswers
 from gateway.imaging.report_documents import BundleReader, ReportDocuments
 from gateway.imaging.reports import ReportError, ReportReader, Reports
 from gateway.imaging.resource_kinds import Identities, ResourceReader, kinds
@@ -19,6 +21,7 @@ from gateway.imaging.shelf import Shelf, ShelfServices
 from gateway.mhd.bases import Base
 from gateway.mhd.references import PatientReferences
 from gateway.mhd.retrieve import Retriever
+from gateway.model import DocumentEntry
 from gateway.model.releases import FhirRelease
 from gateway.model.report_entries import ReportEntries
 from gateway.security.document_urls import PageTokens
@@ -76,11 +79,28 @@ def patient_imaging(settings: Settings, parts: ImagingParts) -> PatientImaging:
     """What opens the documents of patients."""
     found, _ = manifests(settings, parts)
     return PatientImaging(
-        every_registry(settings, parts),
+        RememberedAnswers(every_registry(settings, parts), registry_answers(settings, parts)),
         study_finder(settings, parts, found),
         reports(settings, parts),
         patient_notes(settings, parts).of_entries,
     )
+
+
+def registry_answers(settings: Settings, parts: ImagingParts) -> AnswerStore:
+    """What the registry said a moment ago."""
+    return AnswerStore(parts.store, settings.lifetimes.registry_answer)
+
+
+def stored_note(settings: Settings, parts: ImagingParts) -> Note:
+    """What is told of the documents that were stored."""
+    answers, notes = registry_answers(settings, parts), patient_notes(settings, parts)
+
+    async def note(entries: Sequence[DocumentEntry]) -> None:
+        for patient in {entry.patient_id for entry in entries if entry.patient_id is not None}:
+            await answers.forget(patient)
+        await notes.of_entries(entries)
+
+    return note
 
 
 def patient_notes(settings: Settings, parts: ImagingParts) -> PatientNotes:
