@@ -10,7 +10,7 @@ from gateway.imaging.plan import Locations
 from gateway.imaging.studies import KnownStudy, StudySource
 from gateway.model import Cx
 from gateway.model.imaging import RetrieveLocation
-from gateway.security.study_ids import StudyIdentity, StudyIds
+from gateway.security.study_ids import StudyIdentity, StudyIds, StudyOwner
 from gateway.security.study_urls import StudyKey, StudyTokens
 
 
@@ -51,11 +51,17 @@ class StudyNames:
             if found.id == digest or found.viewer_id.startswith(digest):
                 await self.index.remember(digest, identity)
 
-    async def identity(self, resource_type: str, resource_id: str) -> StudyIdentity | None:
-        """The study that a resource is (made of); None where that is not known any more. Raises NotOurs."""
+    async def owner(self, resource_type: str, resource_id: str) -> StudyOwner | None:
+        """Whose the study is that a resource is (made of); None where that is not known any more.
+
+        Raises NotOurs.
+        """
         is_study = resource_type == "ImagingStudy"
         read = self.ids.read(resource_id) if is_study else self.ids.read_part(resource_id)
-        return read if isinstance(read, StudyIdentity) else await self.index.find(read)
+        if isinstance(read, StudyOwner):
+            return read
+        remembered = await self.index.find(read)
+        return None if remembered is None else remembered.owner
 
     def address(self, known: KnownStudy, place: RetrieveLocation) -> str | None:
         """WADO-RS base for the series at a location; None where the gateway cannot reach it."""

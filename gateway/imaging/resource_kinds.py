@@ -82,10 +82,10 @@ class Identities:
     async def open_study(self, patients: PatientImaging, shelf: Shelf, kind: str, resource_id: str) -> bool:
         """Put what is known of the patient of a study on the shelf; False for an id of another sort."""
         try:
-            identity = await self.names.identity(kind, resource_id)
+            owner = await self.names.owner(kind, resource_id)
         except NotOfStudy:
             return False
-        if identity is None:
+        if owner is None:
             raise fail(
                 404,
                 "not-found",
@@ -93,8 +93,8 @@ class Identities:
                 expression=kind,
             )
         wanted = _MANIFESTS if kind == "Endpoint" else BOTH
-        where = self._where(identity.home_community_id)
-        await shelf.add(await patients.of_patient(identity.patient_id, wanted, where))
+        where = self._where(owner.home_community_id)
+        await shelf.add(await patients.of_patient(owner.patient_id, wanted, where))
         return True
 
     async def open_report(

@@ -1,11 +1,12 @@
-"""FHIR id of an ImagingStudy from its community, its Study Instance UID and its patient, and back, without a
-table where they fit.
+"""FHIR id of an ImagingStudy from its community, Study Instance UID and patient, and back to community and
+patient, without a table where they fit.
 
 The id must stay the same for a study whatever manifest lists it, and still lead to it after everything that
-was remembered is gone: the registry can only be asked by patient. So the three are packed and sealed, as in
-`gateway.security.patient_ids`. What does not fit 64 characters gets a digest instead, which leads nowhere
-by itself: what it stands for has to be remembered. Resources that are made of parts of a study, such as its
-Endpoints, have ids that lead to the study in the same way.
+was remembered is gone: registries can only be asked by patient. So patient and community are packed and
+sealed, as in `gateway.security.patient_ids`, with a mark of the study that tells it from the others of the
+patient. What does not fit 64 characters gets a digest instead, which leads nowhere by itself: what it stands
+for has to be remembered. Resources that are made of parts of a study, such as its Endpoints, have ids that
+lead to the study in the same way.
 """
 
 import hmac
@@ -29,18 +30,33 @@ from gateway.security.packing import (
 from gateway.security.sealing import KeyRing, NotOurs, Sealer
 
 _PART_BYTES: Final = 3
-_COMMUNITY_BYTES: Final = 3
+_COMMUNITY_BYTES: Final = 2
+_STUDY_BYTES: Final = 5
+"""Enough to tell apart the studies that one patient has in one community."""
+_ABROAD: Final = 0x20
 _DIGEST_MARK: Final = "s-"
 _DIGEST_BYTES: Final = 12
 _DIGEST = re.compile(r"(s-[0-9a-f]{24})(?:-[0-9a-f]{24})?")
 
 
+class StudyOwner(Struct, frozen=True, gc=False):
+    """Whose a study is. `home_community_id` is None in the own community."""
+
+    patient_id: Cx
+    home_community_id: str | None = None
+
+
 class StudyIdentity(Struct, frozen=True, gc=False):
-    """What a study is asked for by. `home_community_id` is None in the own community."""
+    """What a study is known by. `home_community_id` is None in the own community."""
 
     study_instance_uid: str
     patient_id: Cx
     home_community_id: str | None = None
+
+    @property
+    def owner(self) -> StudyOwner:
+        """Whose it is."""
+        return StudyOwner(self.patient_id, self.home_community_id)
 
 
 class StudyIds:
@@ -66,12 +82,12 @@ class StudyIds:
         sealed = None if packed is None else seal_id(self._part_sealer, mark[:_PART_BYTES] + packed)
         return sealed or f"{self.digest(study)}-{mark.hex()}"
 
-    def read(self, fhir_id: str) -> StudyIdentity | str:
-        """The study that an id stands for, or the digest to look up. Raises NotOurs."""
+    def read(self, fhir_id: str) -> StudyOwner | str:
+        """Whose the study with an id is, or the digest to look up. Raises NotOurs."""
         return _digest_in(fhir_id) or self._unpack(open_id(self._sealer, fhir_id))
 
-    def read_part(self, fhir_id: str) -> StudyIdentity | str:
-        """The study of which a part has this id; which part, who knows the study can tell. Raises NotOurs."""
+    def read_part(self, fhir_id: str) -> StudyOwner | str:
+        """Whose the study is of which a part has this id; which part, its studies tell. Raises NotOurs."""
         return _digest_in(fhir_id) or self._unpack(open_id(self._part_sealer, fhir_id)[_PART_BYTES:])
 
     def digest(self, study: StudyIdentity) -> str:
@@ -82,8 +98,8 @@ class StudyIds:
         return hmac.digest(self._digest_key, "\0".join(texts).encode(), "sha256")[:_DIGEST_BYTES]
 
     def _pack(self, study: StudyIdentity) -> bytes | None:
-        uid, authority = pack_oid(study.study_instance_uid), pack_oid(study.patient_id.authority)
-        if uid is None or authority is None or max(len(uid), len(authority)) > 0x3F:
+        authority = pack_oid(study.patient_id.authority)
+        if authority is None or len(authority) > 0xFF:
             return None
         home, community = study.home_community_id, b""
         if home is not None:
@@ -91,26 +107,21 @@ class StudyIds:
             if self._homes_of(community) != [home]:
                 return None
         form, patient = pack_id(study.patient_id.id)
-        return bytes([form << 6 | len(uid), len(authority), len(community)]) + b"".join(
-            (community, uid, authority, patient)
-        )
+        head = bytes([form << 6 | (_ABROAD if community else 0), len(authority)])
+        mark = self._hash("study", study.study_instance_uid)[:_STUDY_BYTES]
+        return b"".join((head, mark, community, authority, patient))
 
-    def _unpack(self, content: bytes) -> StudyIdentity:
-        form, uid_start = content[0] >> 6, 3 + content[2]
-        uid_end = uid_start + (content[0] & 0x3F)
-        authority_end = uid_end + content[1]
+    def _unpack(self, content: bytes) -> StudyOwner:
+        start = 2 + _STUDY_BYTES
         home: str | None = None
-        if content[2]:
-            homes = self._homes_of(content[3:uid_start])
+        if content[0] & _ABROAD:
+            homes = self._homes_of(content[start : start + _COMMUNITY_BYTES])
             if len(homes) != 1:
                 # a community that the settings do not have any more
                 raise NotOurs
-            home = homes[0]
-        return StudyIdentity(
-            unpack_oid(content[uid_start:uid_end]),
-            Cx(unpack_id(form, content[authority_end:]), unpack_oid(content[uid_end:authority_end])),
-            home,
-        )
+            home, start = homes[0], start + _COMMUNITY_BYTES
+        end = start + content[1]
+        return StudyOwner(Cx(unpack_id(content[0] >> 6, content[end:]), unpack_oid(content[start:end])), home)
 
     def _homes_of(self, mark: bytes) -> list[str]:
         return [home for home in self._communities() if _mark(home) == mark]
@@ -125,4 +136,4 @@ def _digest_in(fhir_id: str) -> str | None:
     return found[1] if found else None
 
 
-__all__ = ["FHIR_ID_LENGTH", "NotOurs", "StudyIdentity", "StudyIds"]
+__all__ = ["FHIR_ID_LENGTH", "NotOurs", "StudyIdentity", "StudyIds", "StudyOwner"]

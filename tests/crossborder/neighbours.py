@@ -1,16 +1,19 @@
 """A gateway with communities around it: each an affinity domain behind a gateway of its own, all in this
 process and spoken to over sockets."""
 
+import asyncio
 from collections import Counter
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.system.stack import Stack, running_stack
+from aiohttp import web
+
+from gateway.model import codes
+from tests.system.stack import Stack, running_stack, site
 
 OWN = "urn:oid:2.999.100"
-HERE = {"access": "open"}
 
 
 @dataclass
@@ -60,14 +63,57 @@ async def neighbours(
     *names: str,
     own: dict[str, Any] | None = None,
     changes: dict[str, dict[str, Any]] | None = None,
+    theirs: dict[str, dict[str, Any]] | None = None,
 ):
-    """A gateway in front of communities `2.999.100.<name>`; `changes` are of their entries, by name."""
+    """A gateway in front of communities `2.999.100.<name>`.
+
+    `changes` are of their entries in its settings and `theirs` arguments of their own stacks, by name; `own`
+    are arguments of its stack.
+    """
     async with AsyncExitStack() as stack:
         others = {
-            name: await stack.enter_async_context(neighbour(folder / name, f"{OWN}.{name}")) for name in names
+            name: await stack.enter_async_context(
+                neighbour(folder / name, f"{OWN}.{name}", **(theirs or {}).get(name, {}))
+            )
+            for name in names
         }
         communities = [other.settings(**(changes or {}).get(name, {})) for name, other in others.items()]
         front = await stack.enter_async_context(
             running_stack(folder / "front", home_community_id=OWN, communities=communities, **(own or {}))
         )
         yield Neighbours(front, others)
+
+
+@asynccontextmanager
+async def strange(answer):
+    """The URL of something that gives `answer(request)` to whatever is sent."""
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    async with site(app) as base:
+        yield base
+
+
+async def never(_):
+    """An answer that does not come."""
+    await asyncio.Event().wait()
+
+
+async def garbage(_):
+    """An answer that is no SOAP."""
+    return web.Response(text="<html>maintenance</html>", content_type="text/html")
+
+
+def outcomes(bundle):
+    """Issues of the outcomes of a searchset."""
+    return [
+        issue
+        for entry in bundle.get("entry", ())
+        if entry["search"]["mode"] == "outcome"
+        for issue in entry["resource"]["issue"]
+    ]
+
+
+def home_of(resource):
+    """The homeCommunityId of a resource."""
+    extensions = resource.get("extension", ())
+    return next((e["valueOid"] for e in extensions if e["url"] == codes.EXT_HOME_COMMUNITY), None)
