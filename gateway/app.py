@@ -14,7 +14,7 @@ from gateway.health import Health, abilities
 from gateway.mhd.admission import Admission
 from gateway.mhd.auditing import IS_SOAP, Auditing
 from gateway.mhd.bases import BASES, by_release, releases
-from gateway.mhd.middleware import name_request, observed, outcomes
+from gateway.mhd.middleware import bounded, name_request, observed, outcomes
 from gateway.mhd.publish import Publisher
 from gateway.mhd.routes import MhdRoutes
 from gateway.mhd.versions import versions_table
@@ -33,6 +33,7 @@ from gateway.wiring.imaging import (
 from gateway.wiring.metrics import metrics_routes, serve_metrics, watch
 from gateway.wiring.mhd import use_cases
 from gateway.wiring.parts import Parts, StartError, open_parts
+from gateway.wiring.reloading import CommunityReload
 from gateway.wiring.resources import imaging_resources
 from gateway.wiring.security import SecurityError, SecurityParts, access_of, assertions_in, guard
 from gateway.wiring.servers import responding_services, xds_services
@@ -73,7 +74,8 @@ def create_app(settings: Settings, parts: Parts, base_url: str) -> tuple[web.App
         raise StartError(str(error)) from None
     health = Health(parts.store, (parts.soap, parts.dicomweb, parts.fhir), abilities(settings))
     admission = Admission(settings.server.max_bundle_bytes, settings.server.max_publish_bytes_in_flight)
-    app = web.Application(middlewares=[observed(parts.metrics), releases, outcomes])
+    limited = bounded(settings.fan_out.deadline)
+    app = web.Application(middlewares=[observed(parts.metrics), releases, outcomes, limited])
     if parts.trail is not None:
         parts.trail.named(settings.audit.source_id or base_url)
         auditing = Auditing(parts.trail, base_url)
@@ -168,7 +170,10 @@ def create_runner(app: web.Application, shutdown_timeout: float) -> web.AppRunne
 
 
 async def serve(settings: Settings) -> None:
-    """Run until SIGTERM or SIGINT; what is in flight is finished first. Raises StartError."""
+    """Run until SIGTERM or SIGINT; what is in flight is finished first. Raises StartError.
+
+    SIGHUP reads the communities of the settings again.
+    """
     configure(settings.log.level)
     try:
         access_of(settings.security)
@@ -187,6 +192,8 @@ async def serve(settings: Settings) -> None:
             await web.SockSite(runner, listener).start()
             _tune_collector()
             stop = _stop_event()
+            reload = CommunityReload(parts.communities, parts.soap)
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload)
             print(f"ready {base_url}", flush=True)
             log.info("gateway.ready", base_url=base_url)
             await stop.wait()

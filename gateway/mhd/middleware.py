@@ -8,6 +8,7 @@ from aiohttp import web
 from aiohttp.hdrs import METH_ALL
 from aiohttp.typedefs import Handler, Middleware
 
+from gateway.crossborder.deadlines import within
 from gateway.ebxml.errors import MetadataError, StoredQueryError
 from gateway.fhir.error_table import known_code
 from gateway.fhir.issues import Issue, OutcomeError, fail
@@ -94,6 +95,17 @@ def observed(metrics: Metrics) -> Middleware:
                 )
 
     return observe
+
+
+def bounded(seconds: float) -> Middleware:
+    """What a request asks of several communities ends after so many seconds."""
+
+    @web.middleware
+    async def bound(request: web.Request, handler: Handler) -> web.StreamResponse:
+        with within(seconds):
+            return await handler(request)
+
+    return bound
 
 
 async def name_request(request: web.Request, response: web.StreamResponse) -> None:

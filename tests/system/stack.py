@@ -33,6 +33,8 @@ class Stack:
     settings: Settings
     soap_calls: Counter[str] = field(default_factory=Counter)
     """Requests that reached the affinity domain, by path."""
+    parts: Any = None
+    """Of a gateway in this process."""
     interfere: Any = None
     """When set: an aiohttp handler that answers in place of the affinity domain, or None to let it."""
 
@@ -184,7 +186,7 @@ async def running_gateway(settings: Settings) -> AsyncIterator[Stack]:
         await runner.setup()
         await web.SockSite(runner, listener).start()
         try:
-            yield Stack(here, session, settings)
+            yield Stack(here, session, settings, parts=parts)
         finally:
             await runner.cleanup()
             listener.close()
