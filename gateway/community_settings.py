@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from gateway.clients.quirks import CommunityQuirks
+from gateway.publish_settings import InstitutionSettings
 from gateway.setting_types import (
     Count,
     HomeCommunityId,
@@ -35,6 +36,8 @@ class CommunitySettings(PeerLimits):
     """Other homeCommunityIds that it answers for; what has any other is an error of it."""
     assigning_authorities: tuple[Oid, ...] = ()
     """Of the patient identifiers that it knows as they are: shared ones, and its own."""
+    custodian: InstitutionSettings | None = None
+    """Custodian of its manifests and reports whose entries name no institution."""
     deadline: Seconds | None = None
     """For each query of it, and for what a search retrieves from it, with the look-up of the patient;
     `fan_out.community_deadline` by default."""

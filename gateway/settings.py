@@ -32,7 +32,7 @@ from gateway.community_settings import (
     XdsServerSettings,
 )
 from gateway.mhd_settings import MhdServerSettings
-from gateway.publish_settings import PublishSettings, ReportsSettings
+from gateway.publish_settings import InstitutionSettings, PublishSettings, ReportsSettings
 from gateway.security_settings import SecuritySettings
 from gateway.setting_types import (
     Count,
@@ -134,6 +134,11 @@ class ImagingSettings(Section):
     accession_authority: Oid | None = None
     """Issuer of the accession numbers that are made for studies without one (each follows from the Study
     Instance UID, and reports of the study have to carry it). Without it none is made."""
+    custodian: InstitutionSettings | None = None
+    """Custodian of manifests and reports of the own community whose entries name no institution; each of
+    `communities` may have its own."""
+    one_modality: bool = False
+    """True: the modalities of a document are codings of one extension, for readers that take one alone."""
     twins: bool = True
     """True: a manifest is offered both as DICOM and as FHIR, though it is registered in one of them."""
     publish: Literal["as_sent", "kos", "both"] = "as_sent"

@@ -4,8 +4,8 @@ This is the hot path of ITI-67: plain JSON values written by orjson, with the pa
 (codes, persons) kept ready as fragments.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final
 
@@ -28,7 +28,15 @@ from gateway.fhir.people import author_fragments, practitioner_fragment, source_
 from gateway.fhir.reference_ids import write_reference_id
 from gateway.fhir.terminology import Terminology
 from gateway.model import codes
-from gateway.model.metadata import Association, AvailabilityStatus, Code, Cx, DocumentEntry, ReferenceId
+from gateway.model.metadata import (
+    Association,
+    AvailabilityStatus,
+    Code,
+    Cx,
+    DocumentEntry,
+    Organization,
+    ReferenceId,
+)
 from gateway.model.object_ids import is_object_id
 from gateway.model.oids import is_oid
 
@@ -57,6 +65,19 @@ def _ignore(issue: Issue) -> None:
 
 
 @dataclass(frozen=True, slots=True)
+class ImagingView:
+    """How imaging documents are shown.
+
+    `custodians` are those of entries that name no institution, by homeCommunityId (None: the own community).
+    `one_modality` writes several modalities as codings of one extension, as strict readers of the profiles
+    want, instead of one extension each.
+    """
+
+    custodians: Mapping[str | None, Organization] = field(default_factory=dict)
+    one_modality: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class WriteContext:
     """What writing a resource needs beyond its metadata.
 
@@ -71,6 +92,7 @@ class WriteContext:
     patient_reference: Callable[[Cx], Json]
     warn: Callable[[Issue], None] = _ignore
     largest_size: int = MAX_UNSIGNED_INT
+    imaging: ImagingView = field(default_factory=ImagingView)
 
 
 def logical_id(entry_uuid: str) -> str:

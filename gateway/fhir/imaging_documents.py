@@ -6,7 +6,6 @@ Documents that are not of imaging are not touched by anything here.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
@@ -15,6 +14,7 @@ from msgspec.structs import replace
 
 from gateway.fhir.datatypes import Json, write_date_time
 from gateway.fhir.document_reference import (
+    ImagingView,
     WriteContext,
     document_reference_json,
     resource_id,
@@ -32,7 +32,6 @@ from gateway.model.metadata import (
     AvailabilityStatus,
     Code,
     DocumentEntry,
-    Organization,
     Original,
 )
 from gateway.model.object_ids import unmarked
@@ -55,18 +54,6 @@ _TYPES: Final = {
     codes.REFERENCE_ORDER: PLACER_TYPE,
 }
 _REPORT_TYPES: Final = frozenset({imaging.LOINC_IMAGING_REPORT})
-
-
-@dataclass(frozen=True, slots=True)
-class ImagingDocumentContext:
-    """How imaging documents are shown.
-
-    `community` is the custodian where an entry names no institution. `one_modality` writes several modalities
-    as codings of one extension, as strict readers of the profiles want, instead of one extension each.
-    """
-
-    community: Organization | None = None
-    one_modality: bool = False
 
 
 # --- what a document is -----------------------------------------------------------------------------------
@@ -244,14 +231,13 @@ def write_imaging_document_reference(
     entry: DocumentEntry,
     context: WriteContext,
     relations: Iterable[Association] = (),
-    imaging_context: ImagingDocumentContext | None = None,
 ) -> Json:
     """DocumentReference of an imaging document; that of any other document as IHE MHD has it."""
     resource = write_document_reference(entry, context, tuple(relations))
     if not is_imaging(entry):
         return resource
     _write_twin(resource, entry)
-    shown = imaging_context or ImagingDocumentContext()
+    shown = context.imaging
     form, terminology = manifest_format(entry), context.terminology
     extensions = [*resource.pop("extension", ()), *_extensions(entry, form, shown, terminology)]
     put(resource, "extension", extensions)
@@ -292,7 +278,7 @@ def _write_twin(resource: Json, entry: DocumentEntry) -> None:
 def _extensions(
     entry: DocumentEntry,
     form: ManifestFormat | None,
-    shown: ImagingDocumentContext,
+    shown: ImagingView,
     terminology: Terminology,
 ) -> Iterator[Json]:
     modalities = [coding(_under_oid(code), terminology) for code in modality_codes(entry)]
@@ -326,10 +312,10 @@ def _named(written: Json) -> tuple[object, object]:
 
 
 def _write_custodian(
-    resource: Json, entry: DocumentEntry, shown: ImagingDocumentContext, terminology: Terminology
+    resource: Json, entry: DocumentEntry, shown: ImagingView, terminology: Terminology
 ) -> None:
     institutions = (i for author in entry.authors for i in author.institutions)
-    organization = next(institutions, shown.community)
+    organization = next(institutions, shown.custodians.get(entry.home_community_id))
     if organization is None:
         return
     contained = write_organization(organization, (), _CUSTODIAN, terminology)

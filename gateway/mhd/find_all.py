@@ -88,7 +88,7 @@ class AllFinder(SearchPages[Item]):
         return self._each_once(await self._answers(search))
 
     def _found(self, result: QueryResult) -> Iterable[Item]:
-        yield from result.entries
+        # a SubmissionSet may come with its documents, which are asked for by themselves
         yield from result.submission_sets
         yield from result.folders
 

@@ -17,6 +17,7 @@ from gateway.correlation.studies import StudyIndex
 from gateway.crossborder.communities import Communities
 from gateway.dicom.errors import DicomError
 from gateway.dicom.kos_reader import read_kos
+from gateway.fhir.document_reference import ImagingView
 from gateway.fhir.formats import FhirFormat
 from gateway.fhir.manifest_read import NotAManifestError, read_manifest
 from gateway.fhir.study_search import MANIFEST_FORMATS
@@ -37,8 +38,10 @@ from gateway.imaging.search_routes import SearchRoutes
 from gateway.imaging.studies import StudyFinder
 from gateway.imaging.translations import ManifestTranslator
 from gateway.imaging.wado_routes import WadoRoutes
+from gateway.model import Organization
 from gateway.model.imaging import ReadManifest
 from gateway.model.imaging_codes import MIME_DICOM
+from gateway.publish_settings import InstitutionSettings
 from gateway.security.sealing import KeyRing
 from gateway.security.study_ids import StudyIds
 from gateway.security.study_urls import StudyTokens
@@ -159,6 +162,17 @@ def manifest_translator(settings: Settings, parts: ImagingParts, base_url: str) 
         settings.imaging.kos_codes,
         accessions(settings),
     )
+
+
+def imaging_view(settings: Settings) -> ImagingView:
+    """How imaging documents are shown."""
+    custodians: dict[str | None, InstitutionSettings | None] = {None: settings.imaging.custodian}
+    if settings.home_community_id:
+        custodians[settings.home_community_id] = settings.imaging.custodian
+    for community in settings.communities:
+        custodians |= dict.fromkeys(community.homes, community.custodian)
+    known = {home: Organization(c.name, c.oid) for home, c in custodians.items() if c is not None}
+    return ImagingView(known, settings.imaging.one_modality)
 
 
 def accessions(settings: Settings) -> Accessions:

@@ -33,7 +33,13 @@ from gateway.settings import Settings
 from gateway.wiring.bases import scope_of
 from gateway.wiring.fan_out import every_place, every_registry
 from gateway.wiring.fhir import patient_references, search_context, terminology
-from gateway.wiring.imaging import manifest_publishing, manifest_translator, manifests, offered_manifests
+from gateway.wiring.imaging import (
+    imaging_view,
+    manifest_publishing,
+    manifest_translator,
+    manifests,
+    offered_manifests,
+)
 from gateway.wiring.parts import Parts
 from gateway.wiring.peers import document_registry, document_repositories
 from gateway.wiring.publishing import metadata_tables, publish_policy, publishing_sources
@@ -72,6 +78,7 @@ def use_cases(
         document_url=document_url,
         patient_reference=references.of,
         largest_size=MAX_UNSIGNED_INT if release is FhirRelease.R4 else MAX_INTEGER64,
+        imaging=imaging_view(settings),
     )
     searching = search_context(settings, terms, references, base_url, parts.communities)
     services = SearchServices(

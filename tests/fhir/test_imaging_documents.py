@@ -1,6 +1,7 @@
 """DocumentReferences of imaging documents, manifests in both formats, and searches for them."""
 
 import itertools
+from dataclasses import replace as replace_field
 from uuid import UUID
 
 import pytest
@@ -9,12 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from gateway.fhir.document_reference import write_document_reference
+from gateway.fhir.document_reference import ImagingView, write_document_reference
 from gateway.fhir.imaging_document_search import IMAGING_DOCUMENT_PARAMETERS, parse_imaging_document_search
 from gateway.fhir.imaging_documents import (
     MODALITY,
     REGION,
-    ImagingDocumentContext,
     manifest_format,
     needs_manifest,
     twin_of,
@@ -76,7 +76,9 @@ NAMED = {"A": A, "G": G, "L": LEGACY, "R": REPORT, "P": PLAIN}
 
 
 def written(document, **options):
-    return write_imaging_document_reference(document, write_context(), (), ImagingDocumentContext(**options))
+    return write_imaging_document_reference(
+        document, replace_field(write_context(), imaging=ImagingView(**options))
+    )
 
 
 def extensions(resource, url):
@@ -145,7 +147,7 @@ def test_date_and_custodian():
     assert organization["name"] == "Example Hospital"
     nameless = replace(A, authors=())
     assert "custodian" not in written(nameless)
-    by_community = written(nameless, community=Organization("Region", "2.999.60"))
+    by_community = written(nameless, custodians={"urn:oid:2.999.70": Organization("Region", "2.999.60")})
     assert by_community["contained"][-1]["name"] == "Region"
     assert "date" not in written(replace(A, creation_time="20260224"))
 

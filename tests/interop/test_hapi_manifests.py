@@ -125,5 +125,5 @@ REPORT_BUNDLE = Code(imaging.EU_STRUCTURE + "BundleReportEuImaging", "urn:ietf:r
     ids=["kos", "fhir", "several", "legacy", "report"],
 )
 def test_document_references(hapi, document, profile, allowed):
-    written = documents.written(document, community=Organization("Region", "2.999.60"))
+    written = documents.written(document, custodians={"urn:oid:2.999.70": Organization("Region", "2.999.60")})
     assert complaints(hapi.errors(written, profile), *allowed) == []

@@ -96,6 +96,20 @@ async def test_common_parameters_select_in_both(stack):
     assert second in {r["id"] for r in matches(await search(stack, patient))}
 
 
+async def test_what_is_named_beside_what_holds_it_comes_once(stack):
+    """The registry gives a SubmissionSet with its documents, of which one is named too."""
+    patient = a_patient()
+    set_id, document, folder, *_ = await publish(stack, patient)
+    named = []
+    for path in (f"List/{set_id}", f"DocumentReference/{document}", f"List/{folder}"):
+        _, resource = await stack.get(path)
+        identifiers = [resource.get("masterIdentifier"), *resource["identifier"]]
+        named += [i["value"] for i in identifiers if i and i["value"].startswith("urn:oid:")][:1]
+    bundle = await search(stack, patient, identifier=",".join(f"urn:ietf:rfc:3986|{n}" for n in named))
+    assert bundle["total"] == len(matches(bundle)) == 3
+    assert {r["id"] for r in matches(bundle)} == {set_id, document, folder}
+
+
 async def test_a_parameter_of_one_type_is_left_out_with_a_warning_or_refused(stack):
     patient = a_patient()
     await publish(stack, patient)
