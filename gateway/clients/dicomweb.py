@@ -14,7 +14,9 @@ from dataclasses import dataclass, replace
 from typing import Final, Self
 
 import aiohttp
+from msgspec.structs import replace as changed
 
+from gateway.chunks import Explained
 from gateway.dicom.part10 import NotDicom, identify
 from gateway.model.errors import (
     PeerBusy,
@@ -39,6 +41,8 @@ _AHEAD: Final = 4
 """Requests for single instances that are opened before their turn."""
 _UID_BOUNDS: Final = 64
 _JSON: Final = "application/dicom+json"
+_BROKEN: Final = (MultipartError, aiohttp.ClientError, OSError)
+"""What an answer can break with."""
 RecordRetrieve = Callable[[str, str, str | None, Mapping[str, str]], None]
 """Told of each request: base URL of the archive, path below it, why it failed (None where it did not), and
 the headers that were sent, where that is known."""
@@ -287,7 +291,7 @@ class DicomWebSource:
             yield PassedThrough(
                 response.status,
                 response.headers.get("Content-Type", ""),
-                self._chunks(response.content.iter_any()),
+                self._explained(response.content.iter_any()),
             )
 
     async def _items(
@@ -304,21 +308,14 @@ class DicomWebSource:
                 known = await identify(part)
                 if known.sop_instance_uid is not None:
                     left.pop(known.sop_instance_uid, None)
-                yield replace(known, chunks=self._chunks(known.chunks))
-        except (MultipartError, NotDicom, aiohttp.ClientError, OSError) as error:
+                yield changed(known, chunks=self._explained(known.chunks))
+        except (NotDicom, *_BROKEN) as error:
             raise await self._told(error) from error
         for uid in left:
             yield ImageError(self.name, MISSING, uid)
 
-    async def _chunks(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        while True:
-            try:
-                chunk = await anext(chunks)
-            except StopAsyncIteration:
-                return
-            except (MultipartError, aiohttp.ClientError, OSError) as error:
-                raise await self._told(error) from error
-            yield chunk
+    def _explained(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        return Explained(chunks, _BROKEN, self._told)
 
     async def _told(self, error: Exception) -> PeerError:
         if isinstance(error, MultipartError | NotDicom):

@@ -5,10 +5,10 @@ endian; the file is never held.
 """
 
 import struct
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
+from gateway.chunks import Resumed
 from gateway.model.images import ImagePart
 
 PREAMBLE: Final = 128
@@ -17,6 +17,8 @@ _START: Final = PREAMBLE + len(_MAGIC)
 _LONG: Final = frozenset(
     {b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"SQ", b"UC", b"UR", b"UT", b"UN", b"SV", b"UV"}
 )
+_SHORT_HEAD: Final = struct.Struct("<HH2sH").unpack_from
+"""Group, element, value representation and, where that is not one of `_LONG`, length."""
 _META: Final = 0x0002
 _CLASS, _INSTANCE, _SYNTAX = 0x0002, 0x0003, 0x0010
 MAX_META: Final = 64 * 1024
@@ -52,15 +54,14 @@ def read_file_meta(head: bytes, *, complete: bool = False) -> FileMeta | None:
     while True:
         if len(head) < at + 8:
             return _meta(found) if complete or at >= MAX_META else None
-        group, element = struct.unpack_from("<HH", head, at)
+        group, element, representation, length = _SHORT_HEAD(head, at)
+        value = at + 8
         if group != _META:
             return _meta(found)
-        if head[at + 4 : at + 6] in _LONG:
+        if representation in _LONG:
             if len(head) < at + 12:
                 return _meta(found) if complete else None
             length, value = struct.unpack_from("<I", head, at + 8)[0], at + 12
-        else:
-            length, value = struct.unpack_from("<H", head, at + 6)[0], at + 8
         if value + length > len(head):
             return _meta(found) if complete or value + length > MAX_META else None
         if element in (_CLASS, _INSTANCE, _SYNTAX):
@@ -82,16 +83,10 @@ async def identify(part: ImagePart) -> ImagePart:
         chunk = await anext(chunks, b"")
         head += chunk
         meta = read_file_meta(head, complete=not chunk)
-    return replace(
-        part,
-        chunks=_chain(head, chunks),
-        sop_instance_uid=meta.sop_instance_uid or part.sop_instance_uid,
-        transfer_syntax=meta.transfer_syntax or part.transfer_syntax,
+    return ImagePart(
+        part.media_type,
+        Resumed(head, chunks),
+        meta.sop_instance_uid or part.sop_instance_uid,
+        meta.transfer_syntax or part.transfer_syntax,
+        part.size,
     )
-
-
-async def _chain(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    if first:
-        yield first
-    async for chunk in rest:
-        yield chunk

@@ -158,17 +158,28 @@ def read_retrieve_response(element: _Element) -> RetrieveAnswer:
 
 
 def _read_document(item: _Element) -> RetrievedDocument:
-    document = item.find(DOCUMENT)
+    document: _Element | None = None
+    texts: dict[str, str] = {}
+    # in one pass: an answer of images has thousands
+    for child in item.iterchildren(f"{{{NS_XDS}}}*"):
+        if child.tag != DOCUMENT:
+            texts.setdefault(child.tag, (child.text or "").strip())
+        elif document is None:
+            document = child
     if document is None:
         raise MetadataError("XDSRepositoryError", "a DocumentResponse has no Document")
-    new_repository = _text(item, NEW_REPOSITORY_UNIQUE_ID)
+    for required in (REPOSITORY_UNIQUE_ID, DOCUMENT_UNIQUE_ID):
+        if not texts.get(required):
+            raise _lacking(item, required)
+    home = texts.get(HOME_COMMUNITY_ID)
+    new_repository = texts.get(NEW_REPOSITORY_UNIQUE_ID)
     header = DocumentHeader(
-        repository_unique_id=hl7.oid(_required(item, REPOSITORY_UNIQUE_ID)),
-        document_unique_id=_required(item, DOCUMENT_UNIQUE_ID),
-        mime_type=_text(item, MIME_TYPE) or "",
-        home_community_id=_home(item),
+        repository_unique_id=hl7.oid(texts[REPOSITORY_UNIQUE_ID]),
+        document_unique_id=texts[DOCUMENT_UNIQUE_ID],
+        mime_type=texts.get(MIME_TYPE, ""),
+        home_community_id=hl7.home_community_id(home) if home else None,
         new_repository_unique_id=hl7.oid(new_repository) if new_repository else None,
-        new_document_unique_id=_text(item, NEW_DOCUMENT_UNIQUE_ID),
+        new_document_unique_id=texts.get(NEW_DOCUMENT_UNIQUE_ID) or None,
     )
     return RetrievedDocument(header, read_content(document))
 
@@ -186,10 +197,14 @@ def _text(parent: _Element, tag: str) -> str | None:
 def _required(parent: _Element, tag: str) -> str:
     text = _text(parent, tag)
     if text is None:
-        name = tag.rpartition("}")[2]
-        where = str(parent.tag).rpartition("}")[2]
-        raise MetadataError("XDSRepositoryError", f"a {where} has no {name}")
+        raise _lacking(parent, tag)
     return text
+
+
+def _lacking(parent: _Element, tag: str) -> MetadataError:
+    name = tag.rpartition("}")[2]
+    where = str(parent.tag).rpartition("}")[2]
+    return MetadataError("XDSRepositoryError", f"a {where} has no {name}")
 
 
 def _home(parent: _Element) -> str | None:

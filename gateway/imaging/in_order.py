@@ -7,8 +7,9 @@ up, never an image.
 import asyncio
 import tempfile
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import replace
 from typing import IO, Final, Self
+
+from msgspec.structs import replace
 
 from gateway.model.images import ImagePart
 

@@ -15,6 +15,7 @@ from aiohttp import web
 from msgspec.structs import replace as changed
 
 from gateway.fhir.issues import fail
+from gateway.http_body import write_body
 from gateway.imaging.archive_views import ArchiveViews
 from gateway.imaging.dicom_accept import DICOM, DICOM_JSON, MULTIPART, negotiate_dicom, negotiate_json
 from gateway.imaging.grants import Grants
@@ -35,8 +36,6 @@ _LEVELS: Final = (
     f"{_STUDY}/series/{{series:{_UID}}}/instances/{{sop:{_UID}}}",
 )
 _RENDERED: Final = ("image/jpeg", "image/png", "image/gif", "image/webp", "video/mp4", "text/plain")
-_COPIED: Final = 16 * 1024
-"""Bytes up to which a copy costs less than a call of the system."""
 _HEADERS: Final = {"Cache-Control": "private, no-cache", "X-Content-Type-Options": "nosniff"}
 
 log = structlog.get_logger()
@@ -191,19 +190,10 @@ async def _framed(parts: AsyncIterator[ImagePart], boundary: str) -> AsyncIterat
     lead = ""
     async for part in parts:
         syntax = f"; transfer-syntax={part.transfer_syntax}" if part.transfer_syntax else ""
-        head: bytes | None = f"{lead}--{boundary}\r\nContent-Type: {DICOM}{syntax}\r\n\r\n".encode("ascii")
+        yield f"{lead}--{boundary}\r\nContent-Type: {DICOM}{syntax}\r\n\r\n".encode("ascii")
         lead = "\r\n"
         async for chunk in part.chunks:
-            if head is None:
-                yield chunk
-                continue
-            if len(chunk) > _COPIED:
-                yield head
-                yield chunk
-            else:
-                # one packet for both
-                yield head + chunk
-            head = None
+            yield chunk
     yield f"\r\n--{boundary}--\r\n".encode("ascii")
 
 
@@ -223,9 +213,7 @@ async def _written(
 ) -> web.StreamResponse:
     """Write all; what fails now can only be told by ending the connection without the end of the message."""
     try:
-        async for chunk in chunks:
-            await response.write(chunk)
-        await response.write_eof()
+        await write_body(request, response, chunks)
     except ConnectionResetError:
         broken_off("the client left")
         log.info("images.client_gone")

@@ -13,6 +13,7 @@ from typing import Literal
 
 from msgspec.structs import replace
 
+from gateway.chunks import Resumed
 from gateway.clients.community import DocumentPlaces, Documents, Queries
 from gateway.correlation.lookups import DocumentLookup
 from gateway.fhir.document_ids import read_document_id
@@ -199,7 +200,7 @@ class Retriever:
                 if key.release is None and is_fhir(media_type):
                     media_type = with_release(media_type, release_in(first))
                     _require_accepted(media_type, conditions)
-                whole = _chain(first, chunks)
+                whole = Resumed(first, chunks)
                 yield Retrieval(
                     206 if wanted else 200,
                     media_type,
@@ -368,13 +369,6 @@ async def _checked(
 
 async def _once(content: bytes) -> AsyncIterator[bytes]:
     yield content
-
-
-async def _chain(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    if first:
-        yield first
-    async for chunk in rest:
-        yield chunk
 
 
 async def _cut(chunks: AsyncIterator[bytes], wanted: ByteRange) -> AsyncIterator[bytes]:

@@ -10,6 +10,7 @@ from aiohttp import web
 from gateway.fhir.issues import OutcomeError
 from gateway.fhir.resource_view import View, read_view
 from gateway.fhir.search_values import SearchProblem
+from gateway.http_body import write_body
 from gateway.mhd.admission import Admission
 from gateway.mhd.binary import binary_resource, wants_resource
 from gateway.mhd.definitions import Definitions
@@ -208,9 +209,7 @@ async def _stream(request: web.Request, found: Retrieval) -> web.StreamResponse:
         response.content_length = found.length
     await response.prepare(request)
     try:
-        async for chunk in found.chunks:
-            await response.write(chunk)
-        await response.write_eof()
+        await write_body(request, response, found.chunks)
     except ConnectionResetError:
         broken_off("the client left")
         log.info("retrieve.client_gone")

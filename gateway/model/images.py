@@ -5,7 +5,6 @@ A leg is one way to a source of images. Whatever the leg, it is asked for `Serie
 """
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 
 from msgspec import Struct
 
@@ -40,8 +39,7 @@ class ImageError(Struct, frozen=True):
     context: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ImagePart:
+class ImagePart(Struct, frozen=True):
     """One instance on its way.
 
     `sop_instance_uid` and `transfer_syntax` are what the leg says of it, None where only the bytes tell.

@@ -15,6 +15,7 @@ from typing import Final, Self
 import aiohttp
 from lxml.etree import _Element
 
+from gateway.chunks import Explained
 from gateway.model.errors import PeerError
 from gateway.safe_xml import MessageError
 from gateway.soap.contract import Contract, Packaging, Transaction
@@ -31,6 +32,8 @@ __all__ = ["Attachment", "Part", "Peer", "SoapClient", "StreamedReply"]
 _IDLE_SECONDS: Final = 4.0
 """Connections idle for longer are closed by us: some servers close after 5 s, and a POST that meets such a
 close has an unknown outcome."""
+_BROKEN: Final = (MessageError, aiohttp.ClientError, OSError)
+"""What an answer can break with."""
 
 
 SecurityHeader = Callable[[Peer, str], Sequence[HeaderBlock]]
@@ -62,20 +65,9 @@ class StreamedReply:
                 part = await anext(parts)
             except StopAsyncIteration:
                 return
-            except (MessageError, aiohttp.ClientError, OSError) as error:
+            except _BROKEN as error:
                 raise await self._told(error) from error
-            yield Part(part.content_id, part.headers, self._chunks(part))
-
-    async def _chunks(self, part: Part) -> AsyncIterator[bytes]:
-        chunks = aiter(part)
-        while True:
-            try:
-                chunk = await anext(chunks)
-            except StopAsyncIteration:
-                return
-            except (MessageError, aiohttp.ClientError, OSError) as error:
-                raise await self._told(error) from error
-            yield chunk
+            yield Part(part.content_id, part.headers, Explained(aiter(part), _BROKEN, self._told))
 
     async def _told(self, error: Exception) -> PeerError:
         if isinstance(error, MessageError):

@@ -18,6 +18,7 @@ from aiohttp import web
 from lxml import etree
 from lxml.etree import _Element
 
+from gateway.http_body import write_body
 from gateway.model.codes import NS_WSA
 from gateway.multipart import parse_media_type
 from gateway.safe_xml import MessageError
@@ -424,7 +425,6 @@ async def _respond(
     await response.prepare(request)
     if not message.whole:
         # an error in here ends the connection, which tells the peer that the answer is not complete
-        async for chunk in message.chunks():
-            await response.write(chunk)
+        await write_body(request, response, message.chunks())
     await response.write_eof()
     return response
