@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from python_multipart.multipart import MultipartParser
 
-from gateway.multipart import MultipartError, MultipartLimits, MultipartReader
+from gateway.multipart import MultipartError, MultipartLimits, MultipartReader, positions
 from tests.soap.wire import part, related
 
 BOUNDARY = "bound=_1:x"
@@ -197,3 +197,16 @@ async def test_what_is_left_of_a_part_is_skipped() -> None:
     assert first is not None
     with pytest.raises(MultipartError, match="moved on"):
         [chunk async for chunk in first]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.sampled_from([b"\r", b"\n", b"--", b"b", b"\r\n--b", b"\r\n--", b"x"]), max_size=30))
+def test_delimiters_found_from_behind_are_those_found_from_the_front(pieces: list[bytes]) -> None:
+    chunk, delimiter = b"".join(pieces), b"\r\n--b"
+    places = [at for at in range(len(chunk)) if chunk.startswith(delimiter, at)]
+    assert positions(delimiter, chunk) == places[::-1]
+
+
+async def test_text_like_the_delimiter_in_the_header_of_a_part_is_no_delimiter() -> None:
+    body = b"--b\r\nA: \r\n--bc: 1\r\n\r\none\r\n--b\r\n\r\ntwo\r\n--b--"
+    assert [content for _, content in await read_all([body], "b")] == [b"one", b"two"]

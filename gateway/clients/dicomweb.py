@@ -18,6 +18,7 @@ from msgspec.structs import replace as changed
 
 from gateway.chunks import Explained
 from gateway.dicom.part10 import NotDicom, identify
+from gateway.http_body import read_body
 from gateway.model.errors import (
     PeerBusy,
     PeerDisconnected,
@@ -352,7 +353,7 @@ def _uid(text: str) -> str:
 
 async def _parts(response: aiohttp.ClientResponse) -> AsyncIterator[ImagePart]:
     media = parse_media_type(response.headers.get("Content-Type"))
-    chunks = response.content.iter_any()
+    chunks = read_body(response)
     if media.name == DICOM:
         yield ImagePart(DICOM, chunks, transfer_syntax=media.parameters.get("transfer-syntax"))
         return

@@ -13,6 +13,7 @@ from aiohttp.http_exceptions import ContentEncodingError
 from lxml import etree
 from lxml.etree import _Element
 
+from gateway.http_body import read_body
 from gateway.model.codes import NS_RS
 from gateway.model.errors import (
     PeerBusy,
@@ -100,7 +101,7 @@ class Exchange:
             raise AttemptFailed(self._protocol(f"a redirect (HTTP {response.status}), which is not followed"))
         if response.status in {202, 204}:
             raise AttemptFailed(self._protocol(f"no answer (HTTP {response.status})"))
-        chunks = response.content.iter_any()
+        chunks = read_body(response) if streamed else response.content.iter_any()
         limit = self._peer.max_answer_bytes
         try:
             self.message = await read_message(
