@@ -5,13 +5,16 @@
 """
 
 import shutil
+import struct
 import subprocess
 from pathlib import Path
 
+import pydicom
 import pytest
 
 from gateway.dicom.kos_reader import read_kos
 from gateway.dicom.kos_writer import write_kos
+from tests.dicom.jpeg_lossless import lossless_file, samples
 from tests.dicom.oracle import ORACLE_FILES, oracle
 from tests.dicom.samples import group_case, group_case_files
 
@@ -67,3 +70,15 @@ def test_dsrdump_reads_its_content_tree(written: Path) -> None:
     assert done.stdout.count("<contains IMAGE:") + done.stdout.count("<contains COMPOSITE:") == (
         2 * study.instance_count
     )
+
+
+@pytest.mark.parametrize("seed", [0, 7])
+def test_dcmdjpeg_unpacks_the_lossless_images_that_other_tests_pass_through(
+    tmp_path: Path, seed: int
+) -> None:
+    packed, unpacked = tmp_path / "packed.dcm", tmp_path / "unpacked.dcm"
+    packed.write_bytes(lossless_file("2.999.1", "2.999.2", "2.999.3", seed=seed))
+    done = _run("dcmdjpeg", "+te", str(packed), str(unpacked))
+    assert done.returncode == 0, done.stderr
+    pixels = pydicom.dcmread(unpacked).PixelData
+    assert list(struct.unpack(f"<{len(pixels) // 2}H", pixels)) == samples(seed)
