@@ -49,11 +49,13 @@ def write_capability_statement(
     *,
     tokens: bool = False,
     token_endpoint: str | None = None,
+    versions: bool = False,
 ) -> bytes:
     """The CapabilityStatement of this server as JSON.
 
     `base_url` is the FHIR base that clients use, `date` the FHIR dateTime of the statement, by default that
-    of the first call. `tokens` says that requests need an access token, `token_endpoint` where one is given.
+    of the first call. `tokens` says that requests need an access token, `token_endpoint` where one is given;
+    `versions` that several releases share the base.
     `instantiates` claims the Comprehensive and the UnContained Recipient, not the others,
     since XDS does not take every Minimal Bundle, and the Responder without Target Communities.
     """
@@ -76,11 +78,14 @@ def write_capability_statement(
         "fhirVersion": release.full_version,
         "format": [*FhirFormat, "json", "xml"],
         "implementationGuide": [codes.MHD_IMPLEMENTATION_GUIDE, *IMAGING_GUIDES],
-        "rest": [_rest(security_element(tokens, token_endpoint))],
+        "rest": [_rest(security_element(tokens, token_endpoint)) | (_VERSIONS if versions else {})],
     }
     if release is FhirRelease.R4:
         return CapabilityStatement.model_validate(statement).model_dump_json().encode()
     return StatementR5.model_validate(statement_in_r5(statement)).model_dump_json().encode()
+
+
+_VERSIONS = {"operation": [{"name": "versions", "definition": codes.OPERATION_VERSIONS}]}
 
 
 def _rest(security: dict[str, Any]) -> dict[str, Any]:

@@ -25,6 +25,10 @@ PARAMETERS: Final = MappingProxyType(
         ("DocumentReference", "event"): ("event-code", "DocumentReference-event-code"),
         ("DocumentReference", "format"): ("format-code", "DocumentReference-format-code"),
         ("DocumentReference", "creation"): ("creation", "DocumentReference-creation"),
+        ("DocumentReference", "encounter"): ("context", "DocumentReference-context"),
+        ("DocumentReference", "based-on"): ("based-on", "DocumentReference-based-on"),
+        ("DocumentReference", "authenticator.given"): ("attester.given", None),
+        ("DocumentReference", "authenticator.family"): ("attester.family", None),
         ("DocumentReference", "date"): ("date", "clinical-date"),
         ("ImagingStudy", "bodysite"): ("body-site", "ImagingStudy-body-site"),
         ("ImagingStudy", "basedon"): ("based-on", "ImagingStudy-based-on"),
@@ -112,8 +116,8 @@ def _parameters(resource_type: str, row: dict[str, Any]) -> Iterator[dict[str, A
     undefined = {name: value for name, value in row.items() if name != "definition"}
     if key in PARAMETERS:
         name, core = PARAMETERS[key]
-        definition = codes.FHIR_SEARCH_PARAMETER + core
-        yield {**row, "name": name, "definition": definition}
+        defined = {"definition": codes.FHIR_SEARCH_PARAMETER + core} if core else {}
+        yield {**undefined, "name": name, **defined}
         if name != row["name"]:
             yield {**undefined, "documentation": f"The same as {name}."}
     elif key in _UNDEFINED or str(row.get("definition", "")).startswith(imaging.MADO):

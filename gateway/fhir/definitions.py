@@ -1,7 +1,8 @@
 """SearchParameter and OperationDefinition resources of this server (FHIR R4; IHE MHD 4.2.4 artefacts).
 
 Those that IHE MHD, MADO and HL7 Europe define and this server supports, under their canonical URLs, made from
-the tables that the parser and the CapabilityStatement read. What FHIR itself defines is not repeated.
+the tables that the parser and the CapabilityStatement read. Of what FHIR itself defines only the operation
+`$versions` is repeated.
 """
 
 from collections.abc import Iterable, Mapping
@@ -54,6 +55,32 @@ _OPERATIONS: Final[tuple[Json, ...]] = (
                 "type": "Reference",
                 "targetProfile": [codes.PROFILE_MINIMAL_DOCUMENT],
             },
+        ],
+    },
+    {
+        "url": codes.OPERATION_VERSIONS,
+        "name": "Versions",
+        "title": "Say which releases of FHIR are spoken at this base",
+        "status": "active",
+        "kind": "operation",
+        "affectsState": False,
+        "code": "versions",
+        "system": True,
+        "type": False,
+        "instance": False,
+        "parameter": [
+            {
+                "name": name,
+                "use": "out",
+                "min": 1,
+                "max": most,
+                "documentation": text,
+                "type": "code",
+            }
+            for name, most, text in (
+                ("version", "*", "A release as the parameter fhirVersion has it: 4.0."),
+                ("default", "1", "The one that is spoken where a request names none."),
+            )
         ],
     },
     {

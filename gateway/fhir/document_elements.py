@@ -4,7 +4,9 @@ from types import MappingProxyType
 from typing import Final
 
 from gateway.fhir.matching import Elements, persons_of
+from gateway.fhir.reference_ids import ORDERS_AND_STUDIES
 from gateway.fhir.search_dates import NEVER, Interval, dtm_interval
+from gateway.model import codes
 from gateway.model.metadata import Code, DocumentEntry
 
 
@@ -34,5 +36,11 @@ DOCUMENT_ELEMENTS: Final[Elements[DocumentEntry]] = Elements(
     ),
     intervals=MappingProxyType({"creation": lambda e: dtm_interval(e.creation_time), "period": _period}),
     persons=lambda e: persons_of(e.authors),
-    presence=MappingProxyType({"related": lambda e: bool(e.reference_ids)}),
+    presence=MappingProxyType(
+        {
+            "related": lambda e: bool(e.reference_ids),
+            "encounter": lambda e: any(r.type == codes.REFERENCE_ENCOUNTER for r in e.reference_ids),
+            "based-on": lambda e: any(r.type in ORDERS_AND_STUDIES for r in e.reference_ids),
+        }
+    ),
 )

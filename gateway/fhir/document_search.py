@@ -12,16 +12,17 @@ from collections.abc import Sequence
 from typing import Final
 
 from gateway.fhir.document_elements import DOCUMENT_ELEMENTS
-from gateway.fhir.matching import IdentifierToken, IsRelated
+from gateway.fhir.matching import NAMES, HasName, IdentifierToken, IsRelated, folded
+from gateway.fhir.reference_ids import ORDERS_AND_STUDIES
 from gateway.fhir.search_parameters import DOCUMENT_PARAMETERS
 from gateway.fhir.search_parser import SearchParser
 from gateway.fhir.search_queries import find_documents, get_documents
 from gateway.fhir.search_request import Search, Searchable, SearchContext
 from gateway.fhir.search_table import SearchParameter
 from gateway.fhir.search_tokens import read_related, related_patterns
-from gateway.fhir.search_values import SearchProblem
+from gateway.fhir.search_values import SearchProblem, unescape
 from gateway.model import codes
-from gateway.model.metadata import AvailabilityStatus, Cx, DocumentEntry
+from gateway.model.metadata import AvailabilityStatus, Cx, DocumentEntry, Person
 from gateway.model.query import StoredQuery
 
 __all__ = ["DOCUMENTS", "DocumentSearch", "DocumentSearchParser", "SearchContext", "parse_document_search"]
@@ -56,21 +57,46 @@ def parse_document_search(
     return parser.finish()
 
 
+_KINDS: Final = {
+    "encounter": frozenset({codes.REFERENCE_ENCOUNTER}),
+    "based-on": ORDERS_AND_STUDIES,
+}
+"""Types of the ids of referenceIdList that a parameter means; `related` means all."""
+
+
+def _authenticator(entry: DocumentEntry) -> tuple[Person, ...]:
+    return () if entry.legal_authenticator is None else (entry.legal_authenticator,)
+
+
 class DocumentSearchParser(SearchParser[DocumentEntry]):
     """The parameters of IHE MHD."""
 
     def _read_own(self, parameter: SearchParameter, modifier: str | None, values: Sequence[str]) -> None:
-        """`related`, the one parameter that Lists do not have in another form."""
+        """What Lists do not have in another form: `related`, and parts of it."""
+        name = parameter.name
+        if name == "relatesto":
+            raise SearchProblem("not-supported", "relatesto: it is for searches of DocumentReference alone.")
         if modifier is None:
             raise SearchProblem(
                 "not-supported",
-                "related: XDS knows related things by identifier only; use related:identifier=system|value.",
+                f"{name}: XDS knows related things by identifier only; use {name}:identifier=system|value.",
             )
         tokens = tuple(read_related(v, parameter.name, self._ctx.terminology) for v in values)
-        self._criteria.append(IsRelated(tokens))
+        self._criteria.append(IsRelated(tokens, _KINDS.get(name)))
         patterns = related_patterns(tokens)
         if patterns is not None:
             self._asked.references.append(patterns)
+
+    def _read_names(self, name: str, modifier: str | None, values: list[str]) -> None:
+        """Names of the legal authenticator, which no query has a parameter for, or of authors."""
+        if not name.startswith("authenticator"):
+            super()._read_names(name, modifier, values)
+            return
+        texts = [unescape(value) for value in values]
+        shown = texts if modifier == "exact" else [folded(text) for text in texts]
+        mode = {"exact": "exact", "contains": "contains"}.get(modifier or "", "starts")
+        part = NAMES[name.rpartition(".")[2]]
+        self._criteria.append(HasName(_authenticator, part, tuple(shown), mode))
 
     def _queries_by_id(self, groups: Sequence[Sequence[IdentifierToken]]) -> tuple[StoredQuery, ...] | None:
         return get_documents(groups)

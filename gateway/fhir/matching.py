@@ -278,10 +278,19 @@ class RelatedToken:
 
 @dataclass(frozen=True, slots=True)
 class IsRelated:
-    """`related`: any value of referenceIdList, encounter ids too, as IHE MHD maps the parameter."""
+    """`related`: any value of referenceIdList, encounter ids too, as IHE MHD maps the parameter.
+
+    `kinds` are the types that a value has to be of, None for all.
+    """
 
     tokens: tuple[RelatedToken, ...]
+    kinds: frozenset[str] | None = None
 
     def matches(self, entry: DocumentEntry) -> bool:
         """True where one of the references is asked for."""
-        return any(token.fits(reference) for token in self.tokens for reference in entry.reference_ids)
+        return any(
+            token.fits(reference)
+            for reference in entry.reference_ids
+            if self.kinds is None or reference.type in self.kinds
+            for token in self.tokens
+        )

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from gateway.fhir.claimed_releases import check_claimed_release
 from gateway.fhir.datatypes import Json
 from gateway.fhir.findings import Findings
 from gateway.fhir.formats import FhirFormat, read_resource
@@ -102,6 +103,7 @@ def open_provide_bundle(raw: bytes, context: ProvideContext, wire_format: FhirFo
     bundle = read_resource(raw, wire_format, "Bundle", release)
     findings = Findings()
     _validate(bundle, findings, release)
+    check_claimed_release(bundle, "Bundle", findings, release)
     findings.raise_errors(400, as_sent=True)
     if release is not FhirRelease.R4:
         bundle = received(bundle, release, "Bundle", findings)

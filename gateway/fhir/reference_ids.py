@@ -28,6 +28,8 @@ _URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:\S+")
 _NEEDS_AUTHORITY: Final = frozenset(
     {codes.REFERENCE_ACCESSION, codes.REFERENCE_ORDER, codes.REFERENCE_REFERRAL}
 )
+ORDERS_AND_STUDIES: Final = _NEEDS_AUTHORITY | {codes.REFERENCE_STUDY}
+"""Types of ids that MHD 5.1 (FHIR R5) has in basedOn."""
 
 _REFERENCE_TYPE_CONCEPTS: Final[Mapping[str, Json]] = {
     urn: {
@@ -99,7 +101,7 @@ def goes_with_orders(identifier: Json) -> bool:
     kind = _reference_type(identifier)
     if kind is None:
         return identifier.get("system") == codes.DICOM_UID_SYSTEM
-    return kind in _NEEDS_AUTHORITY or kind == codes.REFERENCE_STUDY
+    return kind in ORDERS_AND_STUDIES
 
 
 def _reference_type(identifier: Json) -> str | None:

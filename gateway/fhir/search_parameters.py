@@ -113,6 +113,33 @@ _ROWS = (
         modifiers=DATED,
         sortable=True,
     ),
+    *person_parameters("DocumentReference", "authenticator", "the legal authenticator", also="attester"),
+    SearchParameter(
+        "relatesto",
+        Kind.REFERENCE,
+        "DocumentReference.relatesTo.target",
+        FHIR_SEARCH_PARAMETER + "DocumentReference-relatesto",
+        "DocumentReference/id of this server: what replaces, transforms, signs or appends to it. Costs a "
+        "query for each value, and is answered as the _id of what was found.",
+    ),
+    SearchParameter(
+        "encounter",
+        Kind.REFERENCE,
+        "DocumentReference.context.encounter",
+        FHIR_SEARCH_PARAMETER + "clinical-encounter",
+        "encounter:identifier=system|value, the encounter ids of referenceIdList.",
+        modifiers=frozenset({"identifier", "missing"}),
+        aliases=("encounter.identifier", "context", "context:identifier", "context.identifier"),
+    ),
+    SearchParameter(
+        "based-on",
+        Kind.REFERENCE,
+        "DocumentReference.context.related",
+        None,
+        "based-on:identifier=system|value, the ids of orders and studies of referenceIdList.",
+        modifiers=frozenset({"identifier", "missing"}),
+        aliases=("based-on.identifier",),
+    ),
     SearchParameter(
         "related",
         Kind.REFERENCE,

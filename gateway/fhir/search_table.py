@@ -73,7 +73,10 @@ class ParameterTable:
         self._by_name: Mapping[str, SearchParameter] = MappingProxyType({row.name: row for row in rows})
         self._spellings: Mapping[str, tuple[SearchParameter, str | None]] = MappingProxyType(
             {
-                alias: (row, "identifier" if "identifier" in row.modifiers else None)
+                alias: (
+                    row,
+                    "identifier" if "identifier" in row.modifiers and alias.endswith("identifier") else None,
+                )
                 for row in rows
                 for alias in row.aliases
             }
@@ -153,8 +156,10 @@ def patient_parameters(resource: str) -> tuple[SearchParameter, ...]:
     )
 
 
-def person_parameters(resource: str, element: str, whom: str) -> tuple[SearchParameter, ...]:
-    """Given and family name of `whom`, the persons of an element."""
+def person_parameters(
+    resource: str, element: str, whom: str, *, also: str | None = None
+) -> tuple[SearchParameter, ...]:
+    """Given and family name of `whom`, the persons of an element; `also` is another name of it."""
     return tuple(
         SearchParameter(
             f"{element}.{part}",
@@ -163,7 +168,12 @@ def person_parameters(resource: str, element: str, whom: str) -> tuple[SearchPar
             None,
             f"Start of {name} of {whom}, without regard to case and accents.",
             modifiers=NAMED,
-            aliases=(f"{element}:Practitioner.{part}",),
+            aliases=tuple(
+                alias
+                for spelling in (element, *((also,) if also else ()))
+                for alias in (f"{spelling}.{part}", f"{spelling}:Practitioner.{part}")
+                if alias != f"{element}.{part}"
+            ),
         )
         for part, name in (("given", "a given name"), ("family", "the family name"))
     )

@@ -15,6 +15,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from gateway.fhir.claimed_releases import check_claimed_release
 from gateway.fhir.datatypes import Json, decode_base64, identifier_role, read_code, write_coding, write_cx
 from gateway.fhir.findings import Findings
 from gateway.fhir.formats import FhirFormat, read_resource
@@ -74,6 +75,7 @@ def open_simplified_publish(raw: bytes, context: ProvideContext, wire_format: Fh
     resource = read_resource(raw, wire_format, ROOT, release)
     findings = Findings()
     data = _check_fhir(resource, findings, release)
+    check_claimed_release(resource, ROOT, findings, release)
     findings.raise_errors(400, as_sent=True)
     if release is not FhirRelease.R4:
         resource = received(resource, release, ROOT, findings)

@@ -179,9 +179,16 @@ SUPPORTED: tuple[SupportedRow, ...] = (
     ),
     SupportedRow(
         "FHIR R5",
-        "basedOn, context, attester and relatesTo as search parameters",
+        "based-on, context, attester and relatesto as search parameters",
+        Level.YES,
+        "ids of orders, studies and encounters, names of the legal authenticator, DocumentReference/id; "
+        "with the names of R4 on both",
+    ),
+    SupportedRow(
+        "FHIR R5",
+        "custodian, description, doc-status, language, location, relation, version as search parameters",
         Level.NO,
-        "related finds every id of referenceIdList",
+        "IHE MHD has none of them",
     ),
     SupportedRow(
         "ITI-18 Registry Stored Query",

@@ -11,6 +11,7 @@ from gateway.fhir.versions import DIFFERENCES
 _DOCUMENT: Final = "DocumentReference"
 _REFERENCES: Final = re.compile(rf"(?<![^/,]){SELECTION}(?=/)")
 _PATHS: Final = re.compile(rf"(?<![^:]){SELECTION}(?![^:])")
+_DOCUMENTS: Final = re.compile(rf"(?:https?://[^,|]*/)?{_DOCUMENT}/")
 _INCLUDES: Final = ("_include", "_revinclude")
 
 
@@ -24,6 +25,9 @@ def in_r4(name: str, value: str, resource_type: str = "") -> tuple[str, str]:
         asked = (part.strip() for part in value.split(","))
         found = (element for part in asked for element in _elements(part, resource_type))
         return name, ",".join(dict.fromkeys(found))
+    if name == "related" and _DOCUMENTS.match(value):
+        # HL7 Europe means relatesto in R5
+        return "relatesto", value
     if "hl7.eu" in value:
         value = ",".join(canonical_in_r4(part) for part in value.split(","))
     if SELECTION in value:

@@ -22,6 +22,7 @@ _NAMES_A_STUDY: Final = {
     "study-instance-uid": (None,),
     "accession-number": (ACCESSION,),
     "related": (None, ACCESSION, PLACER),
+    "based-on": (None, ACCESSION, PLACER),
     "identifier": (None, ACCESSION, PLACER),
 }
 """What the value of a parameter may be: a Study Instance UID (None), or a number of a request."""

@@ -17,6 +17,7 @@ from gateway.fhir.search_request import Search
 from gateway.mhd.current_version import named, with_current_versions
 from gateway.mhd.document_candidates import DocumentCandidates
 from gateway.mhd.page_writers import RELATIONS, Writer, document_writer, is_relation_of
+from gateway.mhd.relating_documents import with_relating_documents
 from gateway.mhd.search_pages import Matches, SearchPages, SearchServices, Snapshots
 from gateway.mhd.submissions import submission_times
 from gateway.model import Association, DocumentEntry, QueryResult
@@ -61,7 +62,8 @@ class Finder(SearchPages[DocumentEntry]):
         return parse_imaging_document_search(parameters, self._search_context, strict=strict)
 
     async def _completed(self, parameters: Sequence[tuple[str, str]]) -> Sequence[tuple[str, str]]:
-        return await self._known_patients.completed(parameters)
+        known = await self._known_patients.completed(parameters)
+        return await with_relating_documents(self._registry, self._write_context.base_url, known)
 
     async def _candidates(self, search: Search[DocumentEntry]) -> Matches[DocumentEntry]:
         assert isinstance(search, ImagingDocumentSearch)

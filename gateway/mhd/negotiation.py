@@ -123,6 +123,9 @@ async def respond(
     }
     if is_compressed:
         sent["Content-Encoding"] = "gzip"
+    if "ETag" in sent and shown.release is not FhirRelease.R4:
+        # the same version is another representation in another release; one URL can give both
+        sent["ETag"] = f'{sent["ETag"][:-1]}-{shown.release}"'
     return web.Response(status=status, body=body, headers=sent)
 
 

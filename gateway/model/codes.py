@@ -180,6 +180,9 @@ DOCUMENT_REFERENCE_STATUS_SYSTEM: Final = "http://hl7.org/fhir/document-referenc
 OBSERVATION_VALUE_SYSTEM: Final = "http://terminology.hl7.org/CodeSystem/v3-ObservationValue"
 LIST_STATUS_SYSTEM: Final = "http://hl7.org/fhir/list-status"
 
+# --- FHIR versioning ------------------------------------------------------------------------------------
+OPERATION_VERSIONS: Final = "http://hl7.org/fhir/OperationDefinition/CapabilityStatement-versions"
+
 # --- FHIR R5 and MHD 5.1 -----------------------------------------------------------------------------------
 EXT_SOURCE_PATIENT: Final = "http://hl7.org/fhir/StructureDefinition/documentreference-sourcepatient"
 EXT_REFERENCE_ID: Final = MHD_STRUCTURE + "ihe-referenceId"

@@ -62,7 +62,11 @@ def use_cases(
     def statement() -> bytes:
         endpoint = None if guarded is None else guarded.token_endpoint
         return write_capability_statement(
-            base_url, release=release, tokens=guarded is not None, token_endpoint=endpoint
+            base_url,
+            release=release,
+            tokens=guarded is not None,
+            token_endpoint=endpoint,
+            versions=base.release is None,
         )
 
     terms = terminology(settings)

@@ -7,6 +7,7 @@ import pytest_asyncio
 from fhir.resources import get_fhir_model_class
 
 from gateway.demo.bundles import provide_bundle
+from gateway.demo.samples import RADIOLOGY, SampleFolder
 from gateway.fhir.document_reference_read import read_document_reference
 from gateway.fhir.versions import from_r5, to_r5
 from gateway.fhir.xml_reader import read_xml
@@ -352,3 +353,72 @@ async def test_simplified_publish_takes_r5_and_answers_in_it(stack):
     get_fhir_model_class("DocumentReference").model_validate(stored)
     assert stored["content"][0]["attachment"]["size"] == "6"
     assert stored["content"][0]["attachment"]["hash"]
+
+
+# --- versions that are stated twice -----------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("path", "profile"),
+    [
+        ("/R4", "http://hl7.org/fhir/5.0/StructureDefinition/DocumentReference"),
+        ("/R5", "http://hl7.org/fhir/4.0/StructureDefinition/DocumentReference"),
+        ("/R4", f"{codes.PROFILE_COMPREHENSIVE_DOCUMENT}|5.1.0"),
+        ("/R5", f"{codes.PROFILE_COMPREHENSIVE_DOCUMENT}|4.2.4"),
+    ],
+)
+async def test_a_profile_of_the_other_release_is_refused_by_name(stack, path, profile):
+    bundle = provide_bundle([a_document(content=b"x")], patient=a_patient())
+    sent = to_r5(bundle) if path == "/R5" else bundle
+    number, document = next(
+        (n, e["resource"])
+        for n, e in enumerate(sent["entry"])
+        if e["resource"]["resourceType"] == "DocumentReference"
+    )
+    document["meta"] = {"profile": [profile]}
+    status, _, body = await ask(stack, "POST", path, json.dumps(sent).encode(), Content_Type=JSON)
+    assert status == 400
+    (issue,) = json.loads(body)["issue"]
+    assert issue["expression"] == [f"Bundle.entry[{number}].resource.meta.profile[0]"]
+
+
+@pytest.mark.parametrize("path", ["/R4", "/R5"])
+@pytest.mark.parametrize("version", ["", "|own"])
+async def test_a_profile_without_version_or_with_its_own_is_taken(stack, path, version):
+    bundle = provide_bundle([a_document(content=b"x")], patient=a_patient())
+    sent = to_r5(bundle) if path == "/R5" else bundle
+    own = {"/R4": "|4.2.4", "/R5": "|5.1.0"}[path] if version else ""
+    for resource in [sent, *(e["resource"] for e in sent["entry"])]:
+        if "profile" in resource.get("meta", {}):
+            resource["meta"]["profile"] = [p.partition("|")[0] + own for p in resource["meta"]["profile"]]
+    status, _, body = await ask(stack, "POST", path, json.dumps(sent).encode(), Content_Type=JSON)
+    assert status == 200, body
+
+
+async def test_the_releases_of_the_base_of_all_are_an_operation_of_its_statement(stack):
+    for release in FhirRelease:
+        accept = f"{JSON}; fhirVersion={release}"
+        statement = await resource(stack, "/metadata", Accept=accept)
+        (operation,) = statement["rest"][0]["operation"]
+        assert operation == {"name": "versions", "definition": codes.OPERATION_VERSIONS}
+        definition = await resource(stack, "/OperationDefinition/CapabilityStatement-versions", Accept=accept)
+        assert (definition["url"], definition["code"]) == (codes.OPERATION_VERSIONS, "versions")
+    for path in ("/R4", "/R5"):
+        assert "operation" not in (await resource(stack, f"{path}/metadata"))["rest"][0]
+        status, _, _ = await ask(stack, "GET", f"{path}/OperationDefinition/CapabilityStatement-versions")
+        assert status == 404
+
+
+async def test_an_entity_tag_is_of_one_release(stack):
+    folder = SampleFolder("2.999.3.55", "Episode", RADIOLOGY)
+    bundle = provide_bundle([a_document(content=b"x")], patient=a_patient(), folder=folder)
+    status, answer = await stack.publish(bundle)
+    assert status == 200, answer
+    (one,) = await found(stack, f"/R4/List?{patient_of(bundle)}&code=folder")
+    tags = {}
+    for path, release in (("/R4", "4.0"), ("/R5", "5.0"), ("", "4.0"), ("", "5.0")):
+        _, headers, _ = await ask(
+            stack, "GET", f"{path}/List/{one['id']}", Accept=f"{JSON}; fhirVersion={release}"
+        )
+        assert "Accept" in headers["Vary"]
+        tags.setdefault(release, set()).add(headers["ETag"])
+    assert [len(each) for each in tags.values()] == [1, 1]
+    assert tags["4.0"] != tags["5.0"]
