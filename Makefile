@@ -57,8 +57,8 @@ chart-schema: $(READY) ## Write the schema of the chart's values again, after se
 
 lock: ## Lock the dependencies again, with hashes
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv
-	@$(BIN)/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-header --no-annotate pyproject.toml -o requirements/runtime.lock
-	@$(BIN)/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-header --no-annotate --extra dev pyproject.toml -o requirements/dev.lock
+	@$(BIN)/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-header --no-annotate --extra traces pyproject.toml -o requirements/runtime.lock
+	@$(BIN)/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-header --no-annotate --extra dev --extra traces pyproject.toml -o requirements/dev.lock
 	@$(BIN)/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-header --no-annotate -c requirements/dev.lock requirements/build.in -o requirements/build.lock
 
 clean: ## Remove what was made

@@ -75,7 +75,7 @@ def create_app(settings: Settings, parts: Parts, base_url: str) -> tuple[web.App
     health = Health(parts.store, (parts.soap, parts.dicomweb, parts.fhir), abilities(settings))
     admission = Admission(settings.server.max_bundle_bytes, settings.server.max_publish_bytes_in_flight)
     limited = bounded(settings.fan_out.deadline)
-    app = web.Application(middlewares=[observed(parts.metrics), releases, outcomes, limited])
+    app = web.Application(middlewares=[observed(parts.metrics, parts.traced), releases, outcomes, limited])
     if parts.trail is not None:
         parts.trail.named(settings.audit.source_id or base_url)
         auditing = Auditing(parts.trail, base_url)

@@ -45,6 +45,7 @@ from gateway.setting_types import (
     Section,
     ZoneName,
 )
+from gateway.telemetry_settings import LogSettings, MetricsSettings, TracesSettings
 
 CONFIG_VARIABLE = "GATEWAY_CONFIG"
 SECRETS_VARIABLE = "GATEWAY_SECRETS_DIR"
@@ -271,21 +272,6 @@ class ReferenceSettings(Section):
         return self
 
 
-class MetricsSettings(Section):
-    """Metrics for Prometheus, at /metrics."""
-
-    enabled: bool = False
-    port: Annotated[int, Field(ge=0, le=65535)] | None = None
-    """Port of an own listener on `server.host`; without it they are at the FHIR listener, where clients see
-    them too."""
-
-
-class LogSettings(Section):
-    """Logs go to standard error, one JSON object per line."""
-
-    level: Literal["debug", "info", "warning", "error"] = "info"
-
-
 class Settings(BaseSettings):
     """The whole tree."""
 
@@ -325,6 +311,7 @@ class Settings(BaseSettings):
     security: SecuritySettings = SecuritySettings()
     audit: AuditSettings = AuditSettings()
     metrics: MetricsSettings = MetricsSettings()
+    traces: TracesSettings = TracesSettings()
     log: LogSettings = LogSettings()
 
     @model_validator(mode="after")

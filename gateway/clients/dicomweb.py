@@ -31,6 +31,7 @@ from gateway.model.images import ImageError, ImagePart, SeriesWanted
 from gateway.model.oids import is_oid
 from gateway.multipart import BodyPart, MultipartError, MultipartLimits, MultipartReader, parse_media_type
 from gateway.soap.resilience import AttemptFailed, CallObserver, Lane, Peer, unobserved
+from gateway.spans import span
 
 TRANSACTION: Final = "RAD-107"
 DICOM: Final = "application/dicom"
@@ -107,13 +108,14 @@ class DicomWebClient:
         failure: str | None = "it was given up"
         sent: dict[str, str] = {}
         try:
-            async with lane.place():
-                response = await lane.run(attempt, peer.max_attempts)
-                sent = dict(response.request_info.headers)
-                try:
-                    yield response
-                finally:
-                    response.close()
+            with span(TRANSACTION, "client", {"peer.service": peer.name}):
+                async with lane.place():
+                    response = await lane.run(attempt, peer.max_attempts)
+                    sent = dict(response.request_info.headers)
+                    try:
+                        yield response
+                    finally:
+                        response.close()
             failure = None if response.status < 300 else f"HTTP {response.status}"
         except PeerError as error:
             failure = str(error)

@@ -24,6 +24,7 @@ from redis.exceptions import NoScriptError
 
 from gateway.correlation.connection import MAX_CONNECTIONS, RedisClient, close
 from gateway.security.sealing import KeyRing, NotOurs, Sealer
+from gateway.spans import span
 
 T = TypeVar("T")
 
@@ -144,9 +145,12 @@ class CorrelationStore:
     async def get(self, kind: str, key: str) -> bytes | None:
         """The value, or None."""
         name = self._name(kind, key)
-        sealed = await self._call(name, lambda: self._client.get(name))
-        value = self._open(name, sealed)
-        self._observe(kind, "away" if sealed is AWAY else "miss" if value is None else "hit")
+        with span("correlation read", attributes={"gateway.kind": kind}) as step:
+            sealed = await self._call(name, lambda: self._client.get(name))
+            value = self._open(name, sealed)
+            result = "away" if sealed is AWAY else "miss" if value is None else "hit"
+            step.set("gateway.result", result)
+        self._observe(kind, result)
         return value
 
     async def set(self, kind: str, key: str, value: bytes, lifetime: float) -> bool:
@@ -260,13 +264,15 @@ class CorrelationStore:
         task = asyncio.current_task()
         cancelled = task.cancelling() if task else 0
         try:
-            async with asyncio.timeout(self._deadline), self._slots:
-                # others may have found the server away while this call waited for its turn
-                result = await operation() if self._available else AWAY
-                # the client sends by asyncio.wait_for, which before Python 3.12 can swallow a cancellation
-                if task and task.cancelling() > cancelled:
-                    raise asyncio.CancelledError
-                return result
+            with span("redis", "client", {"db.system.name": "redis"}):
+                async with asyncio.timeout(self._deadline), self._slots:
+                    # others may have found the server away while this call waited for its turn
+                    result = await operation() if self._available else AWAY
+                    # the client sends by asyncio.wait_for, which before Python 3.12 can swallow a
+                    # cancellation
+                    if task and task.cancelling() > cancelled:
+                        raise asyncio.CancelledError
+                    return result
         # transport, protocol and cluster layers fail with types of no common base
         except Exception as error:
             if epoch == self._epoch:

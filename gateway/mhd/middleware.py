@@ -18,7 +18,8 @@ from gateway.mhd.retrieve import AlteredDocument
 from gateway.model.errors import PeerError, RegistryFailure
 from gateway.telemetry.logs import where
 from gateway.telemetry.metrics import Metrics
-from gateway.telemetry.tracing import REQUEST_ID, Asked, asked_by, read_ids
+from gateway.telemetry.traces import Traced
+from gateway.telemetry.tracing import REQUEST_ID, Asked, asked_by
 from gateway.telemetry.transactions import UNKNOWN, transaction_of
 
 log = structlog.get_logger()
@@ -67,16 +68,16 @@ async def outcomes(request: web.Request, handler: Handler) -> web.StreamResponse
         )
 
 
-def observed(metrics: Metrics) -> Middleware:
+def observed(metrics: Metrics, traced: Traced) -> Middleware:
     """Each request is counted and has one log line: method, route, status and milliseconds, and the ids that
-    name it; never the query, ids of resources or addresses."""
+    name it; never the query, ids of resources or addresses. Its span says the same."""
 
     @web.middleware
     async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
         started = time.perf_counter()
         status, sent = 499, 0
-        asked = request[_ASKED] = read_ids(request.headers)
-        with asked_by(asked), metrics.in_flight.track_inprogress():
+        with traced(request.headers) as (asked, span), asked_by(asked), metrics.in_flight.track_inprogress():
+            request[_ASKED] = asked
             try:
                 response = await handler(request)
                 status, sent = response.status, _bytes_of(response)
@@ -86,6 +87,12 @@ def observed(metrics: Metrics) -> Middleware:
                 route = _route(request)
                 name = transaction_of(request.method, route, request.match_info.get("type", ""))
                 metrics.request(name, status, seconds, request.content_length or 0, sent)
+                span.name(name)
+                span.set("http.request.method", _method(request))
+                span.set("http.route", route)
+                span.set("http.response.status_code", status)
+                if status >= 500:
+                    span.fail(str(status))
                 log.info(
                     "request",
                     method=_method(request),

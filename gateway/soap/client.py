@@ -26,6 +26,7 @@ from gateway.soap.observed import Exchanged, Record, unrecorded
 from gateway.soap.outgoing import Attachment, mtom_message, simple_message
 from gateway.soap.resilience import CallObserver, Lane, Peer, unobserved
 from gateway.soap.via import came_through, via_block
+from gateway.spans import NOTHING, Step, begin, span
 
 __all__ = ["Attachment", "Part", "Peer", "SoapClient", "StreamedReply"]
 
@@ -35,6 +36,9 @@ close has an unknown outcome."""
 _BROKEN: Final = (MessageError, aiohttp.ClientError, OSError)
 """What an answer can break with."""
 
+
+_PARTS_WITH_SPANS: Final = 100
+"""A study has thousands: a trace shows the first ones of an answer."""
 
 SecurityHeader = Callable[[Peer, str], Sequence[HeaderBlock]]
 """Gives the header blocks that say to a peer who asks, for a transaction. May raise PeerError."""
@@ -53,6 +57,7 @@ class StreamedReply:
         """The body element; where it holds xop:Include, `parts` has the content."""
         self._exchange = exchange
         self._lane = lane
+        self._given = 0
 
     async def parts(self) -> AsyncIterator[Part]:
         """Every attachment once, in the order of the answer; read each before asking for the next.
@@ -67,7 +72,10 @@ class StreamedReply:
                 return
             except _BROKEN as error:
                 raise await self._told(error) from error
-            yield Part(part.content_id, part.headers, Explained(aiter(part), _BROKEN, self._told))
+            chunks = Explained(aiter(part), _BROKEN, self._told)
+            self._given += 1
+            step = begin("part") if self._given <= _PARTS_WITH_SPANS else NOTHING
+            yield Part(part.content_id, part.headers, chunks if step is NOTHING else _spanned(chunks, step))
 
     async def _told(self, error: Exception) -> PeerError:
         if isinstance(error, MessageError):
@@ -76,6 +84,21 @@ class StreamedReply:
         if failure.counts:
             await self._lane.failed(failure.error)
         return failure.error
+
+
+async def _spanned(chunks: AsyncIterator[bytes], step: Step) -> AsyncIterator[bytes]:
+    """The same pieces; the span ends with them."""
+    size = 0
+    try:
+        async for chunk in chunks:
+            size += len(chunk)
+            yield chunk
+    except PeerError as error:
+        step.fail(type(error).__name__)
+        raise
+    finally:
+        step.set("gateway.bytes", size)
+        step.end()
 
 
 class SoapClient:
@@ -149,21 +172,22 @@ class SoapClient:
         known = self._contract[transaction]
         lane = self._lane(peer, transaction)
         blocks = (*header_blocks, *self._security(peer, transaction))
-        request = _request(peer, known, body, attachments, blocks, headers=self._headers())
+        with span(transaction, "client", {"peer.service": peer.name}):
+            request = _request(peer, known, body, attachments, blocks, headers=self._headers())
 
-        async def attempt() -> _Element:
-            exchange = Exchange(peer, known)
-            try:
-                await exchange.send(self._open_session, self._tls, request, streamed=False)
-                return await exchange.whole_body()
-            finally:
-                exchange.close()
+            async def attempt() -> _Element:
+                exchange = Exchange(peer, known)
+                try:
+                    await exchange.send(self._open_session, self._tls, request, streamed=False)
+                    return await exchange.whole_body()
+                finally:
+                    exchange.close()
 
-        with self._recorded(peer, transaction, body, request) as answer:
-            async with lane.place():
-                reply = await lane.run(attempt, _attempts(peer, retry, attachments))
-            answer.append(reply)
-            return reply
+            with self._recorded(peer, transaction, body, request) as answer:
+                async with lane.place():
+                    reply = await lane.run(attempt, _attempts(peer, retry, attachments))
+                answer.append(reply)
+                return reply
 
     @asynccontextmanager
     async def open(
@@ -180,26 +204,27 @@ class SoapClient:
         known = self._contract[transaction]
         lane = self._lane(peer, transaction)
         blocks = (*header_blocks, *self._security(peer, transaction))
-        request = _request(peer, known, body, attachments, blocks, headers=self._headers())
+        with span(transaction, "client", {"peer.service": peer.name}):
+            request = _request(peer, known, body, attachments, blocks, headers=self._headers())
 
-        async def attempt() -> Exchange:
-            exchange = Exchange(peer, known)
-            try:
-                await exchange.send(self._open_session, self._tls, request, streamed=True)
-            except BaseException:
-                exchange.close()
-                raise
-            return exchange
-
-        with self._recorded(peer, transaction, body, request) as answer:
-            async with lane.place():
-                exchange = await lane.run(attempt, _attempts(peer, retry, attachments))
-                answer.append(exchange.body)
+            async def attempt() -> Exchange:
+                exchange = Exchange(peer, known)
                 try:
-                    yield StreamedReply(exchange, lane)
-                    await exchange.finish()
-                finally:
+                    await exchange.send(self._open_session, self._tls, request, streamed=True)
+                except BaseException:
                     exchange.close()
+                    raise
+                return exchange
+
+            with self._recorded(peer, transaction, body, request) as answer:
+                async with lane.place():
+                    exchange = await lane.run(attempt, _attempts(peer, retry, attachments))
+                    answer.append(exchange.body)
+                    try:
+                        yield StreamedReply(exchange, lane)
+                        await exchange.finish()
+                    finally:
+                        exchange.close()
 
     @contextmanager
     def _recorded(

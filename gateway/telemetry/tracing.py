@@ -14,6 +14,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Final
 
+from gateway import spans
+
 TRACEPARENT: Final = "traceparent"
 TRACESTATE: Final = "tracestate"
 REQUEST_ID: Final = "X-Request-Id"
@@ -80,7 +82,8 @@ def headers_for_peers() -> dict[str, str]:
     asked = _asked.get()
     if asked is None:
         return {}
-    parent = f"00-{asked.trace_id}-{secrets.token_hex(8)}-{asked.flags}"
+    here = spans.ids() or spans.Ids(asked.trace_id, secrets.token_hex(8), asked.flags)
+    parent = f"00-{here.trace_id}-{here.span_id}-{here.flags}"
     sent = {TRACEPARENT: parent, REQUEST_ID: asked.request_id}
     return {**sent, TRACESTATE: asked.state} if asked.state else sent
 

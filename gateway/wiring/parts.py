@@ -21,11 +21,13 @@ from gateway.soap.client import SecurityHeader, SoapClient
 from gateway.soap.contract import load_contract
 from gateway.soap.observed import Record, unrecorded
 from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.traces import Traced, TracesError
 from gateway.telemetry.tracing import headers_for_peers
 from gateway.wiring.assertions import AssertionKeyError, security_header
 from gateway.wiring.audit import AuditStartError, open_trail, retrieve_recorder, soap_recorder
 from gateway.wiring.communities import members
 from gateway.wiring.imaging import ImagingParts
+from gateway.wiring.traces import open_traces
 
 
 class StartError(Exception):
@@ -89,6 +91,7 @@ class Parts:
     issuers: aiohttp.ClientSession
     communities: Communities
     trail: Trail | None
+    traced: Traced
 
     @property
     def record(self) -> Record:
@@ -180,4 +183,8 @@ async def open_parts(settings: Settings, *, audited: bool = True) -> AsyncIterat
         )
         issuers = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
         communities = Communities(settings.home_community_id, members(settings, soap))
-        yield Parts(soap, outside, store, ring, dicomweb, fhir, metrics, issuers, communities, trail)
+        try:
+            traced = await stack.enter_async_context(open_traces(settings.traces))
+        except TracesError as error:
+            raise StartError(f"traces: {error}") from None
+        yield Parts(soap, outside, store, ring, dicomweb, fhir, metrics, issuers, communities, trail, traced)
