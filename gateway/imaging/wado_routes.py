@@ -1,12 +1,13 @@
 """WADO-RS for studies, series and instances (RAD-107; DICOM PS3.18 10.4) and WADO-URI (RAD-55; PS3.18 9).
 
 Two bases: `{fhir base}/wado/{token}`, which endpoints of ImagingStudies and manifests give, and
-`{fhir base}/dicomweb` for clients that know the UID of a study which this gateway has seen.
+`{fhir base}/dicomweb` for clients that know the UID of a study which this gateway has seen, or add the
+parameter `patient` (`Patient/id`) for one that it has not.
 """
 
 import re
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Final
 
@@ -22,6 +23,7 @@ from gateway.imaging.grants import Grants
 from gateway.imaging.plan import ImageSelection, NoSuchImage
 from gateway.imaging.problems import no_images, no_such_image
 from gateway.imaging.retrieve import ImageRetriever, Images, IncompleteImages, NoImages
+from gateway.model import Cx
 from gateway.model.errors import PeerError
 from gateway.model.images import ImagePart
 from gateway.model.oids import bare_oid, is_oid
@@ -45,11 +47,19 @@ class WadoRoutes:
     """The routes below the FHIR base path."""
 
     def __init__(
-        self, grants: Grants, retriever: ImageRetriever, views: ArchiveViews, *, base_url: str
+        self,
+        grants: Grants,
+        retriever: ImageRetriever,
+        views: ArchiveViews,
+        *,
+        patient_of: Callable[[str], Cx | None],
+        base_url: str,
     ) -> None:
+        """`patient_of` resolves `Patient/id`; None where it is not of this server."""
         self._grants = grants
         self._retriever = retriever
         self._views = views
+        self._patient_of = patient_of
         self._base_url = base_url
         self._base_path = ""
 
@@ -137,7 +147,13 @@ class WadoRoutes:
         token = request.match_info.get("token")
         if token is not None:
             return await self._grants.by_token(token, study)
-        return await self._grants.by_study(study)
+        named = request.query.get("patient")
+        if named is None:
+            return await self._grants.by_study(study)
+        patient = self._patient_of(named)
+        if patient is None:
+            raise fail(404, "not-found", "patient: give Patient/[id] as a search of this server shows it.")
+        return await self._grants.by_study(study, patient)
 
 
 class _opened(AbstractAsyncContextManager[Images]):  # noqa: N801 - used as a function

@@ -51,7 +51,7 @@ from gateway.soap.contract import load_contract
 from gateway.soap.observed import Record
 from gateway.soap.server import ServiceLimits, SoapService
 from gateway.wiring.fan_out import LegsOfCommunities, every_place, every_registry
-from gateway.wiring.fhir import terminology
+from gateway.wiring.fhir import patient_references, terminology
 from gateway.wiring.peers import document_registry, peer_of
 
 _ARCHIVES_BY_URL = 256
@@ -217,14 +217,16 @@ def _front(
         order=order,
         spool_bytes=settings.imaging.spool_bytes,
     )
-    return Grants(StudyTokens(parts.ring), found, store), ImageRetriever(places, policy), places
+    grants = Grants(StudyTokens(parts.ring), found, store, study_finder(settings, parts, found))
+    return grants, ImageRetriever(places, policy), places
 
 
 def image_routes(settings: Settings, parts: ImagingParts, base_url: str) -> WadoRoutes:
     """WADO-RS and WADO-URI."""
     grants, retriever, places = _front(settings, parts, settings.imaging.order)
     views = ArchiveViews(places, max_bytes=settings.imaging.max_metadata_bytes)
-    return WadoRoutes(grants, retriever, views, base_url=base_url)
+    patients = patient_references(parts.ring, terminology(settings), base_url)
+    return WadoRoutes(grants, retriever, views, patient_of=patients.resolve, base_url=base_url)
 
 
 def rad69_service(settings: Settings, parts: ImagingParts, record: Record) -> SoapService:
@@ -242,10 +244,11 @@ def search_routes(settings: Settings, parts: ImagingParts, base_url: str) -> Sea
     """QIDO-RS."""
     places = every_location(settings, parts)
     found, store = manifests(settings, parts)
+    studies = study_finder(settings, parts, found)
     searcher = ImageSearcher(
-        study_finder(settings, parts, found),
+        studies,
         study_names(settings, parts, places, base_url),
-        Grants(StudyTokens(parts.ring), found, store),
+        Grants(StudyTokens(parts.ring), found, store, studies),
         DicomPatients(terminology(settings), settings.imaging.patient_id_authority),
         max_results=settings.search.max_results,
     )

@@ -192,6 +192,20 @@ async def running_gateway(settings: Settings) -> AsyncIterator[Stack]:
             listener.close()
 
 
+@asynccontextmanager
+async def beside(stack: Stack, folder: Path) -> AsyncIterator[Stack]:
+    """A gateway that shares the keys and the domain of another one, and nothing of its Redis.
+
+    Its own URLs are those of the other, as behind one proxy.
+    """
+    (folder / "beside").mkdir()
+    (folder / "beside" / "keys").write_text((stack.settings.state_dir / "keys").read_text())
+    server = stack.settings.server.model_copy(update={"base_url": stack.base_url})
+    settings = stack.settings.model_copy(update={"state_dir": folder / "beside", "server": server})
+    async with running_gateway(settings) as other:
+        yield other
+
+
 class Service:
     """`gateway <arguments>` as a process that can be killed and started again on the same port."""
 

@@ -9,6 +9,7 @@ import pytest_asyncio
 from msgspec.structs import replace
 
 from gateway.clients.imaging_source import ImagingDocumentSource
+from gateway.demo.bundles import provide_bundle
 from gateway.dicom.part10 import read_file_meta
 from gateway.model.images import ImagePart, SeriesWanted
 from gateway.model.imaging import RetrieveLocation
@@ -16,7 +17,9 @@ from gateway.model.transfer_syntaxes import EXPLICIT_LITTLE_ENDIAN, RLE_LOSSLESS
 from gateway.soap.client import Peer, SoapClient
 from gateway.soap.contract import load_contract
 
+from .documents import a_document, a_patient
 from .imaging import Published, published_study
+from .stack import beside
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -93,6 +96,35 @@ async def test_a_client_that_knows_only_the_study_gets_what_has_been_seen(publis
     status, _, body = await published.get(f"{published.stack.base_url}/dicomweb/studies/2.999.404", ANY)
     assert status == 404
     assert b"Search for it first" in body
+
+
+async def test_a_study_that_was_not_seen_is_found_by_its_patient(published, tmp_path):
+    """Another gateway with the same keys, which has nothing in its Redis: it asks the registry."""
+    (found, *_) = await published.stack.find(
+        patient__identifier=published.content.patient.token, status="current"
+    )
+    patient = found["subject"]["reference"]
+    other = a_patient()
+    await published.stack.publish(provide_bundle([a_document()], patient=other))
+    (elsewhere,) = await published.stack.find(patient__identifier=other.token, status="current")
+    async with beside(published.stack, tmp_path) as gateway:
+        url = f"{gateway.base_url}/dicomweb/{published.path}"
+        for nobody in ("", f"?patient={elsewhere['subject']['reference']}", "?patient=Patient/x"):
+            status, _, body = await published.get(url + nobody, ANY)
+            assert status == 404, body
+        assert b"patient" in body
+        series = published.study.series[2]
+        one = series.images[0].sop_instance_uid
+        query = (
+            f"?requestType=WADO&studyUID={published.study.study_instance_uid}&patient={patient}"
+            f"&seriesUID={series.series_instance_uid}&objectUID={one}&contentType=application/dicom"
+        )
+        status, _, body = await published.get(f"{gateway.base_url}/dicomweb{query}", "*/*")
+        assert (status, body) == (200, published.files[one])
+        assert await images(published, f"{url}?patient={patient}") == published.files
+        assert await images(published, url) == published.files, "it was seen then"
+        status, _, _ = await published.get(f"{url}?patient={elsewhere['subject']['reference']}", ANY)
+        assert status == 404, "seen, and not of that patient"
 
 
 async def test_only_what_is_stored_in_an_accepted_transfer_syntax_is_sent(published):

@@ -10,7 +10,7 @@ from gateway.demo.content import sample_content
 from gateway.demo.ct_study import FIRST_LOCATION, SECOND_LOCATION
 from tests.system.documents import a_document, a_patient
 from tests.system.issuers import running_issuer
-from tests.system.stack import running_stack
+from tests.system.stack import beside, running_stack
 
 FHIR_JSON = {"Content-Type": "application/fhir+json"}
 PATIENT_SCOPE = "patient/*.cruds"
@@ -154,6 +154,18 @@ async def test_a_head_of_another_patients_document_does_not_open(site):
     assert (await site.ask(site.addresses_of_theirs["content"], site.bound, "HEAD"))[0] == site.others
     etag = {"If-None-Match": f'"{"0" * 40}"'}
     assert (await site.ask(site.addresses_of_theirs["content"], site.bound, headers=etag))[0] == site.others
+
+
+async def test_the_own_study_is_found_where_it_was_not_seen_and_no_other(site, tmp_path):
+    """A gateway with an empty Redis asks the registry for the patient of the token."""
+    async with beside(site.stack, tmp_path) as gateway:
+        for content, expected in ((site.mine, 200), (site.theirs, 404)):
+            url = f"{gateway.base_url}/dicomweb/studies/{content.images.study_instance_uid}"
+            status, _, body = await site.ask(url, site.bound, headers={"Accept": STUDY})
+            assert status == expected, body
+        url = f"{gateway.base_url}/dicomweb/series?StudyInstanceUID={site.mine.images.study_instance_uid}"
+        status, _, body = await site.ask(url, site.bound)
+        assert (status, len(json.loads(body))) == (200, len(site.mine.images.series))
 
 
 @pytest.mark.parametrize(
