@@ -2,14 +2,17 @@
 3.1.1.5.5; ITI TF-2 3.18).
 
 Whatever the size of the page there is one query for documents, one for Folders, one for SubmissionSets, one
-for the associations of all that came along, and none for patients. Where one fails the page is given without
-and a warning says so.
+for the associations of all that came along, and one for each patient. Where one fails the page is given
+without and a warning says so.
 """
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
+import orjson
+
 from gateway.clients.community import Queries
+from gateway.fhir.datatypes import Json
 from gateway.fhir.document_reference import WriteContext, resource_id
 from gateway.fhir.imaging_documents import other_twin
 from gateway.fhir.issues import Issue
@@ -17,9 +20,9 @@ from gateway.fhir.list_elements import RegistryList
 from gateway.fhir.matching import Registered
 from gateway.fhir.outcome import issues_of_warnings, means_several_patients
 from gateway.fhir.search_includes import Inclusion, included_type
+from gateway.imaging.patient_directory import PatientDirectory
 from gateway.mhd.members import memberships
 from gateway.mhd.page_writers import document_writer, list_writer
-from gateway.mhd.references import PatientReferences
 from gateway.mhd.registered import registered, registered_uuids
 from gateway.mhd.submissions import submissions_of
 from gateway.model import (
@@ -49,7 +52,7 @@ from gateway.security.access import require_types
 class Includer:
     """Finds and writes what comes along."""
 
-    def __init__(self, registry: Queries, patients: PatientReferences) -> None:
+    def __init__(self, registry: Queries, patients: PatientDirectory) -> None:
         self._registry = registry
         self._patients = patients
 
@@ -90,13 +93,9 @@ class Includer:
             (f"{base}/List/{resource_id(item)}", writer_of_lists.write(item, context)) for item in lists
         ]
         if Inclusion.PATIENTS in wanted:
-            written += self._patients_of(items, base)
+            patients = await asked.patients(self._patients, page.patients)
+            written += [(f"{base}/Patient/{p['id']}", orjson.dumps(p)) for p in patients]
         return written, (*asked.issues, *writer_of_lists.issues)
-
-    def _patients_of(self, items: Iterable[Registered], base: str) -> list[tuple[str, bytes]]:
-        patients = dict.fromkeys(item.patient_id for item in items if item.patient_id is not None)
-        resources = (self._patients.resource(patient) for patient in patients)
-        return [(f"{base}/Patient/{name}", body) for name, body in filter(None, resources)]
 
 
 def _translations(items: Iterable[Registered], wanted: frozenset[Inclusion]) -> list[DocumentEntry]:
@@ -186,6 +185,20 @@ class _Asked:
             found = await self._ask([patient.id], partial(_all_documents, patient))
             entries += found.entries if found else ()
         return entries
+
+    async def patients(self, directory: PatientDirectory, wanted: Iterable[Cx]) -> list[Json]:
+        """Who patients are."""
+        found = []
+        for patient in wanted:
+            try:
+                known = await directory.of(patient)
+            except (PeerError, RegistryFailure) as error:
+                self._report(error)
+                continue
+            if known is not None:
+                found.append(known.resource)
+                self.issues += known.issues
+        return found
 
     async def folders(self, uuids: set[str]) -> list[Folder]:
         """Folders by entryUUID."""

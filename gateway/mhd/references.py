@@ -3,8 +3,6 @@
 from collections.abc import Callable
 from functools import lru_cache
 
-import orjson
-
 from gateway.fhir.datatypes import write_cx
 from gateway.fhir.document_release import document_release
 from gateway.fhir.imaging_documents import manifest_format
@@ -37,11 +35,6 @@ class PatientReferences:
             reference = {"reference": f"Patient/{logical_id}", **reference}
         return reference
 
-    def resource(self, patient: Cx) -> tuple[str, bytes] | None:
-        """Id and Patient resource of a patient; None where there is no id for it."""
-        logical_id = self._write_id(patient)
-        return None if logical_id is None else (logical_id, self._resource(logical_id, patient))
-
     def logical_id(self, patient: Cx) -> str | None:
         """The id of a patient; None where there is none for it."""
         return self._write_id(patient)
@@ -54,10 +47,6 @@ class PatientReferences:
             return None
         require_patient(patient)
         return patient
-
-    def _resource(self, logical_id: str, patient: Cx) -> bytes:
-        identifier = write_cx(patient, self._terminology)
-        return orjson.dumps({"resourceType": "Patient", "id": logical_id, "identifier": [identifier]})
 
     def resolve(self, reference: str) -> Cx | None:
         """The patient that `Patient/<id>` names, relative or below the own base; None where not ours."""

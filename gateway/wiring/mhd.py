@@ -85,12 +85,13 @@ def use_cases(
         imaging=imaging_view(settings),
     )
     searching = search_context(settings, terms, references, base_url, parts.communities)
+    directory = patient_directory(settings, parts.imaging, references)
     services = SearchServices(
         everywhere,
         searching,
         write_context,
         FindLimits(settings.search.max_results, settings.lifetimes.snapshot),
-        Includer(everywhere, references),
+        Includer(everywhere, directory),
         offered_manifests(settings, parts.imaging),
         KnownPatients(manifests(settings, parts.imaging)[1], terms, references.of),
         patient_notes(settings, parts.imaging).of_entries,
@@ -154,7 +155,7 @@ def use_cases(
         ),
         reader=Reader(everywhere, write_context),
         patient_finder=PatientFinder(
-            patient_directory(settings, parts.imaging, references),
+            directory,
             references,
             PatientSearchContext(
                 terms,

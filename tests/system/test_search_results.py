@@ -123,8 +123,8 @@ async def test_neighbours_cost_one_call_for_each_kind_whatever_the_page(stack):
         _revinclude="List:item",
     )
     assert (len(found["match"]), len(found["include"])) == (36, 25)
-    # search, associations; SubmissionSets, Folders, their associations
-    assert dict(stack.soap_calls) == {"/xds/registry": 5}
+    # search, associations; SubmissionSets, Folders, their associations; who the patient is
+    assert dict(stack.soap_calls) == {"/xds/registry": 6}
     stack.soap_calls.clear()
     _, found = await search(stack, "List", patient, code="submissionset", _include="*")
     assert (len(found["match"]), len(found["include"])) == (12, 36 + 12 + 1)
