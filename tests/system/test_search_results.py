@@ -128,8 +128,8 @@ async def test_neighbours_cost_one_call_for_each_kind_whatever_the_page(stack):
     stack.soap_calls.clear()
     _, found = await search(stack, "List", patient, code="submissionset", _include="*")
     assert (len(found["match"]), len(found["include"])) == (12, 36 + 12 + 1)
-    # search, associations, Folders among members; documents, Folders, their associations
-    assert dict(stack.soap_calls) == {"/xds/registry": 6}
+    # search, associations, Folders among members; documents, Folders, their associations; who the patient is
+    assert dict(stack.soap_calls) == {"/xds/registry": 7}
 
 
 async def test_pages_bring_the_neighbours_of_their_own_matches(stack):
