@@ -192,7 +192,7 @@ async def serve(settings: Settings) -> None:
             await web.SockSite(runner, listener).start()
             _tune_collector()
             stop = _stop_event()
-            reload = CommunityReload(parts.communities, parts.soap)
+            reload = CommunityReload(parts.communities, parts)
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload)
             print(f"ready {base_url}", flush=True)
             log.info("gateway.ready", base_url=base_url)

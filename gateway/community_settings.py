@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from gateway.clients.quirks import CommunityQuirks
+from gateway.mhd_settings import MhdServerSettings
 from gateway.publish_settings import InstitutionSettings
 from gateway.setting_types import (
     Count,
@@ -19,12 +20,12 @@ from gateway.setting_types import (
 
 
 class CommunitySettings(PeerLimits):
-    """Another community and its Responding Gateway. The limits hold for each of its URLs."""
+    """Another community: its Responding Gateway, or its MHD server. The limits hold for each of its URLs."""
 
     home_community_id: HomeCommunityId
     name: Annotated[str, Field(min_length=1, max_length=64)]
     """What errors and logs call it."""
-    query_url: HttpUrl
+    query_url: HttpUrl | None = None
     """ITI-38."""
     retrieve_url: HttpUrl | None = None
     """ITI-39, where it is not at `query_url`."""
@@ -32,6 +33,8 @@ class CommunitySettings(PeerLimits):
     """RAD-75; without it no images are asked for."""
     patients_url: HttpUrl | None = None
     """ITI-55; without it patients are asked for by their identifiers as they are."""
+    mhd: MhdServerSettings | None = None
+    """Its MHD server and WADO-RS, where it has no Responding Gateway. They have limits of their own."""
     further_home_community_ids: tuple[HomeCommunityId, ...] = ()
     """Other homeCommunityIds that it answers for; what has any other is an error of it."""
     assigning_authorities: tuple[Oid, ...] = ()
@@ -47,6 +50,14 @@ class CommunitySettings(PeerLimits):
     def _homes(self) -> Self:
         if len(set(self.homes)) != len(self.homes):
             raise ValueError("further_home_community_ids: each homeCommunityId may appear once")
+        return self
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if (self.query_url is None) == (self.mhd is None):
+            raise ValueError("set query_url or mhd: a community is asked by ITI-38 or by MHD")
+        if self.mhd is not None and (self.retrieve_url or self.images_url):
+            raise ValueError("retrieve_url and images_url are those of a Responding Gateway, not of mhd")
         return self
 
     @property

@@ -14,13 +14,15 @@ from functools import partial
 
 import aiohttp
 
+from gateway.clients.community import Community, Queries
 from gateway.clients.dicomweb import DicomWebClient
+from gateway.clients.fhir_server import FhirClient
 from gateway.clients.imaging_source import ImagingDocumentSource
 from gateway.clients.patient_discovery import PatientDiscovery
 from gateway.clients.quirks import Quirks
 from gateway.clients.registry import DocumentRegistry
 from gateway.clients.repository import DocumentRepository
-from gateway.clients.responding_gateway import RespondingGateway
+from gateway.community_settings import CommunitySettings
 from gateway.fhir.error_table import known_code
 from gateway.model import Cx, DocumentRequest, RegistryFailure
 from gateway.model.errors import PeerError, PeerProtocolError
@@ -33,7 +35,8 @@ from gateway.soap.client import Peer, SoapClient
 from gateway.soap.contract import check_peer_wsdl, load_contract
 from gateway.telemetry.logs import configure
 from gateway.wiring.audit import destinations, unreachable_repositories
-from gateway.wiring.communities import patient_discovery, responding_gateway
+from gateway.wiring.communities import community_gateways, patient_discovery
+from gateway.wiring.domain import Clients, document_domain
 from gateway.wiring.fhir import terminology
 from gateway.wiring.parts import StartError, StateInUse, key_ring, open_parts
 from gateway.wiring.peers import peer_of
@@ -138,25 +141,55 @@ async def _examine_peers(settings: Settings, soap: SoapClient, findings: _Findin
 
 
 async def _examine_communities(settings: Settings, soap: SoapClient, findings: _Findings) -> None:
-    for each in settings.communities:
-        name = f"community {each.name}"
-        community = responding_gateway(settings, each, soap)
-        await _try(name, "ITI-38", findings, partial(_ask_community, community))
+    async with FhirClient() as fhir, DicomWebClient() as dicomweb:
+        try:
+            gateways = community_gateways(settings, Clients(soap, dicomweb, fhir))
+        except SettingsError as error:
+            findings.bad("communities", str(error))
+            return
+        for each in settings.communities:
+            await _examine_community(settings, each, gateways[each.home_community_id], soap, findings)
+        await _examine_mhd_domain(settings, Clients(soap, dicomweb, fhir), findings)
+
+
+async def _examine_community(
+    settings: Settings,
+    each: CommunitySettings,
+    community: Community,
+    soap: SoapClient,
+    findings: _Findings,
+) -> None:
+    name = f"community {each.name}"
+    query, images = ("ITI-38", "RAD-75") if each.mhd is None else ("ITI-67", "RAD-107")
+    await _try(name, query, findings, partial(_ask_community, community))
+    if each.mhd is None:
+        # documents of an MHD server are at URLs of its answers, of which there is none yet
         await _try(name, "ITI-39", findings, partial(_ask_community_document, community))
-        if each.images_url:
-            await _try(name, "RAD-75", findings, partial(_ask_community_image, community))
-        discovery = patient_discovery(settings, each, soap)
-        if discovery is not None:
-            await _try(name, "ITI-55", findings, partial(_ask_community_patient, discovery))
-        for what in ("query", "retrieve", "images"):
-            _tell_quirks(f"{name} {what}", getattr(each.quirks, what), findings)
+    if each.images_url or (each.mhd is not None and each.mhd.dicomweb_url):
+        await _try(name, images, findings, partial(_ask_community_image, community))
+    discovery = patient_discovery(settings, each, soap)
+    if discovery is not None:
+        await _try(name, "ITI-55", findings, partial(_ask_community_patient, discovery))
+    for what in ("query", "retrieve", "images"):
+        _tell_quirks(f"{name} {what}", getattr(each.quirks, what), findings)
 
 
-async def _ask_community(community: RespondingGateway) -> None:
+async def _examine_mhd_domain(settings: Settings, clients: Clients, findings: _Findings) -> None:
+    if settings.mhd_domain is None:
+        return
+    try:
+        domain = document_domain(settings, clients)
+    except SettingsError as error:
+        findings.bad("mhd domain", str(error))
+        return
+    await _try("mhd domain", "ITI-67", findings, partial(_ask_community, domain))
+
+
+async def _ask_community(community: Queries) -> None:
     await community.query(GetDocuments(entry_uuids=(uuid.uuid4().urn,)))
 
 
-async def _ask_community_document(community: RespondingGateway) -> None:
+async def _ask_community_document(community: Community) -> None:
     try:
         async with community.retrieve(DocumentRequest(_nowhere(), _nowhere())):
             pass
@@ -164,7 +197,7 @@ async def _ask_community_document(community: RespondingGateway) -> None:
         _raise_unless_absent(failure, _NOT_IN_COMMUNITY)
 
 
-async def _ask_community_image(community: RespondingGateway) -> None:
+async def _ask_community_image(community: Community) -> None:
     location = RetrieveLocation(uid=RetrieveLocationUid(_nowhere()))
     try:
         async with community.images([SeriesWanted(_nowhere(), _nowhere(), (_nowhere(),), location)]):

@@ -47,6 +47,7 @@ def test_a_secret_comes_from_its_file(monkeypatch, tmp_path):
     assert load_settings(overrides=MINIMAL).publish_to == "2.999.10.1"
 
 
+COMMUNITY_MHD = {"mhd": {"base_url": "https://c.example/fhir"}}
 COMMUNITY = {"home_community_id": "2.999.60.2", "name": "b", "query_url": "http://127.0.0.1:1/xca"}
 OWN = {"home_community_id": "2.999.60.1"}
 
@@ -66,7 +67,9 @@ OWN = {"home_community_id": "2.999.60.1"}
             OWN | {"communities": [COMMUNITY | {"further_home_community_ids": ["2.999.60.2"]}]},
             "communities.0: further_home_community_ids: each homeCommunityId may appear once",
         ),
-        (OWN | {"communities": [{"name": "b"}]}, "communities.0.query_url: is not set"),
+        (OWN | {"communities": [{"name": "b"}]}, "communities.0.home_community_id: is not set"),
+        (OWN | {"communities": [COMMUNITY | {"query_url": None}]}, "communities.0: set query_url or mhd"),
+        (OWN | {"communities": [COMMUNITY | COMMUNITY_MHD]}, "communities.0: set query_url or mhd"),
         (OWN | {"communities": [COMMUNITY | {"quirks": {"missing_home": "no"}}]}, "quirks.missing_home: "),
     ],
 )

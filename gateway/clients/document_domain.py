@@ -10,6 +10,7 @@ from typing import Final, Protocol
 
 from msgspec import structs
 
+from gateway.clients.community import Queries
 from gateway.clients.registry import StoredQueries
 from gateway.clients.repository import DocumentRepository, OutgoingDocument, RetrievedDocument
 from gateway.model import (
@@ -26,16 +27,12 @@ from gateway.model.query import StoredQuery
 UNKNOWN_REPOSITORY: Final = "XDSUnknownRepositoryId"
 
 
-class DocumentSource(Protocol):
+class DocumentSource(Queries, Protocol):
     """Finds and retrieves documents."""
 
     @property
     def name(self) -> str:
         """What errors and logs call it."""
-
-    async def query(self, query: StoredQuery) -> QueryResult:
-        """One stored query. Raises PeerError, RegistryFailure for Failure, StoredQueryError for a value that
-        cannot be sent; PeerUnsupported for a query that it does not have."""
 
     def retrieve(self, request: DocumentRequest) -> AbstractAsyncContextManager[RetrievedDocument]:
         """One document as a stream. Raises PeerError, and RegistryFailure where it is not given."""

@@ -73,3 +73,28 @@ def with_marks(result: QueryResult, home: str) -> QueryResult:
         for a in result.associations
     )
     return structs.replace(result, **changes)
+
+
+def without_marks(result: QueryResult) -> QueryResult:
+    """The answer with the ids that its objects have in their communities."""
+    changes: dict[str, Any] = {}
+    for name in _OBJECTS:
+        changed = []
+        for item in getattr(result, name):
+            new = {"entry_uuid": unmarked(item.entry_uuid)[0]}
+            logical_id = getattr(item, "logical_id", None)
+            if logical_id is not None:
+                new["logical_id"] = unmarked(logical_id)[0]
+            changed.append(structs.replace(item, **new))
+        changes[name] = tuple(changed)
+    changes["object_refs"] = tuple(structs.replace(ref, id=unmarked(ref.id)[0]) for ref in result.object_refs)
+    changes["associations"] = tuple(
+        structs.replace(
+            a,
+            entry_uuid=unmarked(a.entry_uuid)[0],
+            source=unmarked(a.source)[0],
+            target=unmarked(a.target)[0],
+        )
+        for a in result.associations
+    )
+    return structs.replace(result, **changes)

@@ -6,6 +6,7 @@ Documents stay in files on their way; none is held whole.
 """
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Final
 
 import structlog
@@ -14,8 +15,9 @@ from msgspec import structs
 from gateway.clients.document_domain import DocumentDomain
 from gateway.clients.repository import OutgoingDocument
 from gateway.crossborder.answers import DocumentOutcome, documents_reply
+from gateway.crossborder.communities import Communities
 from gateway.crossborder.documents import NotFetched, fetch, of_each
-from gateway.crossborder.own_community import OwnCommunity
+from gateway.crossborder.own_community import UNKNOWN_COMMUNITY, OwnCommunity
 from gateway.ebxml.errors import MetadataError
 from gateway.ebxml.responses import write_registry_response
 from gateway.ebxml.retrieve import XopHref, read_retrieve_request
@@ -39,11 +41,15 @@ log = structlog.get_logger()
 
 
 class XdsRepository:
-    """The handlers. Without `community` the domain has no homeCommunityId, and none may be named."""
+    """The handlers over the own domain and other `communities`, whose documents are retrieved there.
 
-    def __init__(self, domain: DocumentDomain, community: OwnCommunity | None) -> None:
+    Without `own` the own community has no homeCommunityId, and it may not be named.
+    """
+
+    def __init__(self, domain: DocumentDomain, communities: Communities, own: OwnCommunity | None) -> None:
         self._domain = domain
-        self._community = community
+        self._communities = communities
+        self._own = own
 
     # --- ITI-43 -----------------------------------------------------------------------------------------
     async def retrieve(self, request: SoapRequest) -> SoapReply:
@@ -52,15 +58,20 @@ class XdsRepository:
             asked = tuple(dict.fromkeys(read_retrieve_request(request.body)))
         except MetadataError as error:
             return documents_reply((RegistryError(error.code, error.context),))
-        return documents_reply(await of_each(asked, lambda wanted: self._one(wanted, request.spool)))
+        with self._own.answering(request) if self._own else nullcontext():
+            return documents_reply(await of_each(asked, lambda wanted: self._one(wanted, request.spool)))
 
     async def _one(self, wanted: DocumentRequest, spool: RequestSpool) -> DocumentOutcome:
         home, uid = wanted.home_community_id, wanted.document_unique_id
-        if home is not None and (self._community is None or home != self._community.home):
-            text = "the document is asked of another community than this one"
-            return RegistryError("XDSUnknownCommunity", text, location=uid)
+        member = self._communities.of_home(home)
+        if home is not None and not self._communities.is_known(home):
+            return RegistryError(UNKNOWN_COMMUNITY, "no community of this gateway has that id", location=uid)
         try:
-            header, part = await fetch(self._domain, structs.replace(wanted, home_community_id=None), spool)
+            if member is not None:
+                header, part = await fetch(member.community, wanted, spool)
+            else:
+                asked = structs.replace(wanted, home_community_id=None)
+                header, part = await fetch(self._domain, asked, spool)
         except NotFetched as error:
             return RegistryError(error.code, error.text, location=uid)
         # what is asked for in the name of a community is given in its name (ITI TF-2 3.43.4.2.2)

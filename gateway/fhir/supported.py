@@ -339,8 +339,8 @@ SUPPORTED: tuple[SupportedRow, ...] = (
         "IHE MHD 4.2.4: ITI-66, ITI-67, ITI-68, ITI-65",
         "client",
         Level.PART,
-        "mhd_domain: an MHD server as own domain, behind XDS.b and the responding gateway; all 14 stored "
-        "queries; neither versions nor additions to Folders",
+        "communities[].mhd, and mhd_domain as own domain behind XDS.b and the responding gateway; all 14 "
+        "stored queries; neither versions nor additions to Folders",
     ),
     SupportedRow(
         "ITI-71 Get Access Token",
@@ -352,13 +352,15 @@ SUPPORTED: tuple[SupportedRow, ...] = (
         "ITI-18 Registry Stored Query",
         "server",
         Level.YES,
-        "/xds/registry with xds_server: all 14 queries of the own domain, LeafClass and ObjectRef",
+        "/xds/registry with xds_server: all 14 queries, LeafClass and ObjectRef, of the own domain and of "
+        "communities as Initiating Gateway",
     ),
     SupportedRow(
         "ITI-41, ITI-43",
         "server",
         Level.YES,
-        "/xds/repository with xds_server: passed on to the own domain, in files on their way",
+        "/xds/repository with xds_server: from the own domain and communities, to the own domain; in files "
+        "on their way",
     ),
     SupportedRow("SOAP", "MTOM/XOP", Level.YES, "streamed both ways; plain SOAP answers are read too"),
     SupportedRow("SOAP", "WS-Addressing", Level.YES, "synchronous; request and response headers, faults"),

@@ -8,38 +8,62 @@ from gateway.crossborder.communities import CommunityImages, Member
 from gateway.settings import Settings
 from gateway.soap.client import SoapClient
 from gateway.soap.contract import load_contract
+from gateway.wiring.domain import PeerClients, mhd_peer
 from gateway.wiring.peers import peer_at
 
 
-def community_gateways(settings: Settings, soap: SoapClient) -> dict[str, Community]:
-    """What each community in the settings is asked through, by every homeCommunityId that it has."""
+def community_gateways(settings: Settings, clients: PeerClients) -> dict[str, Community]:
+    """What each community in the settings is asked through, by every homeCommunityId that it has.
+
+    Raises SettingsError where a key cannot be read.
+    """
     gateways: dict[str, Community] = {}
-    for community in settings.communities:
-        gateway = responding_gateway(settings, community, soap)
-        gateways |= dict.fromkeys(community.homes, gateway)
+    for number, community in enumerate(settings.communities):
+        gateways |= dict.fromkeys(community.homes, _gateway(settings, number, clients))
     return gateways
 
 
-def members(settings: Settings, soap: SoapClient) -> tuple[Member, ...]:
-    """The communities of the settings as they are asked."""
-    gateways = community_gateways(settings, soap)
+def _gateway(settings: Settings, number: int, clients: PeerClients) -> Community:
+    community = settings.communities[number]
+    if community.mhd is None:
+        return responding_gateway(settings, community, clients.soap)
+    return mhd_peer(
+        settings,
+        community.mhd,
+        f"community {community.name}",
+        clients,
+        homes=community.homes,
+        authorities=community.assigning_authorities,
+        key=f"communities.{number}.mhd",
+    )
+
+
+def members(settings: Settings, clients: PeerClients) -> tuple[Member, ...]:
+    """The communities of the settings as they are asked. Raises SettingsError where a key cannot be read."""
+    gateways = community_gateways(settings, clients)
     return tuple(
         Member(
             community=gateways[each.home_community_id],
             homes=each.homes,
             authorities=frozenset(each.assigning_authorities),
             deadline=each.deadline or settings.fan_out.community_deadline,
-            discovery=patient_discovery(settings, each, soap),
-            images=CommunityImages(gateways[each.home_community_id]) if each.images_url else None,
+            discovery=patient_discovery(settings, each, clients.soap),
+            images=CommunityImages(gateways[each.home_community_id]) if _has_images(each) else None,
         )
         for each in settings.communities
     )
 
 
+def _has_images(community: CommunitySettings) -> bool:
+    return bool(community.images_url or (community.mhd and community.mhd.dicomweb_url))
+
+
 def responding_gateway(
     settings: Settings, community: CommunitySettings, soap: SoapClient
 ) -> RespondingGateway:
-    """One of them."""
+    """One that has a Responding Gateway. Raises ValueError for one that has none."""
+    if community.query_url is None:
+        raise ValueError("the community has no query_url")
     name = f"community {community.name}"
     via = (settings.home_community_id,) if settings.home_community_id else ()
     peers = CommunityPeers(

@@ -1,5 +1,6 @@
 """The own domain, for what speaks to it by XDS: registry and repositories, or an MHD server."""
 
+from dataclasses import dataclass
 from typing import Protocol
 
 import orjson
@@ -29,6 +30,15 @@ class PeerClients(Protocol):
     def dicomweb(self) -> DicomWebClient: ...
     @property
     def fhir(self) -> FhirClient: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Clients:
+    """`PeerClients` and nothing else."""
+
+    soap: SoapClient
+    dicomweb: DicomWebClient
+    fhir: FhirClient
 
 
 def document_domain(settings: Settings, parts: PeerClients) -> DocumentDomain:

@@ -13,12 +13,12 @@ from gateway.wiring.peers import document_registry, document_repositories
 from gateway.wiring.reaching import Reaching
 
 
-def every_registry(settings: Settings, parts: Reaching) -> Queries:
-    """What answers stored queries: the registry and the communities."""
+def every_registry(settings: Settings, parts: Reaching, own: Queries | None = None) -> Queries:
+    """What answers stored queries: `own`, by default the registry, and the communities."""
     lifetimes = settings.lifetimes
     store = PatientStore(parts.store, lifetimes.patient, lifetimes.unknown_patient)
     return FanOutRegistry(
-        document_registry(settings, parts.soap),
+        own or document_registry(settings, parts.soap),
         parts.communities,
         SharedOrDiscovered(store),
         deadline=settings.fan_out.deadline,

@@ -26,6 +26,7 @@ from gateway.telemetry.tracing import headers_for_peers
 from gateway.wiring.assertions import AssertionKeyError, security_header
 from gateway.wiring.audit import AuditStartError, open_trail, retrieve_recorder, soap_recorder
 from gateway.wiring.communities import members
+from gateway.wiring.domain import Clients
 from gateway.wiring.imaging import ImagingParts
 from gateway.wiring.traces import open_traces
 
@@ -182,7 +183,8 @@ async def open_parts(settings: Settings, *, audited: bool = True) -> AsyncIterat
             FhirClient(observe=metrics.peer_call, headers=headers_for_peers)
         )
         issuers = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
-        communities = Communities(settings.home_community_id, members(settings, soap))
+        others = members(settings, Clients(soap, dicomweb, fhir))
+        communities = Communities(settings.home_community_id, others)
         try:
             traced = await stack.enter_async_context(open_traces(settings.traces))
         except TracesError as error:

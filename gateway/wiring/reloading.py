@@ -6,8 +6,8 @@ import structlog
 
 from gateway.crossborder.communities import Communities
 from gateway.settings import Settings, SettingsError, load_settings
-from gateway.soap.client import SoapClient
 from gateway.wiring.communities import members
+from gateway.wiring.domain import PeerClients
 
 log = structlog.get_logger()
 
@@ -19,16 +19,17 @@ class CommunityReload:
     """
 
     def __init__(
-        self, communities: Communities, soap: SoapClient, load: Callable[[], Settings] = load_settings
+        self, communities: Communities, clients: PeerClients, load: Callable[[], Settings] = load_settings
     ) -> None:
         self._communities = communities
-        self._soap = soap
+        self._clients = clients
         self._load = load
 
     def __call__(self) -> None:
         """Read and change."""
         try:
             settings = self._load()
+            found = members(settings, self._clients)
         except SettingsError as error:
             log.error("communities.not_reloaded", problems=str(error).splitlines())
             return
@@ -36,7 +37,7 @@ class CommunityReload:
             log.error("communities.not_reloaded", problems=["home_community_id: changes with a restart only"])
             return
         before = {member.name for member in self._communities.members}
-        self._communities.change_to(members(settings, self._soap))
+        self._communities.change_to(found)
         after = {member.name for member in self._communities.members}
         log.info(
             "communities.reloaded",

@@ -14,6 +14,7 @@ from gateway.soap.contract import load_contract
 from gateway.soap.late_replies import LateReplies
 from gateway.soap.server import ServiceLimits, SoapService
 from gateway.wiring.domain import document_domain, domain_images
+from gateway.wiring.fan_out import every_registry
 from gateway.wiring.imaging import locations
 from gateway.wiring.parts import Parts
 
@@ -62,7 +63,9 @@ def xds_services(settings: Settings, parts: Parts) -> dict[str, SoapService]:
         return {}
     domain = document_domain(settings, parts)
     community = OwnCommunity(settings.home_community_id) if settings.home_community_id else None
-    registry, repository = XdsRegistry(domain, community), XdsRepository(domain, community)
+    everywhere = every_registry(settings, parts, domain)
+    registry = XdsRegistry(everywhere, parts.communities, community)
+    repository = XdsRepository(domain, parts.communities, community)
     spool = settings.state_dir / "spool"
     queries = ServiceLimits(request=_LARGEST_REQUEST, envelope=_LARGEST_REQUEST)
     documents = ServiceLimits(request=own.max_request_bytes, spooled=own.spool_bytes)

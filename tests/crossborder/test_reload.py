@@ -70,7 +70,7 @@ async def test_an_id_of_a_community_that_was_removed_is_not_found(tmp_path):
             await other.stack.publish(provide_bundle([a_document()], patient=patient))
             (found,) = await front.find(patient__identifier=patient.token, status="current")
             without = front.settings.model_copy(update={"communities": ()})
-            reload = CommunityReload(front.parts.communities, front.parts.soap, lambda: without)
+            reload = CommunityReload(front.parts.communities, front.parts, lambda: without)
             reload()
             assert (await front.get(f"DocumentReference/{found['id']}"))[0] == 404
             assert (await front.download(found))[0] == 404

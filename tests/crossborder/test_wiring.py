@@ -4,6 +4,7 @@ from gateway.settings import Settings
 from gateway.soap.client import SoapClient
 from gateway.soap.contract import load_contract
 from gateway.wiring.communities import community_gateways, patient_discovery
+from gateway.wiring.domain import Clients
 from gateway.wiring.servers import responding_services
 
 URL = "http://127.0.0.1:9/"
@@ -16,7 +17,7 @@ async def test_a_community_is_reached_by_each_of_its_ids():
     other = B | {"home_community_id": "2.999.3", "name": "c"}
     settings = Settings(**PEERS, home_community_id="2.999.1", communities=[further, other])
     async with SoapClient(load_contract()) as soap:
-        gateways = community_gateways(settings, soap)
+        gateways = community_gateways(settings, Clients(soap, None, None))
         discoveries = [patient_discovery(settings, each, soap) for each in settings.communities]
     assert [(home, gateway.name) for home, gateway in gateways.items()] == [
         ("urn:oid:2.999.2", "community b"),
