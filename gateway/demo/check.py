@@ -30,6 +30,7 @@ from gateway.demo.walk_results import ResultWalk
 from gateway.demo.walk_retrieve import RetrieveWalk
 from gateway.demo.walk_simplified import SimplifiedWalk
 from gateway.demo.walk_tokens import TokenWalk
+from gateway.model.releases import FhirRelease
 
 _SECONDS_PER_REQUEST = 60
 
@@ -99,7 +100,8 @@ async def _check(
         await ListWalk(client, samples).run(walk)
         await ResultWalk(client, samples).run(walk)
         await FormatWalk(client, samples).run(walk)
-        await R5Walk(client, OutsideClient(session, f"{client.base_url}/R5", token), samples).run(walk)
+        r5 = OutsideClient(session, f"{client.base_url}/R5", token)
+        await R5Walk(client, r5, samples).run(walk)
         await SimplifiedWalk(client, samples).run(walk)
         await GenerateWalk(client, samples).run(walk)
         await publish.run_replacement(walk)
@@ -107,11 +109,14 @@ async def _check(
         content = sample_content(f"{seed} images", f"CHECK-{seed}-3", f"CHECK-{seed}-4")
         if images is not None:
             reported = sample_content(f"{seed} report resources", f"CHECK-{seed}-5", f"CHECK-{seed}-6")
+            reported_in_r5 = sample_content(f"{seed} reports in R5", f"CHECK-{seed}-7", f"CHECK-{seed}-8")
             # sources look into their folders when they are asked first
             reported.images.write(images)
+            reported_in_r5.images.write(images)
             await ImageWalk(client, content, images).run(walk)
             await ManifestWalk(client, content).run(walk)
             await ReportResourceWalk(client, reported).run(walk)
+            await ReportResourceWalk(r5, reported_in_r5, FhirRelease.R5).run(walk)
         await ReportWalk(client, content, manifest=images is not None).run(walk)
         if admin is not None:
             await AdminWalk(client, samples, admin).run(walk)

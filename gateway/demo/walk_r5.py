@@ -50,9 +50,7 @@ class R5Walk:
         require("fhirVersion in Content-Type", "fhirVersion=5.0" in answer.headers["Content-Type"])
 
     def _bundle(self) -> Resource:
-        bundle: Resource = provide_bundle([self._document], patient=self._patient)
-        bundle["entry"] = [{**entry, "resource": _in_r5(entry["resource"])} for entry in bundle["entry"]]
-        return bundle
+        return bundle_in_r5(provide_bundle([self._document], patient=self._patient))
 
     async def _publish(self) -> None:
         bundle = self._bundle()
@@ -103,6 +101,11 @@ class R5Walk:
         )
         paths = [path for issue in answer.expect_status(400).issues() for path in issue.get("expression", ())]
         require("an issue names masterIdentifier", any(path.endswith("masterIdentifier") for path in paths))
+
+
+def bundle_in_r5(bundle: Resource) -> Resource:
+    """A sample Bundle with the elements of R5."""
+    return bundle | {"entry": [{**e, "resource": _in_r5(e["resource"])} for e in bundle["entry"]]}
 
 
 def _role(identifier: Resource) -> Any:
