@@ -20,6 +20,7 @@ from gateway.fhir.datatypes import Json, write_date_time
 from gateway.fhir.held import HeldResource, study_uid
 from gateway.fhir.imaging_selections import BASIC, SELECTION, is_selection
 from gateway.fhir.report_parameters import SERVED
+from gateway.fhir.report_results import unlisted_results
 from gateway.model.metadata import DocumentEntry
 from gateway.model.report_entries import ReportEntries, ReportEntry
 
@@ -49,12 +50,16 @@ class ReportNames(Protocol):
 
 @dataclass(slots=True)
 class ReportView:
-    """The resources of one document. `is_current` is false where a later version replaces it."""
+    """The resources of one document. `is_current` is false where a later version replaces it.
+
+    With `lists_results` a DiagnosticReport lists the Observations of its sections, as R5 wants it to.
+    """
 
     entry: DocumentEntry
     entries: ReportEntries
     names: ReportNames
     is_current: bool = True
+    lists_results: bool = False
     _targets: dict[str, ReportEntry] = field(default_factory=dict)
     _content: dict[str, Json] = field(default_factory=dict)
 
@@ -95,6 +100,11 @@ class ReportView:
         linked: dict[str, tuple[Json, ...]] = {}
         rewriting = _Rewriting(self._target, self._shown, self.names, entry, linked)
         resource = rewriting.whole(self._read(entry))
+        if self.lists_results and entry.kind == "DiagnosticReport":
+            results = unlisted_results(entry, self._target, self._read)
+            if results:
+                more = [{"reference": self._reference(result)} for result in results]
+                resource["result"] = [*resource.get("result", ()), *more]
         resource["id"] = self.names.entry_id(entry.kind, entry.name)
         meta = resource.get("meta")
         updated = self.entry.creation_time

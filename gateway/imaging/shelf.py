@@ -40,6 +40,7 @@ from gateway.imaging.studies import KnownStudy
 from gateway.mhd.references import PatientReferences
 from gateway.model import Cx, DocumentEntry
 from gateway.model.imaging import RetrieveLocation
+from gateway.model.releases import FhirRelease
 from gateway.security.report_ids import ReportIds
 from gateway.security.study_ids import StudyIdentity
 
@@ -50,7 +51,9 @@ _STUDY, _ORDER = "ImagingStudy", "ServiceRequest"
 
 @dataclass(frozen=True, slots=True)
 class ShelfServices:
-    """What resources are named and written with. `zone` is that of times without offset."""
+    """What resources are named and written with. `zone` is that of times without offset, `release` what they
+    are to become.
+    """
 
     names: StudyNames
     report_ids: ReportIds
@@ -58,6 +61,7 @@ class ShelfServices:
     patients: PatientReferences
     zone: tzinfo | None
     base_url: str
+    release: FhirRelease = FhirRelease.R4
 
 
 class Shelf:
@@ -310,7 +314,11 @@ class Shelf:
 
     def _view(self, report: KnownReport, is_current: bool) -> ReportView:
         return ReportView(
-            report.entry, report.content, _Names(self, self._services, report.entry), is_current
+            report.entry,
+            report.content,
+            _Names(self, self._services, report.entry),
+            is_current,
+            lists_results=self._services.release is FhirRelease.R5,
         )
 
     def _keys(self, resource: Json) -> frozenset[tuple[str, str]]:

@@ -56,7 +56,7 @@ def imaging_resources(
     names = study_names(settings, parts, every_location(settings, parts), base_url)
     identities = Identities(names, ReportIds(parts.ring), parts.communities.own_home)
     patients = patient_imaging(settings, parts)
-    shelves = ShelfServices(names, identities.reports, terms, references, zone, base_url)
+    shelves = ShelfServices(names, identities.reports, terms, references, zone, base_url, release)
     services = ImagingServices(
         patients,
         shelves,

@@ -25,7 +25,7 @@ from tests.fhir.contexts import read_context, write_context
 CODE = Code("1", "2.999.6", "one")
 UUID = "urn:uuid:00000000-0000-4000-8000-000000000001"
 LONG = settings(
-    deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large], max_examples=150
+    deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large], max_examples=50
 )
 
 
