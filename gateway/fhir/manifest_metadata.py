@@ -84,7 +84,6 @@ def derive_entry_metadata(
 ) -> ManifestMetadata:
     """What the DocumentEntry of a manifest has to say. Times are in UTC where their offset is known."""
     study, zones = manifest.study, Zones.of(manifest, defaults.zone)
-    organization = manifest.creator.organization
     return ManifestMetadata(
         unique_id=manifest.sop_instance_uid,
         mime_type=form.value,
@@ -97,13 +96,19 @@ def derive_entry_metadata(
         language=defaults.language,
         event_codes=event_codes_of(manifest),
         reference_ids=reference_ids_of(manifest),
-        authors=(Author(institutions=(organization,)),) if organization and organization.name else (),
+        authors=authors_of_manifest(manifest),
         title=study.description,
         creation_time=utc_dtm(manifest.created, zones),
         service_start_time=utc_dtm(study.started, zones),
         source_patient_id=source_patient_id(study.patient),
         source_patient_info=source_patient_info(study.patient),
     )
+
+
+def authors_of_manifest(manifest: Manifest) -> tuple[Author, ...]:
+    """The organization that made the manifest, where it has the name that XDS demands."""
+    organization = manifest.creator.organization
+    return (Author(institutions=(organization,)),) if organization and organization.name else ()
 
 
 def event_codes_of(manifest: Manifest) -> tuple[Code, ...]:

@@ -136,8 +136,8 @@ SUPPORTED: tuple[SupportedRow, ...] = (
         "ITI-106 Generate Metadata",
         "-",
         Level.YES,
-        "from CDA R2 and FHIR documents; what they leave open comes from publish.defaults, and the answer "
-        "lists what is still missing",
+        "from CDA R2, FHIR documents and manifests; what they leave open comes from publish.defaults, and "
+        "the answer lists what is still missing",
     ),
     SupportedRow(
         "ITI-71 Get Access Token",

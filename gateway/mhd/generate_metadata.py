@@ -1,5 +1,6 @@
 """Which kind of document a request of ITI-106 brings, and what that document says about itself
-(IHE MHD 4.2.4 2:3.106.4.1.3): CDA R2 in a Binary, a FHIR document as Bundle or in a Binary.
+(IHE MHD 4.2.4 2:3.106.4.1.3): CDA R2 in a Binary, a FHIR document as Bundle or in a Binary; of imaging also
+manifests, the FHIR document as well as the key object document in a Binary (RAD-68).
 """
 
 from typing import Final
@@ -7,6 +8,8 @@ from typing import Final
 from msgspec.structs import replace
 
 from gateway.cda.header import CdaError, read_cda
+from gateway.dicom.errors import DicomError
+from gateway.dicom.kos_reader import read_kos
 from gateway.fhir.datatypes import Json
 from gateway.fhir.fhir_document_header import read_document_header
 from gateway.fhir.findings import Findings
@@ -14,6 +17,9 @@ from gateway.fhir.formats import FhirFormat, read_resource
 from gateway.fhir.generate_metadata import RESOURCE, GivenDocument, read_generate_metadata
 from gateway.fhir.generated_document import GeneratedDocument, generate_document
 from gateway.fhir.issues import Issue, OutcomeError, fail
+from gateway.fhir.manifest_description import describe_manifest, is_manifest_bundle
+from gateway.fhir.manifest_metadata import ManifestFormat
+from gateway.fhir.manifest_read import NotAManifestError, read_manifest_bundle
 from gateway.fhir.provide_bundle_fhir_documents import check_fhir_document
 from gateway.fhir.provide_context import ProvideContext
 from gateway.fhir.provide_reports import describe_report, report_deviations, report_of_bundle
@@ -40,6 +46,8 @@ def open_generate_metadata(raw: bytes, context: ProvideContext, wire_format: Fhi
 
 
 def _header(given: GivenDocument, context: ProvideContext, findings: Findings) -> SelfDescription:
+    if given.mime_type == ManifestFormat.KOS:
+        return _kos_header(given.content, context)
     if given.bundle is not None:
         return _fhir_header(given.bundle, RESOURCE, context, findings, release=context.release)
     for wire_format in FhirFormat:
@@ -50,8 +58,9 @@ def _header(given: GivenDocument, context: ProvideContext, findings: Findings) -
     raise fail(
         422,
         "not-supported",
-        "Metadata is made from CDA R2 (text/xml) and from FHIR documents (application/fhir+json, "
-        "application/fhir+xml); publish other documents with ITI-65 or ITI-105.",
+        "Metadata is made from CDA R2 (text/xml), FHIR documents (application/fhir+json, "
+        "application/fhir+xml) and imaging manifests (application/dicom); publish other documents with "
+        "ITI-65 or ITI-105.",
         expression=f"{RESOURCE}.contentType",
     )
 
@@ -63,6 +72,8 @@ def _fhir_header(
     if report is not None:
         header = describe_report(report, bundle, context.terminology, findings, path)
         report_deviations(report, path, context.policy.reports, findings, inline=True)
+    elif is_manifest_bundle(bundle):
+        header = _manifest_header(bundle, path, context)
     else:
         plain = from_r5(bundle, document=True) if release is FhirRelease.R5 else bundle
         header = read_document_header(plain, context.terminology, findings, path)
@@ -89,6 +100,23 @@ def _packed_fhir_header(
             for i in error.issues
         ]
         raise OutcomeError(422, issues) from None
+
+
+def _manifest_header(bundle: Json, path: str, context: ProvideContext) -> SelfDescription:
+    try:
+        read = read_manifest_bundle(bundle, context.terminology)
+    except NotAManifestError as error:
+        raise fail(422, "structure", f"The manifest cannot be read: {error}.", expression=path) from None
+    return describe_manifest(read.manifest, ManifestFormat.FHIR, context.tables, context.time_zone)
+
+
+def _kos_header(content: bytes, context: ProvideContext) -> SelfDescription:
+    try:
+        read = read_kos(content)
+    except DicomError as error:
+        text = f"The key object document cannot be read: {error}."
+        raise fail(422, "structure", text, expression=_DATA) from None
+    return describe_manifest(read.manifest, ManifestFormat.KOS, context.tables, context.time_zone)
 
 
 def _cda_header(content: bytes, context: ProvideContext) -> SelfDescription:

@@ -5,20 +5,26 @@
 
 import json
 from collections import Counter
+from dataclasses import replace as replaced
 
 import pytest
 
 from gateway.demo.bundles import provide_bundle
 from gateway.demo.content import sample_content
+from gateway.dicom.kos_reader import read_kos
+from gateway.fhir.manifest_bundle import ManifestContext, manifest_bundle_bytes
+from gateway.fhir.terminology import Terminology
 from gateway.fhir.xml_writer import write_xml
 from gateway.safe_xml import parse_xml
 from tests.fhir import provide_samples as samples
 from tests.fhir import test_provide_fhir_documents as fhir_documents
 from tests.fhir import test_simplified_publish as simplified
+from tests.fhir.manifest_samples import ASSEMBLED
 from tests.fhir.test_provide_robustness import full_bundle
 from tests.mutations.domain import AGAIN, count, first, gateway_before_a_domain, numbered
 from tests.mutations.mutators import mutated_bytes, mutated_json, mutated_xml
 from tests.mutations.watch import least_growth, resident_mib, watching
+from tests.system.manifests import FHIR_FORMAT
 from tests.system.test_generate_metadata import a_cda, a_fhir_document, binary, parameters
 
 JSON, XML = "application/fhir+json", "application/fhir+xml"
@@ -58,12 +64,26 @@ GOOD = [
     (GENERATE, binary(CDA)),
     (GENERATE, parameters(json.loads(a_fhir_document(CONTENT.patient)))),
 ]
+KOS = CONTENT.manifest
+FHIR_MANIFEST = replaced(
+    KOS,
+    content=manifest_bundle_bytes(read_kos(KOS.content).manifest, ManifestContext(Terminology(), ASSEMBLED)),
+    content_type=JSON,
+    format=FHIR_FORMAT,
+)
+MANIFESTS = (KOS, FHIR_MANIFEST)
+GOOD += [
+    *(("", provide_bundle([manifest], patient=CONTENT.patient)) for manifest in MANIFESTS),
+    *((GENERATE, binary(manifest.content, manifest.content_type)) for manifest in MANIFESTS),
+]
 AS_XML = {id(resource): parse_xml(write_xml(resource)) for _, resource in GOOD}
 
 
 def mutant(number):
     """Path, media type and body of one request."""
     random = numbered("bundle", number)
+    if random.random() < 0.2:
+        return mutated_manifest(random)
     path, resource = random.choice(GOOD)
     if path == GENERATE and random.random() < 0.3:
         # a document inside is read as well
@@ -78,6 +98,19 @@ def mutant(number):
             return path, XML, mutated_bytes(write_xml(resource), random)
         case _:
             return path, JSON, json.dumps(mutated_json(resource, random)).encode()
+
+
+def mutated_manifest(random):
+    """A manifest that is changed in itself, with metadata of its size and hash, or with none at all."""
+    manifest = random.choice(MANIFESTS)
+    if manifest is FHIR_MANIFEST and random.random() < 0.6:
+        changed = json.dumps(mutated_json(json.loads(manifest.content), random)).encode()
+    else:
+        changed = mutated_bytes(manifest.content, random)
+    if random.random() < 0.4:
+        return GENERATE, JSON, json.dumps(binary(changed, manifest.content_type)).encode()
+    bundle = provide_bundle([replaced(manifest, content=changed)], patient=CONTENT.patient)
+    return "", JSON, json.dumps(bundle).encode()
 
 
 @pytest.mark.timeout(120 + count(0) // 10)

@@ -1,6 +1,7 @@
 """Publishing manifests (RAD-68 by ITI-65, ITI-105 and ITI-106): what is sent is read, compared with its metadata,
 which it completes, and takes the place of the study's earlier manifest."""
 
+import json
 from contextlib import asynccontextmanager
 
 import pytest
@@ -11,19 +12,24 @@ from gateway.demo.bundles import provide_bundle
 from gateway.demo.samples import CLASS_CODES_BY_TYPE, DOCUMENT_DEFAULTS, SampleCode, SampleReferenceId
 from gateway.dicom.kos_reader import read_kos
 from gateway.dicom.kos_writer import write_kos
+from gateway.fhir.formats import FhirFormat
+from gateway.fhir.manifest_bundle import manifest_bundle_bytes
 from gateway.fhir.manifest_read import read_manifest
 from gateway.fhir.terminology import Terminology
 from gateway.model import codes
-from gateway.model.imaging import LocalTime
+from gateway.model.imaging import IssuedId, Issuer, LocalTime
 from tests.dicom.oracle import ORACLE_FILES, oracle
 from tests.dicom.samples import CHEST, group_case
+from tests.fhir.manifest_samples import CONTEXT
 
 from .documents import a_patient
 from .imaging import matches, published_study
-from .manifests import DICOM, FHIR_FORMAT, FHIR_JSON, manifest_document
+from .manifests import DICOM, FHIR_FORMAT, FHIR_JSON, FHIR_XML, manifest_document
 from .publishing import warnings_of
 from .stack import running_stack
 from .tables import fingerprint
+from .test_generate_metadata import binary, generated, operate
+from .test_generate_metadata import parameters as of_operation
 from .test_images import images
 from .test_simplified_publish import post, simplified
 
@@ -290,3 +296,81 @@ async def test_files_of_others_are_published_and_converted_back(stack, name):
             assert [s.series_instance_uid for s in back.study.series] == [
                 s.series_instance_uid for s in read.study.series
             ]
+
+
+# --- what the document says -------------------------------------------------------------------------------------
+def of_patient(made, patient):
+    """The manifest of a patient whom the domain knows by the same number."""
+    ids = (IssuedId(patient.id, Issuer(None, patient.authority, "ISO")),)
+    study = replace(made.study, patient=replace(made.study.patient, ids=ids))
+    return replace(made, study=study)
+
+
+@pytest.mark.parametrize("form", [DICOM, FHIR_JSON, FHIR_XML, "Bundle"])
+async def test_metadata_are_made_from_the_manifest_alone(stack, form):
+    """ITI-106: study, numbers, modalities, regions, times, patient and author, and images by study."""
+    number = {DICOM: 41, FHIR_JSON: 42, FHIR_XML: 43, "Bundle": 44}[form]
+    patient = a_patient()
+    made = of_patient(manifest(number), patient)
+    written = {
+        DICOM: lambda: write_kos(made),
+        FHIR_JSON: lambda: manifest_bundle_bytes(made, CONTEXT),
+        FHIR_XML: lambda: manifest_bundle_bytes(made, CONTEXT, FhirFormat.XML),
+    }
+    content = written.get(form, written[FHIR_JSON])()
+    body = of_operation(json.loads(content)) if form == "Bundle" else binary(content, form)
+    found = await generated(stack, body)
+    assert found["masterIdentifier"]["value"] == f"urn:oid:{made.sop_instance_uid}"
+    assert found["type"]["coding"][0]["code"] == "18748-4"
+    assert found["category"][0]["coding"][0]["code"] == "Medical-Imaging"
+    assert found["content"][0]["attachment"]["title"] == "CT Thorax"
+    assert found["content"][0]["attachment"]["creation"] == "2026-03-10T08:30:00Z"
+    assert found["context"]["period"]["start"] == "2026-03-10T07:00:00Z"
+    assert "Example Hospital" in {c.get("name") for c in found["contained"] if isinstance(c.get("name"), str)}
+    numbers = {r["identifier"]["value"].removeprefix("urn:oid:") for r in found["context"]["related"]}
+    assert numbers == {made.study.study_instance_uid, "A-1", "A-2", "ORDER-7"}
+    for parameter in ({"modality": "KO"}, {"bodysite": "67734004"}, {"accession-number": "A-2"}):
+        shown = await current(stack, patient, **parameter)
+        types = sorted(f["content"][0]["attachment"]["contentType"] for f in shown)
+        assert types == sorted({DICOM, FHIR_XML if form == FHIR_XML else FHIR_JSON})
+    _, _, stored = await stack.download(found)
+    if form == "Bundle":
+        assert json.loads(stored) == json.loads(content)
+    else:
+        assert stored == content
+    _, studies = await stack.get("ImagingStudy", **{"patient.identifier": patient.token})
+    (study,) = matches(studies)
+    assert study["numberOfSeries"] == len(made.study.series)
+
+
+async def test_a_manifest_without_what_xds_requires_is_refused_by_name(stack):
+    patient = a_patient()
+    made = of_patient(manifest(45), patient)
+    nobody = replace(made, study=replace(made.study, patient=replace(made.study.patient, ids=())))
+    before = fingerprint(stack)
+    for content, form, expected in (
+        (write_kos(nobody), DICOM, "patientId"),
+        (manifest_bundle_bytes(nobody, CONTEXT), FHIR_JSON, "patientId"),
+        (write_kos(made)[:300], DICOM, "key object document"),
+        (b"DICM", DICOM, "key object document"),
+    ):
+        status, outcome = await operate(stack, binary(content, form))
+        assert status == 422, outcome
+        assert any(expected in issue["diagnostics"] for issue in outcome["issue"]), outcome
+        assert "Müller" not in str(outcome)
+    assert fingerprint(stack) == before
+
+
+async def test_a_manifest_by_its_own_metadata_replaces_the_earlier_one(stack):
+    patient = a_patient()
+    first = of_patient(manifest(46), patient)
+    second = replace(first, sop_instance_uid=f"{first.sop_instance_uid}.2")
+    old = await generated(stack, binary(write_kos(first), DICOM))
+    new = await generated(stack, binary(write_kos(second), DICOM))
+    assert {"code": "replaces", "target": {"reference": f"DocumentReference/{old['id']}"}} in new["relatesTo"]
+    (superseded,) = [
+        f
+        for f in await stack.find(patient__identifier=patient.token, status="superseded")
+        if f["content"][0]["attachment"]["contentType"] == DICOM
+    ]
+    assert superseded["id"] == old["id"]
