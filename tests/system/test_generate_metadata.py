@@ -173,7 +173,7 @@ async def test_a_fhir_document_as_bundle_and_in_a_binary(stack, media_type, pack
     )
     assert by_accession == found
     _, headers, stored = await stack.download(found, Accept=media_type)
-    assert headers["Content-Type"] == media_type
+    assert headers["Content-Type"] == f"{media_type}; fhirVersion=4.0"
     attachment = found["content"][0]["attachment"]
     assert attachment["hash"] == b64encode(hashlib.sha1(stored).digest()).decode()
     if media_type == JSON or packed:
