@@ -33,7 +33,7 @@ def run(size: int, rounds: int) -> None:
             base = f"{running.url}/wado/{token}/studies/{study.STUDY}"
             one = f"{base}/series/{study.STUDY}.1/instances/{study.STUDY}.1.1"
             ways = {
-                "plain proxy": report.Way(f"{proxy.url}/plain/{size}"),
+                "plain proxy": report.Way(f"{proxy.url}/plain/{size}", proxy),
                 "gateway": report.Way(base, running),
             }
             fetch(f"{proxy.url}/plain/1000", 1000)
@@ -42,9 +42,7 @@ def run(size: int, rounds: int) -> None:
             idle = running.ask()["rss_kib"]
             for _ in range(rounds):
                 for way in ways.values():
-                    rate, first = fetch(way.url, size)
-                    way.rates.append(rate)
-                    way.firsts.append(first)
+                    way.fetch(size)
             ways["gateway"].measure(idle)
     title = f"WADO-RS over RAD-69 of {size / 1e6:,.0f} MB in {SERIES * INSTANCES:,} instances"
     report.compare(title, ways)

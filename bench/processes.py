@@ -8,22 +8,28 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
+from tempfile import TemporaryDirectory, TemporaryFile
+from typing import IO, Any
 
 KEY = bytes(range(32)).hex()
 REPOSITORY = "2.999.10.1"
 
 
+class ChildEnded(Exception):
+    """A child ended before its time; the text has what it logged."""
+
+
 class Child:
     """A process and the URL of its ready line."""
 
-    def __init__(self, arguments: list[str], environment: dict[str, str] | None = None) -> None:
+    def __init__(self, arguments: list[str], environment: dict[str, str] | None, log: IO[bytes]) -> None:
         self.started = time.perf_counter()
+        self._log = log
         self.process = subprocess.Popen(
             [sys.executable, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=self._log,
             env=os.environ | (environment or {}),
             text=True,
         )
@@ -33,7 +39,11 @@ class Child:
     def _line(self) -> str:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
-        assert line, "the process ended before it was ready"
+        if not line:
+            self._log.seek(0)
+            raise ChildEnded(
+                f"a process of the benchmark ended:\n{self._log.read().decode(errors='replace')}"
+            )
         return line
 
     def ask(self) -> dict[str, Any]:
@@ -44,6 +54,11 @@ class Child:
         answer: dict[str, Any] = json.loads(self._line())
         return answer
 
+    def cpu_seconds(self) -> float:
+        """Time that its threads have spent on a processor so far."""
+        tasks = Path(f"/proc/{self.process.pid}/task")
+        return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks.iterdir()) / 1e9
+
     def end(self) -> None:
         """Stop the process."""
         self.process.terminate()
@@ -53,11 +68,13 @@ class Child:
 @contextmanager
 def child(*arguments: str, environment: dict[str, str] | None = None) -> Iterator[Child]:
     """A child for the time of the context."""
-    running = Child(list(arguments), environment)
-    try:
-        yield running
-    finally:
-        running.end()
+    # what it logs belongs into the report only where it explains why there is none
+    with TemporaryFile() as log:
+        running = Child(list(arguments), environment, log)
+        try:
+            yield running
+        finally:
+            running.end()
 
 
 def gateway_settings(folder: Path, peer: str, entries: int, size: int) -> dict[str, str]:

@@ -4,6 +4,7 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from bench.download import fetch
 from bench.processes import Child
 
 
@@ -12,35 +13,60 @@ class Way:
     """One way to the same bytes; the first of several is what the others are compared with."""
 
     url: str
-    probe: Child | None = None
+    process: Child
+    probed: bool = False
+    cpu: list[float] = field(default_factory=list)
     rates: list[float] = field(default_factory=list)
     firsts: list[float] = field(default_factory=list)
     added: str = ""
     blocked: str = ""
 
+    def fetch(self, size: int) -> None:
+        """Get `size` bytes once more."""
+        before = self.process.cpu_seconds()
+        rate, first = fetch(self.url, size)
+        self.cpu.append((self.process.cpu_seconds() - before) / size * 1e9)
+        self.rates.append(rate)
+        self.firsts.append(first)
+
     def measure(self, idle_kib: float) -> None:
         """Memory added since it was idle, and how long the loop was blocked."""
-        assert self.probe is not None
-        after = self.probe.ask()
+        after = self.process.ask()
         self.added = f"{(after['peak_kib'] - idle_kib) / 1024:.1f}"
         self.blocked = f"{after['blocked_ms']:.1f}"
 
 
 def compare(title: str, ways: Mapping[str, Way]) -> None:
-    """Print rates, and each as a part of the first."""
-    plain = statistics.median(next(iter(ways.values())).rates)
+    """Print rates, and each as a part of the first.
+
+    The rate depends on who else uses the machine; the seconds of a processor for each gigabyte do so less.
+    """
+    first = next(iter(ways.values()))
+    plain, plain_cpu = statistics.median(first.rates), statistics.median(first.cpu)
     show(
         title,
-        ("through", "MB/s best", "MB/s median", "first byte ms", "added MiB", "blocked ms", "of proxy"),
+        (
+            "through",
+            "MB/s best",
+            "MB/s median",
+            "of proxy",
+            "CPU s/GB",
+            "of proxy by CPU",
+            "first byte ms",
+            "added MiB",
+            "blocked ms",
+        ),
         [
             (
                 name,
                 max(way.rates),
                 statistics.median(way.rates),
+                f"{statistics.median(way.rates) / plain * 100:.0f} %",
+                statistics.median(way.cpu),
+                f"{plain_cpu / statistics.median(way.cpu) * 100:.0f} %",
                 min(way.firsts),
                 way.added,
                 way.blocked,
-                f"{statistics.median(way.rates) / plain * 100:.0f} %",
             )
             for name, way in ways.items()
         ],

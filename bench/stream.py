@@ -41,18 +41,16 @@ def run(size: int, rounds: int) -> None:
         gateway(peer.url, size=size, GATEWAY_RETRIEVE__VERIFY_SHA1_UP_TO=str(size)) as verifying,
     ):
         ways = {
-            "plain proxy": report.Way(f"{proxy.url}/plain/{size}"),
-            "gateway": report.Way(f"{running.url}/{path}", running),
-            "gateway, SHA-1 checked": report.Way(f"{verifying.url}/{path}", verifying),
+            "plain proxy": report.Way(f"{proxy.url}/plain/{size}", proxy),
+            "gateway": report.Way(f"{running.url}/{path}", running, probed=True),
+            "gateway, SHA-1 checked": report.Way(f"{verifying.url}/{path}", verifying, probed=True),
         }
         fetch(f"{proxy.url}/plain/1000", 1000)
-        idle = {name: way.probe.ask()["rss_kib"] for name, way in ways.items() if way.probe}
+        idle = {name: way.process.ask()["rss_kib"] for name, way in ways.items() if way.probed}
         for _ in range(rounds):
             for way in ways.values():
-                rate, first = fetch(way.url, size)
-                way.rates.append(rate)
-                way.firsts.append(first)
+                way.fetch(size)
         for name, way in ways.items():
-            if way.probe:
+            if way.probed:
                 way.measure(idle[name])
     report.compare(f"ITI-68 of {size / 1e6:,.0f} MB", ways)
