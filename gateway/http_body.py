@@ -15,6 +15,8 @@ import aiohttp
 from aiohttp import web
 from aiohttp.http import StreamWriter
 
+from gateway.chunks import Chunk
+
 _UNCOPIED: Final = 64 * 1024
 """Bytes from which on another call of the system costs less than a copy."""
 _AT_ONCE: Final = 64 * 1024
@@ -36,7 +38,7 @@ def read_body(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
 
 
 async def write_body(
-    request: web.Request, response: web.StreamResponse, chunks: AsyncIterator[bytes]
+    request: web.Request, response: web.StreamResponse, chunks: AsyncIterator[Chunk]
 ) -> None:
     """Send the head where it is not yet sent, then the chunks and the end of the message.
 
@@ -60,11 +62,11 @@ class _Chunked:
         writer.chunked = False
         self._writer = writer
         self._transport = transport
-        self._small: list[bytes] = []
+        self._small: list[Chunk] = []
         self._size = 0
         self._owed = b""
 
-    async def send(self, chunks: AsyncIterator[bytes]) -> None:
+    async def send(self, chunks: AsyncIterator[Chunk]) -> None:
         """Send all chunks and the last one, which is empty."""
         try:
             while True:
@@ -91,7 +93,7 @@ class _Chunked:
         if self._small:
             self._write()
 
-    def _write(self, large: bytes = b"") -> None:
+    def _write(self, large: Chunk = b"") -> None:
         """One chunk of HTTP with all that is held, and `large` behind it without a copy.
 
         The line end behind a large one goes out with what follows it.
@@ -105,7 +107,7 @@ class _Chunked:
             self._hand_over(large)
             self._owed = b"\r\n"
 
-    def _hand_over(self, data: bytes) -> None:
+    def _hand_over(self, data: Chunk) -> None:
         if not self._transport.is_closing():
             self._writer.send_headers()
             self._writer.output_size += len(data)

@@ -14,10 +14,13 @@ from typing import Final
 
 import pybase64
 
+from gateway.chunks import Chunk, Copied
 from gateway.safe_xml import MessageError
 
 _PASSED_AS_IS: Final = frozenset({"", "binary", "8bit", "7bit"})
 _CRLF: Final = b"\r\n"
+_VIEWED: Final = 16 * 1024
+"""Bytes from which on a view costs less than a copy."""
 _NO_TEXT: Final = frozenset(range(32)) | {127}
 
 _PARAMETER = re.compile(r';\s*([^\s=;"]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;]*))')
@@ -58,12 +61,16 @@ class BodyPart:
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         """Content with its transfer encoding undone. Raises MultipartError where the body ends too early."""
+        return Copied(self.views())
+
+    def views(self) -> AsyncIterator[Chunk]:
+        """The same without copies; who keeps a view keeps the whole chunk that it shows a part of."""
         encoding = self.headers.get("content-transfer-encoding", "").strip().lower()
         content = _Content(self._reader, self)
         return content if encoding in _PASSED_AS_IS else _decoded(content, encoding)
 
 
-class _Content(AsyncIterator[bytes]):
+class _Content(AsyncIterator[Chunk]):
     """The bytes of a part as they come."""
 
     __slots__ = ("_part", "_reader")
@@ -72,19 +79,19 @@ class _Content(AsyncIterator[bytes]):
         self._reader = reader
         self._part = part
 
-    async def __anext__(self) -> bytes:
+    async def __anext__(self) -> Chunk:
         chunk = await self._reader.read_content(self._part)
         if not chunk:
             raise StopAsyncIteration
         return chunk
 
 
-async def _decoded(content: AsyncIterator[bytes], encoding: str) -> AsyncIterator[bytes]:
+async def _decoded(content: AsyncIterator[Chunk], encoding: str) -> AsyncIterator[bytes]:
     if encoding != "base64":
         raise MultipartError("a part has a Content-Transfer-Encoding other than binary, 8bit, 7bit, base64")
     decoder = Base64Decoder()
     async for chunk in content:
-        if decoded := decoder.decode(chunk):
+        if decoded := decoder.decode(bytes(chunk)):
             yield decoded
     if decoded := decoder.finish():
         yield decoded
@@ -140,7 +147,7 @@ class MultipartReader:
         """True where the current part has been read to its end."""
         return self._at_delimiter or self._closed
 
-    async def read_content(self, part: BodyPart) -> bytes:
+    async def read_content(self, part: BodyPart) -> Chunk:
         """Next raw bytes of the current part; empty at its end. Raises MultipartError for an earlier part."""
         if part is not self._current:
             raise MultipartError("a part was read after the reader had moved on")
@@ -165,7 +172,7 @@ class MultipartReader:
                 return
         raise MultipartError("the multipart message ends before its closing delimiter")
 
-    async def _until_delimiter(self) -> bytes:
+    async def _until_delimiter(self) -> Chunk:
         """Bytes before the next delimiter; empty once it is consumed."""
         delimiter = self._delimiter
         while True:
@@ -193,16 +200,16 @@ class MultipartReader:
                 found = self._found.pop()
                 self._at = found + len(delimiter)
                 self._at_delimiter = True
-                return chunk[at:found]
+                return _part_of(chunk, at, found)
             self._at = len(chunk)
             # only the last CR of a chunk can begin a delimiter that its end cuts: a boundary holds no CR
             cut = chunk.rfind(b"\r", max(at, len(chunk) - len(delimiter) + 1))
             if cut >= 0 and delimiter.startswith(chunk[cut:]):
                 self._held = chunk[cut:]
                 if cut > at:
-                    return chunk[at:cut]
+                    return _part_of(chunk, at, cut)
                 continue
-            return chunk[at:] if at else chunk
+            return _part_of(chunk, at, len(chunk)) if at else chunk
 
     async def _skip_preamble(self) -> None:
         size = 0
@@ -251,6 +258,10 @@ class MultipartReader:
             self._at += len(block) - before
             if len(block) >= self._limits.header:
                 raise MultipartError(f"the header of a part is larger than {self._limits.header} bytes")
+
+
+def _part_of(chunk: bytes, start: int, end: int) -> Chunk:
+    return memoryview(chunk)[start:end] if end - start >= _VIEWED else chunk[start:end]
 
 
 def positions(delimiter: bytes, chunk: bytes) -> list[int]:

@@ -10,13 +10,14 @@ from aiohttp import web
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.chunks import Chunk
 from gateway.http_body import read_body, write_body
 
 LARGE = bytes(range(256)) * 1200
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-async def given_one_by_one(chunks: Sequence[bytes]) -> AsyncIterator[bytes]:
+async def given_one_by_one(chunks: Sequence[Chunk]) -> AsyncIterator[Chunk]:
     for chunk in chunks:
         yield chunk
 
@@ -35,7 +36,7 @@ async def serving(handler: Handler, **options: bool) -> AsyncIterator[tuple[str,
         await runner.cleanup()
 
 
-def answering(make: Callable[[], AsyncIterator[bytes]], length: int | None = None) -> Handler:
+def answering(make: Callable[[], AsyncIterator[Chunk]], length: int | None = None) -> Handler:
     async def handle(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
         if length is not None:
@@ -59,13 +60,14 @@ PIECES = st.lists(
         st.binary(max_size=40),
         st.integers(0, len(LARGE)).map(lambda size: LARGE[:size]),
         st.integers(65_500, 65_600).map(lambda size: LARGE[:size]),
+        st.integers(0, len(LARGE)).map(lambda start: memoryview(LARGE)[start:]),
     ),
     max_size=12,
 )
 
 
 async def test_whatever_the_pieces_the_bytes_arrive_and_the_connection_serves_again() -> None:
-    pieces: list[bytes] = []
+    pieces: list[Chunk] = []
     async with (
         serving(answering(lambda: given_one_by_one(pieces))) as (host, port),
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1)) as session,
@@ -80,7 +82,7 @@ async def test_whatever_the_pieces_the_bytes_arrive_and_the_connection_serves_ag
 
         @settings(max_examples=40, deadline=None)
         @given(PIECES)
-        def check(drawn: list[bytes]) -> None:
+        def check(drawn: list[Chunk]) -> None:
             pieces[:] = drawn
             got = asyncio.run_coroutine_threadsafe(fetched(), loop).result(60)
             assert got == b"".join(drawn)
@@ -118,7 +120,8 @@ async def test_nothing_is_held_back_while_the_source_waits() -> None:
 
 
 async def test_http_1_0_gets_the_bytes_without_framing() -> None:
-    async with serving(answering(lambda: given_one_by_one([b"one", LARGE, b"two"]))) as address:
+    pieces = [b"one", LARGE, memoryview(b"two")]
+    async with serving(answering(lambda: given_one_by_one(pieces))) as address:
         answer = await raw(address, "GET / HTTP/1.0\r\n\r\n")
     head, _, body = answer.partition(b"\r\n\r\n")
     assert b"chunked" not in head.lower()

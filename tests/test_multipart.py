@@ -188,6 +188,18 @@ async def test_quoted_printable_is_refused() -> None:
         )
 
 
+async def test_large_contents_can_be_had_as_views_of_what_was_read() -> None:
+    contents = [b"small", b"a" * 100_000, b"b" * 200_000]
+    body = related(*(part(content) for content in contents), boundary="b")
+    reader = MultipartReader(source([body[:250_000], body[250_000:]]), "b")
+    for content in contents:
+        found = await reader.next_part()
+        assert found is not None
+        views = [chunk async for chunk in found.views()]
+        assert b"".join(views) == content
+        assert all(isinstance(chunk, memoryview) for chunk in views if len(chunk) > 20_000)
+
+
 async def test_what_is_left_of_a_part_is_skipped() -> None:
     reader = MultipartReader(source([related(part(b"x" * 1000), part(b"two"), boundary="b")]), "b")
     first = await reader.next_part()

@@ -16,7 +16,7 @@ from typing import Final, Self
 import aiohttp
 from msgspec.structs import replace as changed
 
-from gateway.chunks import Explained
+from gateway.chunks import C, Explained
 from gateway.dicom.part10 import NotDicom, identify
 from gateway.http_body import read_body
 from gateway.model.errors import (
@@ -317,7 +317,7 @@ class DicomWebSource:
         for uid in left:
             yield ImageError(self.name, MISSING, uid)
 
-    def _explained(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    def _explained(self, chunks: AsyncIterator[C]) -> AsyncIterator[C]:
         return Explained(chunks, _BROKEN, self._told)
 
     async def _told(self, error: Exception) -> PeerError:
@@ -371,7 +371,7 @@ def _part(part: BodyPart) -> ImagePart:
     length = part.headers.get("content-length", "")
     return ImagePart(
         media.name or DICOM,
-        aiter(part),
+        part.views(),
         transfer_syntax=media.parameters.get("transfer-syntax"),
         size=int(length) if length.isascii() and length.isdigit() else None,
     )

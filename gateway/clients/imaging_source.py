@@ -160,7 +160,7 @@ class ImagingDocumentSource:
             known = batch.attached(part.content_id)
             if known is not None:
                 sop_instance_uid, media_type = known
-                yield ImagePart(media_type, aiter(part), sop_instance_uid)
+                yield ImagePart(media_type, part.views(), sop_instance_uid)
 
     def _log(self, batch: Batch, answer: RetrieveAnswer) -> None:
         warnings = [error.code for error in answer.errors if error.severity is not Severity.ERROR]

@@ -8,7 +8,7 @@ import struct
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.chunks import Resumed
+from gateway.chunks import Chunk, Resumed
 from gateway.model.images import ImagePart
 
 PREAMBLE: Final = 128
@@ -38,7 +38,7 @@ class FileMeta:
     transfer_syntax: str | None = None
 
 
-def read_file_meta(head: bytes, *, complete: bool = False) -> FileMeta | None:
+def read_file_meta(head: Chunk, *, complete: bool = False) -> FileMeta | None:
     """Read the meta group from the first bytes of a file; None where more bytes are needed.
 
     `complete` says that no more will come. Raises NotDicom.
@@ -65,7 +65,7 @@ def read_file_meta(head: bytes, *, complete: bool = False) -> FileMeta | None:
         if value + length > len(head):
             return _meta(found) if complete or value + length > MAX_META else None
         if element in (_CLASS, _INSTANCE, _SYNTAX):
-            found[element] = head[value : value + length].decode("ascii", "replace").strip("\0 ")
+            found[element] = bytes(head[value : value + length]).decode("ascii", "replace").strip("\0 ")
         at = value + length
 
 
@@ -77,11 +77,11 @@ async def identify(part: ImagePart) -> ImagePart:
     """The part with what its own head says of it; its bytes are unchanged. Raises NotDicom."""
     chunks = aiter(part.chunks)
     # mostly the first chunk is enough, and then it is passed on as it is
-    head = await anext(chunks, b"")
+    head: Chunk = await anext(chunks, b"")
     meta = read_file_meta(head, complete=not head)
     while meta is None:
         chunk = await anext(chunks, b"")
-        head += chunk
+        head = b"".join((head, chunk))
         meta = read_file_meta(head, complete=not chunk)
     return ImagePart(
         part.media_type,

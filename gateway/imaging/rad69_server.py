@@ -14,6 +14,7 @@ from typing import Final, Protocol
 import structlog
 from msgspec.structs import replace as changed
 
+from gateway.chunks import Chunk
 from gateway.ebxml.errors import MetadataError
 from gateway.ebxml.imaging_retrieve import read_imaging_request
 from gateway.ebxml.retrieve import RetrieveAnswer, RetrievedDocument, XopHref, write_retrieve_response
@@ -190,7 +191,7 @@ class _StudyRequest:
         }
         return tuple(sorted(series.locations, key=lambda location: location.uid not in named))
 
-    async def keep(self, sop_instance_uid: str, chunks: AsyncIterator[bytes]) -> None:
+    async def keep(self, sop_instance_uid: str, chunks: AsyncIterator[Chunk]) -> None:
         """Take an image in. Raises PeerError where it breaks off, and SpoolFull."""
         requests = self.admitted.get(sop_instance_uid)
         if requests is None:

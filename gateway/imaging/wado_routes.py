@@ -15,6 +15,7 @@ import structlog
 from aiohttp import web
 from msgspec.structs import replace as changed
 
+from gateway.chunks import Chunk
 from gateway.fhir.issues import fail
 from gateway.http_body import write_body
 from gateway.imaging.archive_views import ArchiveViews
@@ -202,7 +203,7 @@ async def _send_multipart(request: web.Request, images: Images) -> web.StreamRes
     return await _written(request, response, _framed(images.parts, boundary))
 
 
-async def _framed(parts: AsyncIterator[ImagePart], boundary: str) -> AsyncIterator[bytes]:
+async def _framed(parts: AsyncIterator[ImagePart], boundary: str) -> AsyncIterator[Chunk]:
     lead = ""
     async for part in parts:
         syntax = f"; transfer-syntax={part.transfer_syntax}" if part.transfer_syntax else ""
@@ -225,7 +226,7 @@ async def _send_single(request: web.Request, images: Images) -> web.StreamRespon
 
 
 async def _written(
-    request: web.Request, response: web.StreamResponse, chunks: AsyncIterator[bytes]
+    request: web.Request, response: web.StreamResponse, chunks: AsyncIterator[Chunk]
 ) -> web.StreamResponse:
     """Write all; what fails now can only be told by ending the connection without the end of the message."""
     try:

@@ -47,7 +47,7 @@ class ImagePart(Struct, frozen=True):
     """
 
     media_type: str
-    chunks: AsyncIterator[bytes]
+    chunks: AsyncIterator[bytes | memoryview]
     sop_instance_uid: str | None = None
     transfer_syntax: str | None = None
     size: int | None = None

@@ -15,7 +15,7 @@ from typing import Final, Self
 import aiohttp
 from lxml.etree import _Element
 
-from gateway.chunks import Explained
+from gateway.chunks import Chunk, Explained
 from gateway.model.errors import PeerError
 from gateway.safe_xml import MessageError
 from gateway.soap.contract import Contract, Packaging, Transaction
@@ -72,7 +72,7 @@ class StreamedReply:
                 return
             except _BROKEN as error:
                 raise await self._told(error) from error
-            chunks = Explained(aiter(part), _BROKEN, self._told)
+            chunks = Explained(part.views(), _BROKEN, self._told)
             self._given += 1
             step = begin("part") if self._given <= _PARTS_WITH_SPANS else NOTHING
             yield Part(part.content_id, part.headers, chunks if step is NOTHING else _spanned(chunks, step))
@@ -86,7 +86,7 @@ class StreamedReply:
         return failure.error
 
 
-async def _spanned(chunks: AsyncIterator[bytes], step: Step) -> AsyncIterator[bytes]:
+async def _spanned(chunks: AsyncIterator[Chunk], step: Step) -> AsyncIterator[Chunk]:
     """The same pieces; the span ends with them."""
     size = 0
     try:

@@ -16,6 +16,7 @@ from urllib.parse import quote, unquote
 import pybase64
 from lxml.etree import _Element
 
+from gateway.chunks import Chunk, Copied
 from gateway.model.codes import NS_XOP
 from gateway.multipart import (
     DEFAULT_LIMITS,
@@ -105,9 +106,7 @@ class Part:
     the part's own claim (the mimeType in the metadata is the one that counts).
     """
 
-    def __init__(
-        self, content_id: str, headers: Mapping[str, str], content: BodyPart | AsyncIterator[bytes]
-    ) -> None:
+    def __init__(self, content_id: str, headers: Mapping[str, str], content: AsyncIterator[Chunk]) -> None:
         self.content_id = content_id
         self.headers = headers
         self._content = content
@@ -118,7 +117,11 @@ class Part:
         return self.headers.get("content-type", "application/octet-stream")
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        return self._content.__aiter__()
+        return Copied(self._content)
+
+    def views(self) -> AsyncIterator[Chunk]:
+        """The same without copies: see `BodyPart.views`."""
+        return self._content
 
 
 class ReceivedMessage:
@@ -157,14 +160,12 @@ class ReceivedMessage:
             yield part
             early.close()
         while (body := await self._reader.next_part()) is not None:
-            yield self._named(body.headers, body, seen)
+            yield self._named(body.headers, body.views(), seen)
         self._exhausted = True
         if not self.wanted <= seen:
             raise MtomError("the message names an attachment that it lacks")
 
-    def _named(
-        self, headers: Mapping[str, str], content: BodyPart | AsyncIterator[bytes], seen: set[str]
-    ) -> Part:
+    def _named(self, headers: Mapping[str, str], content: AsyncIterator[Chunk], seen: set[str]) -> Part:
         raw = _content_id(headers)
         # some senders percent-encode the header as well as the href
         name = unquote(raw) if raw not in self.wanted and unquote(raw) in self.wanted else raw

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from gateway.chunks import Chunk
+
 _BATCH: Final = 1024 * 1024
 """Bytes hashed and written in one go, on a thread, so that neither holds the loop."""
 
@@ -108,7 +110,7 @@ class RequestSpool:
         self._folder: Path | None = None
 
     async def keep(
-        self, content_id: str, content_type: str, chunks: AsyncIterable[bytes], memory_limit: int
+        self, content_id: str, content_type: str, chunks: AsyncIterable[Chunk], memory_limit: int
     ) -> SpooledPart:
         """Take one attachment in; up to `memory_limit` bytes stay in memory. Raises SpoolFull."""
         sha1 = hashlib.sha1(usedforsecurity=False)
@@ -116,7 +118,8 @@ class RequestSpool:
         held = size = 0
         path: Path | None = None
         async for chunk in chunks:
-            batch.append(chunk)
+            # a view would keep more in memory than it shows
+            batch.append(bytes(chunk))
             held += len(chunk)
             size += len(chunk)
             if size > memory_limit and (path is None or held >= _BATCH):
