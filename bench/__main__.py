@@ -1,6 +1,7 @@
 """`python -m bench [transform] [wire] [stream] [images] [studies] [reports] [manifests] [startup]`: all of them by default."""
 
 import argparse
+import time
 
 from bench import images, manifests, reports, startup, stream, studies, transform, wire
 
@@ -15,15 +16,16 @@ def main() -> None:
     )
     parser.add_argument("--seconds", type=float, default=6.0, help="per figure")
     parser.add_argument("--bytes", type=int, default=GIGABYTE, help="size of the large document")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=5, help="of each way, in turns")
+    parser.add_argument("--starts", type=int, default=2, help="of a gateway, for what is cold then")
     options = parser.parse_args()
     parts = {
         "transform": lambda: transform.run(options.seconds),
         "wire": lambda: wire.run(options.seconds),
         "stream": lambda: stream.run(options.bytes, options.rounds),
         "images": lambda: images.run(2 * options.bytes, options.rounds),
-        "studies": lambda: studies.run(options.rounds),
-        "reports": lambda: reports.run(options.rounds),
+        "studies": lambda: studies.run(options.starts),
+        "reports": lambda: reports.run(options.starts),
         "manifests": lambda: manifests.run(options.seconds),
         "startup": lambda: startup.run(options.rounds),
     }
@@ -31,7 +33,9 @@ def main() -> None:
     if unknown:
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
     for name in options.parts or parts:
+        started = time.monotonic()
         parts[name]()
+        print(f"  {name} took {time.monotonic() - started:.0f} s", flush=True)
 
 
 if __name__ == "__main__":

@@ -71,8 +71,8 @@ def _timed(running: Child, path: str) -> tuple[float, int]:
     return (time.perf_counter() - started) * 1000, size
 
 
-def run(rounds: int) -> None:
-    """Ask a fresh gateway in each round: each search cold, and then warm."""
+def run(starts: int) -> None:
+    """Ask a fresh gateway for each search, `starts` times: each search cold, and then warm."""
     cold: dict[str, list[float]] = {name: [] for name in _SEARCHES}
     warm: dict[str, list[float]] = {name: [] for name in _SEARCHES}
     sizes: dict[str, int] = {}
@@ -85,7 +85,7 @@ def run(rounds: int) -> None:
         }
         with gateway(domain.url, **peers) as running:
             _publish(running)
-        for _ in range(rounds):
+        for _ in range(starts):
             for name, path in _SEARCHES.items():
                 with gateway(domain.url, **peers) as running:
                     taken, sizes[name] = _timed(running, path)

@@ -55,8 +55,8 @@ def _ask(running: Child, peer: Child, path: str, search: _Search) -> None:
     search.calls = json.loads(_get(f"{peer.url}/calls"))
 
 
-def run(rounds: int) -> None:
-    """Ask a fresh gateway in each round: the cold search, then each of the searches in turns."""
+def run(starts: int) -> None:
+    """Ask a fresh gateway after each of `starts`: the cold search, then each of the searches in turns."""
     cold, warm = _Search(), {name: _Search() for name in _SEARCHES}
     with child("-m", "bench.peer") as peer:
         repository = {"unique_id": REPOSITORY, "url": f"{peer.url}/study-manifests/{INSTANCES}"}
@@ -65,7 +65,7 @@ def run(rounds: int) -> None:
             "GATEWAY_REPOSITORIES": json.dumps([repository]),
         }
         _get(f"{peer.url}/warm/{MANIFESTS}/{INSTANCES}")
-        for _ in range(rounds):
+        for _ in range(starts):
             with gateway(peer.url, **more) as running:
                 _ask(running, peer, _SEARCHES[_COLD], cold)
                 for _ in range(_WARM):
