@@ -193,7 +193,8 @@ class MhdResources:
         if not self._chosen(known) or asked is not None:
             known += await self._identifiers(subject, found)
         if asked is not None:
-            if asked in known or (limited and not any(k.authority == asked.authority for k in known)):
+            says_who = any(cx.authority == asked.authority for cx in known)
+            if asked in known or (limited and not says_who and subject.get("reference")):
                 return asked
             raise LeftOut("the server does not say that it is of the patient who was asked")
         chosen = self._chosen(known)
