@@ -6,6 +6,7 @@ import signal
 import socket
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, ExitStack, suppress
+from functools import partial
 
 import structlog
 from aiohttp import web
@@ -20,11 +21,12 @@ from gateway.mhd.routes import MhdRoutes
 from gateway.mhd.versions import versions_table
 from gateway.model.releases import FhirRelease
 from gateway.settings import Settings
-from gateway.soap.server import SoapService
+from gateway.soap.server import Admit, SoapService
 from gateway.telemetry.logs import configure
-from gateway.wiring.assertions_in import AssertionsIn
+from gateway.watched_files import refresh_all
 from gateway.wiring.audit import watch_trail
 from gateway.wiring.bases import BASE_PATH, bases_of, releases_of
+from gateway.wiring.callers import admission as admission_of
 from gateway.wiring.imaging import (
     image_routes,
     rad69_service,
@@ -37,6 +39,7 @@ from gateway.wiring.reloading import CommunityReload
 from gateway.wiring.resources import imaging_resources
 from gateway.wiring.security import SecurityError, SecurityParts, access_of, assertions_in, guard
 from gateway.wiring.servers import responding_services, xds_services
+from gateway.wiring.tls import server_context
 
 RAD69_PATH = "/xds/imaging"
 _WILDCARDS = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - compared, not bound
@@ -61,7 +64,8 @@ def _base_url(settings: Settings, listener: socket.socket) -> str:
             f"server.base_url: is not set, and server.host {host} does not say what clients call; "
             "set it, for example to https://ncp.example/fhir"
         )
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}{BASE_PATH}"
+    scheme = "http" if settings.server.tls is None else "https"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}{BASE_PATH}"
 
 
 def create_app(settings: Settings, parts: Parts, base_url: str) -> tuple[web.Application, Health]:
@@ -101,13 +105,14 @@ def create_app(settings: Settings, parts: Parts, base_url: str) -> tuple[web.App
             app.add_routes(versions_table(base.path, releases_of(settings)))
         app.add_routes(image_routes(settings, imaging, base.url).table(base.path))
         app.add_routes(search_routes(settings, imaging, base.url).table(base.path))
+    admits = partial(admission_of, settings, assertions=assertions)
     rad69_server = settings.imaging.rad69_server
     if rad69_server or (rad69_server is None and guarded is None):
-        _serve_soap(app, RAD69_PATH, rad69_service(settings, imaging, parts.record), assertions)
+        _serve_soap(app, RAD69_PATH, rad69_service(settings, imaging, parts.record), admits(RAD69_PATH))
     for path, service in responding_services(settings, parts).items():
-        _serve_soap(app, path, service, assertions, settings.server.shutdown_timeout)
+        _serve_soap(app, path, service, admits(path), settings.server.shutdown_timeout)
     for path, service in xds_services(settings, parts).items():
-        _serve_soap(app, path, service, assertions)
+        _serve_soap(app, path, service, admits(path))
     app.add_routes(health.table())
     watch(parts, admission)
     if settings.metrics.enabled and settings.metrics.port is None:
@@ -122,11 +127,10 @@ def _serve_soap(
     app: web.Application,
     path: str,
     service: SoapService,
-    assertions: AssertionsIn | None,
+    admit: Admit,
     late_seconds: float = 0.0,
 ) -> None:
-    if assertions is not None:
-        service.admit = assertions.admission(path)
+    service.admit = admit
 
     async def answer(request: web.Request) -> web.StreamResponse:
         request[IS_SOAP] = True
@@ -172,7 +176,7 @@ def create_runner(app: web.Application, shutdown_timeout: float) -> web.AppRunne
 async def serve(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT; what is in flight is finished first. Raises StartError.
 
-    SIGHUP reads the communities of the settings again.
+    SIGHUP reads the communities of the settings, keys and certificates again.
     """
     configure(settings.log.level)
     try:
@@ -180,20 +184,21 @@ async def serve(settings: Settings) -> None:
     except SecurityError as error:
         raise StartError(str(error)) from None
     server, measured = settings.server, settings.metrics
+    tls = server_context(server.tls, "server.tls")
+    metrics_tls = server_context(measured.tls, "metrics.tls")
     with _listen(server.host, server.port) as listener, ExitStack() as others:
         base_url = _base_url(settings, listener)
         async with open_parts(settings) as parts, AsyncExitStack() as stack:
             app, health = create_app(settings, parts, base_url)
             if measured.enabled and measured.port is not None:
                 own = others.enter_context(_listen(server.host, measured.port, "metrics.port"))
-                await stack.enter_async_context(serve_metrics(parts.metrics, own))
+                await stack.enter_async_context(serve_metrics(parts.metrics, health, own, metrics_tls))
             runner = create_runner(app, settings.server.shutdown_timeout)
             await runner.setup()
-            await web.SockSite(runner, listener).start()
+            await web.SockSite(runner, listener, ssl_context=tls).start()
             _tune_collector()
             stop = _stop_event()
-            reload = CommunityReload(parts.communities, parts)
-            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload)
+            _reload_on_hangup(CommunityReload(parts.communities, parts))
             print(f"ready {base_url}", flush=True)
             log.info("gateway.ready", base_url=base_url)
             await stop.wait()
@@ -217,6 +222,14 @@ def _tune_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
+
+
+def _reload_on_hangup(communities: CommunityReload) -> None:
+    def reload() -> None:
+        refresh_all()
+        communities()
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload)
 
 
 def _stop_event() -> asyncio.Event:

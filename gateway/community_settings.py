@@ -44,6 +44,10 @@ class CommunitySettings(PeerLimits):
     deadline: Seconds | None = None
     """For each query of it, and for what a search retrieves from it, with the look-up of the patient;
     `fan_out.community_deadline` by default."""
+    client_certificates: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    """What it shows when it calls this gateway (server.tls.client_certificates): SHA-256 fingerprints in hex,
+    or common names, DNS names and URIs. Where one community has some, who shows none of them may not call
+    /xca and /xca-i, nor speak for another community."""
     quirks: CommunityQuirks = CommunityQuirks()
 
     @model_validator(mode="after")

@@ -34,13 +34,16 @@ from gateway.settings import PeerSettings, Settings, SettingsError
 from gateway.soap.client import Peer, SoapClient
 from gateway.soap.contract import check_peer_wsdl, load_contract
 from gateway.telemetry.logs import configure
+from gateway.tls import Context
 from gateway.wiring.audit import destinations, unreachable_repositories
+from gateway.wiring.calls import dicomweb_client, soap_client
 from gateway.wiring.communities import community_gateways, patient_discovery
 from gateway.wiring.domain import Clients, document_domain
 from gateway.wiring.fhir import terminology
 from gateway.wiring.parts import StartError, StateInUse, key_ring, open_parts
 from gateway.wiring.peers import peer_of
 from gateway.wiring.publishing import metadata_tables, publishing_sources
+from gateway.wiring.tls import context_of, usual_tls
 
 _MAX_WSDL_BYTES = 4 * 1024 * 1024
 _NOT_THERE = frozenset({"XDSDocumentUniqueIdError", "XDSMissingDocument"})
@@ -75,7 +78,12 @@ async def examine(settings: Settings, echo: Callable[[str], None]) -> int:
         findings.ok("keys", "from the settings" if settings.security.keys else str(settings.state_dir))
         await _examine_redis(settings, findings)
     await _examine_audit(settings, findings)
-    async with SoapClient(load_contract()) as soap:
+    try:
+        client = soap_client(settings)
+    except StartError as error:
+        findings.bad("settings", str(error))
+        return 1
+    async with client as soap:
         await _examine_peers(settings, soap, findings)
     return 1 if findings.failed else 0
 
@@ -127,21 +135,21 @@ def _tell_quirks(name: str, quirks: Quirks, findings: _Findings) -> None:
 async def _examine_peers(settings: Settings, soap: SoapClient, findings: _Findings) -> None:
     registry = DocumentRegistry(soap, peer_of("registry", settings.registry), settings.registry.quirks)
     await _try("registry", "ITI-18", findings, lambda: _ask_registry(registry))
-    await _check_wsdl("registry", settings.registry, findings)
+    await _check_wsdl("registry", settings.registry, findings, _tls(settings, settings.registry))
     _tell_quirks("registry", settings.registry.quirks, findings)
     for each in settings.repositories:
         name = f"repository {each.unique_id}"
         peer = peer_of(name, each)
         repository = DocumentRepository(soap, load_contract(), peer, each.unique_id, each.quirks)
         await _try(name, "ITI-43", findings, lambda r=repository: _ask_repository(r))  # type: ignore[misc]
-        await _check_wsdl(name, each, findings)
+        await _check_wsdl(name, each, findings, _tls(settings, each))
         _tell_quirks(name, each.quirks, findings)
     await _examine_locations(settings, soap, findings)
     await _examine_communities(settings, soap, findings)
 
 
 async def _examine_communities(settings: Settings, soap: SoapClient, findings: _Findings) -> None:
-    async with FhirClient() as fhir, DicomWebClient() as dicomweb:
+    async with FhirClient(usual_tls(settings)) as fhir, dicomweb_client(settings) as dicomweb:
         try:
             gateways = community_gateways(settings, Clients(soap, dicomweb, fhir))
         except SettingsError as error:
@@ -223,7 +231,7 @@ def _raise_unless_absent(failure: RegistryFailure, codes: frozenset[str]) -> Non
 
 
 async def _examine_locations(settings: Settings, soap: SoapClient, findings: _Findings) -> None:
-    async with DicomWebClient() as dicomweb:
+    async with dicomweb_client(settings) as dicomweb:
         for each in settings.imaging.locations:
             name = f"imaging location {each.uid}"
             peer = peer_of(name, each)
@@ -231,7 +239,7 @@ async def _examine_locations(settings: Settings, soap: SoapClient, findings: _Fi
                 await _try(name, "RAD-107", findings, partial(_ask_archive, dicomweb, peer))
                 continue
             await _try(name, "RAD-69", findings, partial(_ask_imaging_source, soap, peer, each.uid))
-            await _check_wsdl(name, each, findings)
+            await _check_wsdl(name, each, findings, _tls(settings, each))
             _tell_quirks(name, each.quirks, findings)
 
 
@@ -282,12 +290,16 @@ async def _try(name: str, transaction: str, findings: _Findings, ask: Callable[[
         findings.ok(name, f"{transaction} answered in {(time.perf_counter() - started) * 1000:.0f} ms")
 
 
-async def _check_wsdl(name: str, peer: PeerSettings, findings: _Findings) -> None:
+def _tls(settings: Settings, peer: PeerSettings) -> Context:
+    return context_of(peer.tls or settings.security.tls)
+
+
+async def _check_wsdl(name: str, peer: PeerSettings, findings: _Findings, tls: Context) -> None:
     timeout = aiohttp.ClientTimeout(total=peer.read_timeout, connect=peer.connect_timeout)
     try:
         async with (
             aiohttp.ClientSession(timeout=timeout) as session,
-            session.get(f"{peer.url}?wsdl", allow_redirects=False) as answer,
+            session.get(f"{peer.url}?wsdl", allow_redirects=False, ssl=tls()) as answer,
         ):
             document = bytearray()
             if answer.status == 200:

@@ -5,8 +5,10 @@ For engines that run a command to learn it (HEALTHCHECK of an image); orchestrat
 """
 
 import http.client
+import ssl
 
 from gateway.settings import Settings
+from gateway.tls import Identity, TlsError
 
 _SECONDS = 4.0
 _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - compared, not bound
@@ -17,9 +19,10 @@ def ask_health(settings: Settings, path: str) -> tuple[bool, str]:
     server = settings.server
     if server.port == 0:
         return False, "server.port: is 0, so nobody knows where the gateway listens"
-    connection = http.client.HTTPConnection(
-        _WILDCARDS.get(server.host, server.host), server.port, timeout=_SECONDS
-    )
+    try:
+        connection = _connection(settings, _WILDCARDS.get(server.host, server.host))
+    except (OSError, TlsError) as error:
+        return False, f"server.tls: {error}"
     try:
         connection.request("GET", path)
         answer = connection.getresponse()
@@ -28,3 +31,16 @@ def ask_health(settings: Settings, path: str) -> tuple[bool, str]:
         return False, f"{server.host}:{server.port}: {getattr(error, 'strerror', None) or 'no answer'}"
     finally:
         connection.close()
+
+
+def _connection(settings: Settings, host: str) -> http.client.HTTPConnection:
+    section = settings.server.tls
+    if section is None:
+        return http.client.HTTPConnection(host, settings.server.port, timeout=_SECONDS)
+    # this machine asks itself: the certificate is that of the name that clients call
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    if section.client_certificates != "none":
+        Identity(section.certificate_file, section.key_file, section.key_password_file).load(context)
+    return http.client.HTTPSConnection(host, settings.server.port, timeout=_SECONDS, context=context)

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from gateway.assertion_settings import AssertionsSettings
-from gateway.setting_types import HttpUrl, Seconds, Section
+from gateway.setting_types import ClientTlsSettings, HttpUrl, Seconds, Section
 
 Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"]
 Text = Annotated[str, Field(min_length=1)]
@@ -59,6 +59,8 @@ class IssuerSettings(KeySetSettings):
     introspection: IntrospectionSettings | None = None
     token_endpoint: HttpUrl | None = None
     """Where clients get tokens: shown in smart-configuration."""
+    tls: ClientTlsSettings | None = None
+    """TLS to its key set and introspection; security.tls by default."""
 
     @model_validator(mode="after")
     def _can_verify(self) -> Self:
@@ -101,6 +103,8 @@ class SecuritySettings(Section):
     issuers: tuple[IssuerSettings, ...] = ()
     authorisation_server: AuthorisationServerSettings | None = None
     assertions: AssertionsSettings = AssertionsSettings()
+    tls: ClientTlsSettings = ClientTlsSettings()
+    """TLS of every call to an https: URL that has no section of its own."""
     clock_skew: Annotated[float, Field(ge=0, le=300)] = 60.0
     other_patient: Literal["forbidden", "not-found"] = "forbidden"
     """What reads of another patient are answered where a token is bound to one: 403, or 404 as if there were

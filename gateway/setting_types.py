@@ -1,10 +1,11 @@
 """Types that settings are made of."""
 
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from gateway.model.oids import bare_oid, is_oid
 
@@ -62,6 +63,50 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class TlsSettings(Section):
+    """Own certificate and what TLS may be. Files are read again when they change, or on SIGHUP."""
+
+    certificate_file: Path | None = None
+    """Own certificate and what follows it up to an authority, in PEM."""
+    key_file: Path | None = None
+    key_password_file: Path | None = None
+    minimum_version: Literal["1.2", "1.3"] = "1.2"
+    ciphers: str | None = None
+    """Of TLS 1.2, as OpenSSL writes them; by default those with forward secrecy that authenticate."""
+
+    @model_validator(mode="after")
+    def _pair(self) -> Self:
+        if (self.certificate_file is None) != (self.key_file is None):
+            raise ValueError("set both certificate_file and key_file")
+        return self
+
+
+class ClientTlsSettings(TlsSettings):
+    """TLS of calls to https: URLs. With a certificate of the gateway's own they are mutual."""
+
+    authorities_file: Path | None = None
+    """Authorities that certify the peer, or the peer's own certificate, in PEM; the system's by default."""
+    server_name: str | None = None
+    """What the peer's certificate says, where it is another name than that of its URL."""
+
+
+class ServerTlsSettings(TlsSettings):
+    """TLS of a listener."""
+
+    certificate_file: Path
+    key_file: Path
+    client_authorities_file: Path | None = None
+    """Authorities that certify clients, in PEM."""
+    client_certificates: Literal["none", "optional", "required"] = "none"
+    """Whether clients are asked for a certificate, and whether those without one are turned away."""
+
+    @model_validator(mode="after")
+    def _clients(self) -> Self:
+        if (self.client_authorities_file is None) != (self.client_certificates == "none"):
+            raise ValueError("set client_certificates and client_authorities_file together")
+        return self
+
+
 class PeerLimits(Section):
     """How to treat one peer. Times in seconds."""
 
@@ -79,3 +124,5 @@ class PeerLimits(Section):
     that of the client, where it brought one for this audience, else one that the gateway makes."""
     audience: Annotated[str, Field(min_length=1)] | None = None
     """What the peer is called in assertions; security.assertions.issue.audience by default."""
+    tls: ClientTlsSettings | None = None
+    """TLS to the peer; security.tls by default."""

@@ -35,6 +35,7 @@ from gateway.mhd_settings import MhdServerSettings
 from gateway.publish_settings import InstitutionSettings, PublishSettings, ReportsSettings
 from gateway.security_settings import SecuritySettings
 from gateway.setting_types import (
+    ClientTlsSettings,
     Count,
     HomeCommunityId,
     HostAndPort,
@@ -43,6 +44,7 @@ from gateway.setting_types import (
     PeerLimits,
     Seconds,
     Section,
+    ServerTlsSettings,
     ZoneName,
 )
 from gateway.telemetry_settings import LogSettings, MetricsSettings, TracesSettings
@@ -71,6 +73,8 @@ class ServerSettings(Section):
     ends its connection, so that load balancers turn to others before the listener ends."""
     shutdown_timeout: Seconds = 30.0
     """Seconds that requests in flight have after the end of the listener."""
+    tls: ServerTlsSettings | None = None
+    """TLS of the listener; without it whoever ends TLS stands in front."""
     releases: tuple[Literal["R4", "R5"], ...] = ("R4", "R5")
     """Releases of FHIR with a base of their own below that of all, `/R4` and `/R5`. R4 is always spoken."""
 
@@ -174,6 +178,8 @@ class RedisSettings(Section):
     password: str | None = Field(default=None, repr=False)
     connect_timeout: Seconds = 0.5
     operation_timeout: Seconds = 1.0
+    tls: ClientTlsSettings | None = None
+    """TLS to rediss: URLs; security.tls by default."""
     key_prefix: str = "gw:"
     embedded_max_memory_mib: Count = 256
 
@@ -249,6 +255,8 @@ class ReferenceSettings(Section):
     """Servers whose persons, organizations, patients and documents are fetched: `host` for the ports 80 and
     443, or `host:port`. By default nothing is fetched; such references then need an identifier or a
     display, and documents have to be in the Bundle."""
+    tls: ClientTlsSettings | None = None
+    """TLS to those servers; security.tls by default."""
     private_addresses: bool = False
     """True where names of `allowed_hosts` lead into private networks; a listed address may be private."""
     directory: HttpUrl | None = None
@@ -360,6 +368,8 @@ class Settings(BaseSettings):
         ):
             for number, peer in enumerate(several):
                 yield f"{key}.{number}", peer
+        if self.mhd_domain is not None:
+            yield "mhd_domain", self.mhd_domain
 
     @property
     def publish_repository(self) -> RepositorySettings:

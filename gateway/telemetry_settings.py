@@ -1,11 +1,11 @@
 """Settings of metrics, traces and logs."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from gateway.setting_types import HttpUrl, Seconds, Section
+from gateway.setting_types import HttpUrl, Seconds, Section, ServerTlsSettings
 
 
 class MetricsSettings(Section):
@@ -14,7 +14,15 @@ class MetricsSettings(Section):
     enabled: bool = False
     port: Annotated[int, Field(ge=0, le=65535)] | None = None
     """Port of an own listener on `server.host`; without it they are at the FHIR listener, where clients see
-    them too."""
+    them too. There /health, /health/live and /health/ready are as well."""
+    tls: ServerTlsSettings | None = None
+    """TLS of the own listener."""
+
+    @model_validator(mode="after")
+    def _own_listener(self) -> Self:
+        if self.tls is not None and self.port is None:
+            raise ValueError("tls is that of an own listener, which needs a port")
+        return self
 
 
 class TracesSettings(Section):

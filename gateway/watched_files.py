@@ -6,7 +6,8 @@ Kubernetes exchanges a mounted Secret by a symbolic link, so what is compared is
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
+from weakref import WeakSet
 
 import structlog
 
@@ -16,6 +17,12 @@ _LOOK_EVERY: Final = 1.0
 _State = tuple[tuple[int, int, int], ...]
 
 log = structlog.get_logger()
+
+
+def refresh_all() -> None:
+    """Look at all of them now."""
+    for files in list(_ALL):
+        files.refresh()
 
 
 class WatchedFiles(Generic[T]):
@@ -34,6 +41,7 @@ class WatchedFiles(Generic[T]):
         self._looked = clock()
         self._state = self._now()
         self._value = read()
+        _ALL.add(self)
 
     def __call__(self) -> T:
         """The present value; the files are looked at once a second at most."""
@@ -62,3 +70,6 @@ class WatchedFiles(Generic[T]):
     def _now(self) -> _State:
         stats = [path.stat() for path in self._paths]
         return tuple((found.st_ino, found.st_mtime_ns, found.st_size) for found in stats)
+
+
+_ALL: Final[WeakSet[WatchedFiles[Any]]] = WeakSet()

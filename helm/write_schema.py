@@ -91,6 +91,11 @@ def values_schema() -> dict[str, Any]:
                 trial=section(enabled=FLAG, image=TEXT, resources=resources),
             ),
             trustedAuthorities=section(configMap=TEXT, secret=TEXT, key=TEXT),
+            secretFiles={
+                "type": "object",
+                "propertyNames": {"pattern": "^[a-z0-9]([-a-z0-9]{0,40}[a-z0-9])?$"},
+                "additionalProperties": {"type": "string", "minLength": 1},
+            },
             extraEnv=OBJECTS,
             replicas=SOME,
             autoscaling=section(

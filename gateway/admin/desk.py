@@ -17,8 +17,8 @@ from gateway.model import AvailabilityStatus, RegistryFailure
 from gateway.model.errors import PeerError
 from gateway.settings import Settings
 from gateway.soap.client import SoapClient
-from gateway.soap.contract import load_contract
 from gateway.telemetry.logs import configure
+from gateway.wiring.calls import soap_client
 from gateway.wiring.peers import document_repositories, peer_of
 
 FAILED: Final = 1
@@ -155,7 +155,7 @@ def run_at_desk(settings: Settings, work: Callable[[Desk], Awaitable[int]]) -> i
     configure("error")
 
     async def at_the_desk() -> int:
-        async with SoapClient(load_contract()) as soap:
+        async with soap_client(settings) as soap:
             return await work(Desk(settings, soap))
 
     try:

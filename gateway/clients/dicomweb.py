@@ -6,7 +6,6 @@ have been checked; redirects are not followed, no cookie and no proxy of the env
 
 import asyncio
 import re
-import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -30,8 +29,10 @@ from gateway.model.errors import (
 from gateway.model.images import ImageError, ImagePart, SeriesWanted
 from gateway.model.oids import is_oid
 from gateway.multipart import BodyPart, MultipartError, MultipartLimits, MultipartReader, parse_media_type
+from gateway.soap.exchange import tls_of
 from gateway.soap.resilience import AttemptFailed, CallObserver, Lane, Peer, unobserved
 from gateway.spans import span
+from gateway.tls import Context, default_context
 
 TRANSACTION: Final = "RAD-107"
 DICOM: Final = "application/dicom"
@@ -59,7 +60,7 @@ class DicomWebClient:
 
     def __init__(
         self,
-        tls: ssl.SSLContext | None = None,
+        tls: Context = default_context,
         *,
         observe: CallObserver = unobserved,
         headers: Callable[[], Mapping[str, str]] = dict,
@@ -141,7 +142,8 @@ class DicomWebClient:
                 ),
                 allow_redirects=False,
                 read_bufsize=_READ_BUFFER,
-                ssl=True if self._tls is None else self._tls,
+                ssl=tls_of(peer, self._tls),
+                server_hostname=peer.tls.server_name if peer.tls else None,
             )
         except (aiohttp.ClientError, OSError) as error:
             raise AttemptFailed(_failure(peer, error), repeatable=True, counts=True) from error

@@ -6,7 +6,6 @@ shows of itself goes to the base alone. What a server says in its own words stay
 logs.
 """
 
-import ssl
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -29,7 +28,9 @@ from gateway.model.errors import (
     PeerTimeout,
     PeerUnreachable,
 )
+from gateway.soap.exchange import tls_of
 from gateway.soap.resilience import AttemptFailed, CallObserver, Lane, Peer, unobserved
+from gateway.tls import Context, default_context
 
 FHIR_JSON: Final = "application/fhir+json"
 _ACCEPT_JSON: Final = f"{FHIR_JSON}, application/json;q=0.8"
@@ -91,7 +92,7 @@ class FhirClient:
 
     def __init__(
         self,
-        tls: ssl.SSLContext | None = None,
+        tls: Context = default_context,
         *,
         observe: CallObserver = unobserved,
         headers: Callable[[], Mapping[str, str]] = dict,
@@ -246,7 +247,8 @@ class FhirClient:
                 ),
                 allow_redirects=False,
                 read_bufsize=_READ_BUFFER,
-                ssl=True if self._tls is None else self._tls,
+                ssl=tls_of(peer, self._tls),
+                server_hostname=peer.tls.server_name if peer.tls else None,
             )
         except (aiohttp.ClientError, OSError) as error:
             raise AttemptFailed(_failure(peer, transaction, error), repeatable=True, counts=True) from error

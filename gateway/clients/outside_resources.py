@@ -23,6 +23,7 @@ from gateway.fhir.datatypes import Json
 from gateway.fhir.formats import FhirFormat, read_resource
 from gateway.fhir.issues import OutcomeError
 from gateway.fhir.provide_bundle_documents import HostedDocument, Unreachable
+from gateway.tls import Context, default_context
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _FORMATS = {
@@ -49,6 +50,7 @@ class OutsidePolicy:
     max_bytes: int = 256 * 1024
     max_document_bytes: int = 16 * 1024 * 1024
     most: int = 32
+    tls: Context = default_context
 
     def allows(self, url: str) -> bool:
         """True for a URL of a listed host and port, without user and password."""
@@ -156,7 +158,9 @@ class OutsideResources:
             return Unreachable("its server is not one that references.allowed_hosts lists")
         assert self._session is not None
         try:
-            async with self._session.get(url, headers={"Accept": accept}, allow_redirects=False) as answer:
+            async with self._session.get(
+                url, headers={"Accept": accept}, allow_redirects=False, ssl=self._policy.tls()
+            ) as answer:
                 if answer.status != 200:
                     return Unreachable(f"its server answers {answer.status}")
                 body = await _read(answer.content.iter_any(), room)

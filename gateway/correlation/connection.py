@@ -12,6 +12,8 @@ from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.backoff import ConstantBackoff, NoBackoff
 
+from gateway.tls import MINIMUM_VERSIONS, ClientTls
+
 RedisClient = Redis | RedisCluster
 
 MAX_CONNECTIONS: Final = 64
@@ -43,6 +45,8 @@ class RedisOptions:
     password: str | None = field(default=None, repr=False)
     connect_timeout: float = 0.5
     operation_timeout: float = 1.0
+    tls: ClientTls = field(default_factory=ClientTls)
+    """Of rediss addresses; each connection reads the files."""
 
     def __post_init__(self) -> None:
         if sum(map(bool, (self.url, self.sentinels, self.cluster, self.unix_socket))) != 1:
@@ -69,7 +73,7 @@ def connect(options: RedisOptions) -> RedisClient:
         nodes, tls = _addresses(options.cluster, _CLUSTER_PORT)
         return RedisCluster(
             startup_nodes=[ClusterNode(host, port) for host, port in nodes],
-            ssl=tls,
+            **_tls(options, tls),
             retry=_retry(),
             # a slot without a server costs its own keys only
             require_full_coverage=False,
@@ -80,7 +84,11 @@ def connect(options: RedisOptions) -> RedisClient:
         return _by_sentinel(options, common)
     if options.unix_socket is not None:
         return Redis(unix_socket_path=str(options.unix_socket), **common)
-    return Redis.from_url(options.url or "", **common)
+    url = options.url or ""
+    # what the URL says itself comes after
+    own = _tls(options, url.startswith("rediss:"))
+    own.pop("ssl", None)
+    return Redis.from_url(url, **common, **own)
 
 
 async def close(client: RedisClient) -> None:
@@ -103,15 +111,35 @@ def _by_sentinel(options: RedisOptions, common: dict[str, Any]) -> RedisClient:
             "socket_connect_timeout": options.connect_timeout,
             "socket_timeout": options.operation_timeout,
             "protocol": 2,
-            "ssl": tls,
+            **_tls(options, tls),
             # the next sentinel is the repeat
             "retry": Retry(NoBackoff(), 0),
         },
-        ssl=tls,
+        **_tls(options, tls),
         **common,
     )
     client: Redis = sentinel.master_for(options.master_name)
     return client
+
+
+def _tls(options: RedisOptions, wanted: bool) -> dict[str, Any]:
+    if not wanted:
+        return {}
+    tls = options.tls
+    found: dict[str, Any] = {
+        "ssl": True,
+        "ssl_min_version": MINIMUM_VERSIONS[tls.minimum],
+        "ssl_ca_certs": tls.authorities and str(tls.authorities),
+        "ssl_ciphers": tls.ciphers,
+    }
+    if tls.identity is not None:
+        password = tls.identity.password
+        found |= {
+            "ssl_certfile": str(tls.identity.certificate),
+            "ssl_keyfile": str(tls.identity.key),
+            "ssl_password": password and password.read_text("utf-8").strip(),
+        }
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _retry() -> Retry:

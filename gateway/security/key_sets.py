@@ -19,6 +19,7 @@ from joserfc.jwk import ECKey, RSAKey
 from yarl import URL
 
 from gateway.security.bounded import AnswerTooLong, read_at_most
+from gateway.tls import Context, default_context
 
 PublicKey = RSAKey | ECKey
 
@@ -146,9 +147,14 @@ class RemoteKeys:
     """A set at a URL of the settings; redirects are not followed."""
 
     def __init__(
-        self, session: aiohttp.ClientSession, url: str, clock: Callable[[], float] = time.monotonic
+        self,
+        session: aiohttp.ClientSession,
+        url: str,
+        clock: Callable[[], float] = time.monotonic,
+        tls: Context = default_context,
     ) -> None:
         self._session = session
+        self._tls = tls
         self._url = url
         self._clock = clock
         self._keys: tuple[PublicKey, ...] = ()
@@ -194,7 +200,7 @@ class RemoteKeys:
         timeout = aiohttp.ClientTimeout(total=_SECONDS)
         headers = {"Accept": "application/jwk-set+json, application/json"}
         async with self._session.get(
-            self._url, headers=headers, timeout=timeout, allow_redirects=False
+            self._url, headers=headers, timeout=timeout, allow_redirects=False, ssl=self._tls()
         ) as answer:
             if answer.status != 200:
                 raise KeySetError(f"answered {answer.status}")

@@ -24,6 +24,7 @@ from gateway.security.bounded import read_at_most
 from gateway.security.key_sets import KEY_TYPES, Keys, KeysUnavailable, NoSuchKey
 from gateway.security.scopes import Scopes, scope_names
 from gateway.security.user_claims import read_user_claims
+from gateway.tls import Context, default_context
 
 ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512")
 _TYPES: Final = frozenset({"", "jwt", "at+jwt", "application/at+jwt", "iua-jwt"})
@@ -75,6 +76,7 @@ class Introspection(Struct, frozen=True):
     url: str
     authorization: Callable[[], str]
     cache_seconds: float
+    tls: Context = default_context
 
 
 class Issuer(Struct, frozen=True):
@@ -152,7 +154,12 @@ class TokenVerifier:
         try:
             headers = {"Authorization": asked.authorization(), "Accept": "application/json"}
             async with self._session.post(
-                asked.url, data={"token": text}, headers=headers, timeout=timeout, allow_redirects=False
+                asked.url,
+                data={"token": text},
+                headers=headers,
+                timeout=timeout,
+                allow_redirects=False,
+                ssl=asked.tls(),
             ) as answer:
                 if answer.status != 200:
                     raise ValueError(f"answered {answer.status}")

@@ -5,7 +5,6 @@ XOP headers of an answer can name another host. All that can go wrong is a `Peer
 """
 
 import asyncio
-import ssl
 import uuid
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -27,6 +26,7 @@ from gateway.soap.outgoing import Attachment, mtom_message, simple_message
 from gateway.soap.resilience import CallObserver, Lane, Peer, unobserved
 from gateway.soap.via import came_through, via_block
 from gateway.spans import NOTHING, Step, begin, span
+from gateway.tls import Context, default_context
 
 __all__ = ["Attachment", "Part", "Peer", "SoapClient", "StreamedReply"]
 
@@ -109,7 +109,7 @@ class SoapClient:
         contract: Contract,
         session: aiohttp.ClientSession | None = None,
         *,
-        tls: ssl.SSLContext | None = None,
+        tls: Context = default_context,
         observe: CallObserver = unobserved,
         headers: Callable[[], Mapping[str, str]] = dict,
         security: SecurityHeader = nobody,
@@ -117,8 +117,9 @@ class SoapClient:
     ) -> None:
         """`session` is used as it is and not closed; without one an own session is made on entering.
 
-        `tls` applies to https peers; the system's trust store by default. `headers` gives what each call
-        sends besides, in HTTP, `security` in the header of the envelope. `record` is told of each exchange.
+        `tls` applies to https peers that have none of their own; the system's trust store by default.
+        `headers` gives what each call sends besides, in HTTP, `security` in the header of the envelope.
+        `record` is told of each exchange.
         """
         self._contract = contract
         self._session = session

@@ -30,6 +30,7 @@ from gateway.soap.envelope import Envelope, SoapFault, read_envelope
 from gateway.soap.mtom import MessageLimits, ReceivedMessage, inline_contents, read_message
 from gateway.soap.outgoing import OutgoingMessage
 from gateway.soap.resilience import AttemptFailed, Peer
+from gateway.tls import Context
 
 READ_BUFFER: Final = 256 * 1024
 _LATE_END_SECONDS: Final = 0.25
@@ -48,6 +49,11 @@ class OutgoingRequest:
     """HTTP headers besides those of the message."""
 
 
+def tls_of(peer: Peer, usual: Context) -> ssl.SSLContext | bool:
+    """The TLS context of calls to a peer."""
+    return usual() if peer.tls is None else peer.tls.context
+
+
 class Exchange:
     """One attempt. After `send`, `body` is the body element and `message` what follows it."""
 
@@ -62,7 +68,7 @@ class Exchange:
     async def send(
         self,
         session: aiohttp.ClientSession,
-        tls: ssl.SSLContext | None,
+        tls: Context,
         request: OutgoingRequest,
         *,
         streamed: bool,
@@ -83,7 +89,8 @@ class Exchange:
                 ),
                 allow_redirects=False,
                 read_bufsize=READ_BUFFER,
-                ssl=self._tls(tls),
+                ssl=tls_of(self._peer, tls),
+                server_hostname=self._peer.tls.server_name if self._peer.tls else None,
             )
             envelope = await self._read_answer(response, streamed)
         except (aiohttp.ClientError, OSError) as error:
@@ -91,10 +98,6 @@ class Exchange:
                 raise upload.error from None
             raise self.failure(error) from error
         self._check(envelope, request.message_id)
-
-    @staticmethod
-    def _tls(tls: ssl.SSLContext | None) -> ssl.SSLContext | bool:
-        return True if tls is None else tls
 
     async def _read_answer(self, response: aiohttp.ClientResponse, streamed: bool) -> Envelope:
         if 300 <= response.status < 400:

@@ -13,6 +13,7 @@ import structlog
 
 from gateway.soap.envelope import SoapFault
 from gateway.soap.outgoing import OutgoingMessage
+from gateway.tls import Context, default_context
 
 _ATTEMPTS: Final = 3
 _PAUSE: Final = 1.0
@@ -27,9 +28,17 @@ class LateReplies:
     `allows` says whether an address may be called.
     """
 
-    def __init__(self, allows: Callable[[str], bool], *, most: int = 64, seconds: float = 120.0) -> None:
+    def __init__(
+        self,
+        allows: Callable[[str], bool],
+        *,
+        most: int = 64,
+        seconds: float = 120.0,
+        tls: Context = default_context,
+    ) -> None:
         self.allows = allows
         self._most = most
+        self._tls = tls
         self._timeout = aiohttp.ClientTimeout(total=seconds, connect=5.0)
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -59,7 +68,11 @@ class LateReplies:
                         timeout=self._timeout, cookie_jar=aiohttp.DummyCookieJar()
                     ) as session,
                     session.post(
-                        url, data=message.chunks(), headers=headers, allow_redirects=False
+                        url,
+                        data=message.chunks(),
+                        headers=headers,
+                        allow_redirects=False,
+                        ssl=self._tls(),
                     ) as answer,
                 ):
                     if answer.status in _TAKEN:

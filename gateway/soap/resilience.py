@@ -25,6 +25,7 @@ from gateway.model.errors import (
     PeerUnreachable,
     PeerUnsupported,
 )
+from gateway.tls import ClientTls
 
 T = TypeVar("T")
 
@@ -58,7 +59,8 @@ class Peer:
     answer, and all of an answer that is not streamed. The circuit opens after `circuit_threshold` failures
     in a row and lets one request try again after `circuit_reset`. `via` are homeCommunityIds that every
     request to the peer says it came through, in front of which stand those of the request being answered.
-    `assertion` is what says who asks (see `gateway.soap.client.SecurityHeader`), for the `audience`.
+    `assertion` is what says who asks (see `gateway.soap.client.SecurityHeader`), for the `audience`;
+    `tls` is for https, by default what the client has for all.
     """
 
     name: str
@@ -75,6 +77,7 @@ class Peer:
     via: tuple[str, ...] = ()
     assertion: Literal["none", "issue", "pass_on"] = "none"
     audience: str | None = None
+    tls: ClientTls | None = None
 
 
 class AttemptFailed(Exception):

@@ -56,8 +56,9 @@ class AssertionsIn:
         self._accept = accept
 
     # --- SOAP -------------------------------------------------------------------------------------------
-    def admission(self, path: str) -> Admit:
-        """Who may ask the SOAP service at a path."""
+    def admission(self, path: str, homes: frozenset[str] | None = None) -> Admit:
+        """Who may ask the SOAP service at a path; only for one of the communities `homes`, where these are
+        known."""
         required = path not in self._accept.optional_at
 
         async def admit(request: web.Request, root: _Element, header: _Element | None) -> Admission:
@@ -70,6 +71,10 @@ class AssertionsIn:
                     raise _fault(path, AssertionRefused("InvalidSecurity", "there is no wsse:Security"))
                 return _unbound
             asked_with(verified.claims)
+            home = verified.claims.home_community_id
+            if homes is not None and home is not None and home not in homes:
+                reason = "its community is not that of the client certificate"
+                raise _fault(path, AssertionRefused("FailedAuthentication", reason))
             await self._use(path, verified)
             access = self._access(verified)
             return lambda: _acting(access)

@@ -1,6 +1,7 @@
 """Where the metrics of parts come from, and where they are served."""
 
 import socket
+import ssl
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Protocol
@@ -10,6 +11,7 @@ from aiohttp import web
 from gateway.clients.dicomweb import DicomWebClient
 from gateway.clients.fhir_server import FhirClient
 from gateway.correlation.store import CorrelationStore
+from gateway.health import Health
 from gateway.mhd.admission import Admission
 from gateway.soap.client import SoapClient
 from gateway.soap.resilience import Lane
@@ -84,14 +86,17 @@ def metrics_routes(metrics: Metrics) -> list[web.RouteDef]:
 
 
 @asynccontextmanager
-async def serve_metrics(metrics: Metrics, listener: socket.socket) -> AsyncIterator[None]:
-    """Serve them by a listener of their own."""
+async def serve_metrics(
+    metrics: Metrics, health: Health, listener: socket.socket, tls: ssl.SSLContext | None
+) -> AsyncIterator[None]:
+    """Serve them by a listener of their own, and the health beside them for who has no certificate."""
     app = web.Application()
     app.add_routes(metrics_routes(metrics))
+    app.add_routes(health.table())
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
     await runner.setup()
     try:
-        await web.SockSite(runner, listener).start()
+        await web.SockSite(runner, listener, ssl_context=tls).start()
         yield
     finally:
         await runner.cleanup()

@@ -17,26 +17,21 @@ from gateway.correlation.store import CorrelationStore
 from gateway.crossborder.communities import Communities
 from gateway.security.sealing import KeyRing, KeyRingError
 from gateway.settings import Settings
-from gateway.soap.client import SecurityHeader, SoapClient
-from gateway.soap.contract import load_contract
+from gateway.soap.client import SoapClient
 from gateway.soap.observed import Record, unrecorded
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.traces import Traced, TracesError
 from gateway.telemetry.tracing import headers_for_peers
-from gateway.wiring.assertions import AssertionKeyError, security_header
 from gateway.wiring.audit import AuditStartError, open_trail, retrieve_recorder, soap_recorder
+from gateway.wiring.calls import dicomweb_client, soap_client
 from gateway.wiring.communities import members
 from gateway.wiring.domain import Clients
 from gateway.wiring.imaging import ImagingParts
+from gateway.wiring.start import StartError, StateInUse
+from gateway.wiring.tls import client_tls, context_of, usual_tls
 from gateway.wiring.traces import open_traces
 
-
-class StartError(Exception):
-    """The gateway cannot start; the text is one line for the operator."""
-
-
-class StateInUse(StartError):
-    """Another gateway runs on the state directory."""
+__all__ = ["Parts", "StartError", "StateInUse", "key_ring", "open_parts", "redis_options"]
 
 
 def key_ring(settings: Settings) -> KeyRing:
@@ -64,6 +59,7 @@ def redis_options(settings: Settings) -> RedisOptions:
         password=redis.password,
         connect_timeout=redis.connect_timeout,
         operation_timeout=redis.operation_timeout,
+        tls=client_tls(redis.tls or settings.security.tls),
     )
 
 
@@ -105,13 +101,6 @@ class Parts:
         return ImagingParts(self.soap, self.dicomweb, self.store, self.ring, self.communities)
 
 
-def _security_header(settings: Settings) -> SecurityHeader:
-    try:
-        return security_header(settings)
-    except AssertionKeyError as error:
-        raise StartError(str(error)) from None
-
-
 def _outside_policy(settings: Settings) -> OutsidePolicy:
     references = settings.references
     return OutsidePolicy(
@@ -120,6 +109,7 @@ def _outside_policy(settings: Settings) -> OutsidePolicy:
         seconds=references.timeout,
         max_bytes=references.max_bytes,
         max_document_bytes=references.max_document_bytes,
+        tls=context_of(references.tls or settings.security.tls),
     )
 
 
@@ -130,7 +120,6 @@ async def open_parts(settings: Settings, *, audited: bool = True) -> AsyncIterat
     Without `audited` nothing is recorded: for commands that look after the gateway.
     """
     ring = key_ring(settings)
-    contract = load_contract()
     metrics = Metrics()
     async with AsyncExitStack() as stack:
         if settings.redis.embedded:
@@ -163,24 +152,19 @@ async def open_parts(settings: Settings, *, audited: bool = True) -> AsyncIterat
             raise StartError(str(error)) from None
         record = unrecorded if trail is None else soap_recorder(trail)
         soap = await stack.enter_async_context(
-            SoapClient(
-                contract,
-                observe=metrics.peer_call,
-                headers=headers_for_peers,
-                security=_security_header(settings),
-                record=record,
-            )
+            soap_client(settings, observe=metrics.peer_call, headers=headers_for_peers, record=record)
         )
         outside = await stack.enter_async_context(OutsideResources(_outside_policy(settings)))
         dicomweb = await stack.enter_async_context(
-            DicomWebClient(
+            dicomweb_client(
+                settings,
                 observe=metrics.peer_call,
                 headers=headers_for_peers,
                 record=unrecorded_retrieve if trail is None else retrieve_recorder(trail),
             )
         )
         fhir = await stack.enter_async_context(
-            FhirClient(observe=metrics.peer_call, headers=headers_for_peers)
+            FhirClient(usual_tls(settings), observe=metrics.peer_call, headers=headers_for_peers)
         )
         issuers = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
         others = members(settings, Clients(soap, dicomweb, fhir))

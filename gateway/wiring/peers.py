@@ -6,6 +6,7 @@ from gateway.setting_types import PeerLimits
 from gateway.settings import PeerSettings, Settings
 from gateway.soap.client import Peer, SoapClient
 from gateway.soap.contract import load_contract
+from gateway.wiring.tls import client_tls
 
 
 def peer_of(name: str, settings: PeerSettings) -> Peer:
@@ -30,6 +31,7 @@ def peer_at(url: str, name: str, limits: PeerLimits, via: tuple[str, ...] = ()) 
         via=via,
         assertion=limits.assertion,
         audience=limits.audience,
+        tls=None if limits.tls is None else client_tls(limits.tls),
     )
 
 

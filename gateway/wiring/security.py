@@ -33,9 +33,11 @@ from gateway.security.signing_keys import SIGNING_ALGORITHM, SigningKeys
 from gateway.security.tokens import Introspection, Issuer, TokenVerifier
 from gateway.security_settings import IntrospectionSettings, KeySetSettings, SecuritySettings
 from gateway.settings import Settings
+from gateway.tls import Context
 from gateway.wiring.assertions import AssertionKeyError
 from gateway.wiring.assertions_in import AssertionsIn
 from gateway.wiring.fhir import patient_references, terminology
+from gateway.wiring.tls import context_of
 
 log = structlog.get_logger()
 
@@ -155,7 +157,8 @@ def _issuers(settings: SecuritySettings, session: aiohttp.ClientSession, bases: 
     own_names = tuple(name for url in bases.urls for name in (url, f"{url}/"))
     made = []
     for number, issuer in enumerate(settings.issuers):
-        keys = _keys(issuer, session, f"security.issuers.{number}") if issuer.key_sets else None
+        tls = context_of(issuer.tls or settings.tls)
+        keys = _keys(issuer, session, f"security.issuers.{number}", tls) if issuer.key_sets else None
         made.append(
             Issuer(
                 issuer=issuer.issuer,
@@ -163,7 +166,7 @@ def _issuers(settings: SecuritySettings, session: aiohttp.ClientSession, bases: 
                 algorithms=issuer.algorithms,
                 keys=keys,
                 introspection=_introspection(
-                    issuer.introspection, f"security.issuers.{number}.introspection"
+                    issuer.introspection, f"security.issuers.{number}.introspection", tls
                 ),
                 token_id_required=issuer.jti_required,
             )
@@ -171,7 +174,7 @@ def _issuers(settings: SecuritySettings, session: aiohttp.ClientSession, bases: 
     return made
 
 
-def _introspection(settings: IntrospectionSettings | None, key: str) -> Introspection | None:
+def _introspection(settings: IntrospectionSettings | None, key: str, tls: Context) -> Introspection | None:
     if settings is None:
         return None
     name, path = "token_file", settings.token_file
@@ -191,13 +194,13 @@ def _introspection(settings: IntrospectionSettings | None, key: str) -> Introspe
         authorization()
     except OSError as error:
         raise SecurityError(f"{key}.{name}: {secret_file}: {error.strerror}") from None
-    return Introspection(settings.url, authorization, settings.cache)
+    return Introspection(settings.url, authorization, settings.cache, tls)
 
 
-def _keys(settings: KeySetSettings, session: aiohttp.ClientSession, key: str) -> Keys:
+def _keys(settings: KeySetSettings, session: aiohttp.ClientSession, key: str, tls: Context) -> Keys:
     try:
         if settings.jwks_url is not None:
-            return RemoteKeys(session, settings.jwks_url)
+            return RemoteKeys(session, settings.jwks_url, tls=tls)
         if settings.jwks_file is not None:
             return KeyFile(Path(settings.jwks_file))
         keys = read_key_set(orjson.dumps(settings.jwks))
@@ -229,7 +232,7 @@ def _server(
         clients.append(
             Client(
                 client_id=client_id,
-                keys=_keys(client, parts.session, key),
+                keys=_keys(client, parts.session, key, context_of(settings.tls)),
                 scopes=frozenset(client.scopes),
                 key_set_url=client.jwks_url,
                 patient=client.patient,

@@ -17,6 +17,7 @@ from gateway.wiring.domain import document_domain, domain_images
 from gateway.wiring.fan_out import every_registry
 from gateway.wiring.imaging import locations
 from gateway.wiring.parts import Parts
+from gateway.wiring.tls import usual_tls
 
 GATEWAY_PATH = "/xca/gateway"
 PATIENTS_PATH = "/xca/patients"
@@ -50,7 +51,12 @@ def responding_services(settings: Settings, parts: Parts) -> dict[str, SoapServi
     allowed = OutsidePolicy(hosts=frozenset(settings.responding_gateway.reply_to_hosts))
     return {
         path: SoapService(
-            load_contract(), on_path, spool, limits, LateReplies(allowed.allows), record=parts.record
+            load_contract(),
+            on_path,
+            spool,
+            limits,
+            LateReplies(allowed.allows, tls=usual_tls(settings)),
+            record=parts.record,
         )
         for path, on_path in handlers.items()
     }

@@ -16,6 +16,8 @@ from gateway.correlation.idempotency import Done, Fresh, IdempotencyStore, InPro
 from gateway.correlation.snapshots import SnapshotStore
 from gateway.correlation.store import CorrelationStore
 from gateway.model import DocumentEntry
+from gateway.tls import ClientTls, Identity
+from tests.certificates import Authority
 
 from .conftest import RING
 from .servers import SentinelServer, Server, eventually, free_port
@@ -92,6 +94,35 @@ async def test_tls(server, tmp_path):
     await it_works(RedisOptions(url=f"rediss://localhost:{port}?ssl_ca_certs={tmp_path / 'ca.pem'}"))
     async with CorrelationStore(connect(RedisOptions(url=f"rediss://localhost:{port}")), RING) as store:
         assert not store.available  # an unknown authority is not trusted
+    listener.close()
+
+
+async def test_mutual_tls(server, tmp_path):
+    authority, clients = Authority(), Authority("clients")
+    key, certificate = authority.certify("redis", "localhost").write(tmp_path, "redis")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    context.load_verify_locations(cadata=clients.pem.decode())
+    context.verify_mode = ssl.CERT_REQUIRED
+
+    async def copy(reader, writer):
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+        writer.close()
+
+    async def forward(reader, writer):
+        inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", server.port)
+        await asyncio.gather(copy(reader, inner_writer), copy(inner_reader, writer), return_exceptions=True)
+
+    listener = await asyncio.start_server(forward, "127.0.0.1", 0, ssl=context)
+    url = f"rediss://localhost:{listener.sockets[0].getsockname()[1]}"
+    own_key, own = clients.certify("gateway").write(tmp_path, "own")
+    believed = authority.write(tmp_path)
+    await it_works(RedisOptions(url=url, tls=ClientTls(believed, Identity(own, own_key))))
+    for tls in (ClientTls(believed), ClientTls(None, Identity(own, own_key))):
+        async with CorrelationStore(connect(RedisOptions(url=url, tls=tls)), RING) as store:
+            assert not store.available
     listener.close()
 
 

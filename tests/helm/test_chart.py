@@ -250,3 +250,18 @@ def test_the_default_values_and_the_schema_have_the_same_keys():
     for name, value in values.items():
         if isinstance(value, dict) and "properties" in schema[name] and name != "settings":
             assert set(schema[name]["properties"]) == set(value), name
+
+
+def test_files_of_the_settings_come_from_secrets_and_probes_speak_what_the_listener_does(chart):
+    rendered = chart.render(sets.OWN_TLS)
+    pod = one(rendered, "Deployment")["spec"]["template"]["spec"]
+    mounts = {m["mountPath"]: m for m in container(rendered)["volumeMounts"]}
+    volumes = {v["name"]: v for v in pod["volumes"]}
+    for name, secret in sets.OWN_TLS["secretFiles"].items():
+        mount = mounts[f"/run/secrets/{name}"]
+        assert mount["readOnly"]
+        assert volumes[mount["name"]]["secret"]["secretName"] == secret
+    probes = [container(rendered)[f"{kind}Probe"]["httpGet"] for kind in ("startup", "liveness", "readiness")]
+    assert {(p["port"], p.get("scheme")) for p in probes} == {("metrics", None)}, "has no client certificate"
+    alone = chart.render(with_values(sets.OWN_TLS, metrics__enabled=False))
+    assert container(alone)["livenessProbe"]["httpGet"]["scheme"] == "HTTPS"

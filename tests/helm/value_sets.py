@@ -80,6 +80,25 @@ CLIENT_CERTIFICATES = with_values(
     },
 )
 
+OWN_TLS = with_values(
+    FULL,
+    secretFiles={"tls": "gateway-tls", "sts": "gateway-sts"},
+    settings__server__tls={
+        "certificate_file": "/run/secrets/tls/tls.crt",
+        "key_file": "/run/secrets/tls/tls.key",
+        "client_authorities_file": "/run/secrets/tls/ca.crt",
+        "client_certificates": "required",
+    },
+    settings__security__assertions={
+        "issue": {
+            "issuer": "https://ncp.example/sts",
+            "key_file": "/run/secrets/sts/tls.key",
+            "certificate_file": "/run/secrets/sts/tls.crt",
+        }
+    },
+    settings__registry__assertion="issue",
+)
+
 REDIS_CLUSTER = with_values(
     SHARED,
     settings__redis={"cluster": ["redis-0.redis:6379", "redis-1.redis:6379"], "key_prefix": "ncp:"},
@@ -132,6 +151,7 @@ ALL = {
     "trial with a Redis": TRIAL,
     "full": FULL,
     "client certificates": CLIENT_CERTIFICATES,
+    "own TLS and assertions": OWN_TLS,
     "redis cluster": REDIS_CLUSTER,
     "sentinels": SENTINELS,
     "many peers, no ingress": MANY_PEERS,

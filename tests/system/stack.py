@@ -20,6 +20,7 @@ from gateway.affinity.options import AffinityOptions, ImageLocation
 from gateway.app import create_app, create_runner
 from gateway.settings import Settings
 from gateway.wiring.parts import open_parts
+from gateway.wiring.tls import server_context
 
 REPOSITORY = "2.999.10.1"
 
@@ -179,12 +180,14 @@ async def running_stack(
 async def running_gateway(settings: Settings) -> AsyncIterator[Stack]:
     """A gateway in this process, on a free port. Its own URLs begin with `server.base_url` where that is set."""
     listener = socket.create_server(("127.0.0.1", 0))
-    here = f"http://127.0.0.1:{listener.getsockname()[1]}/fhir"
+    tls = server_context(settings.server.tls, "server.tls")
+    scheme = "https" if tls else "http"
+    here = f"{scheme}://127.0.0.1:{listener.getsockname()[1]}/fhir"
     async with aiohttp.ClientSession() as session, open_parts(settings) as parts:
         app, _ = create_app(settings, parts, settings.server.base_url or here)
         runner = create_runner(app, shutdown_timeout=1)
         await runner.setup()
-        await web.SockSite(runner, listener).start()
+        await web.SockSite(runner, listener, ssl_context=tls).start()
         try:
             yield Stack(here, session, settings, parts=parts)
         finally:
@@ -241,6 +244,15 @@ class Service:
             f"{line!r} {self.process.returncode} {self._log.read_text()[-2000:]}"
         )
         return line.split()[1]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables of the process."""
+        return self._environment
+
+    def program_line(self, *arguments: str) -> list[str]:
+        """Another command of the same program."""
+        return [sys.executable, *self._program, *arguments]
 
     @property
     def pid(self) -> int:

@@ -144,8 +144,27 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 - {name: settings, mountPath: /etc/gateway, readOnly: true}
 - {name: state, mountPath: /var/lib/gateway}
 - {name: temporary, mountPath: /tmp}
+{{- range $name, $secret := .Values.secretFiles }}
+- {name: {{ printf "secret-%s" $name }}, mountPath: {{ printf "/run/secrets/%s" $name }}, readOnly: true}
+{{- end }}
 {{- if or .Values.trustedAuthorities.configMap .Values.trustedAuthorities.secret }}
 - {name: authorities, mountPath: /etc/gateway-authorities, readOnly: true}
+{{- end }}
+{{- end -}}
+
+{{/* A listener with TLS is asked by HTTPS, one that may want client certificates by that of the metrics. */}}
+{{- define "gateway.probe" -}}
+{{- $tls := (.Values.settings.server | default dict).tls -}}
+{{- if and $tls .Values.metrics.enabled -}}port: metrics
+{{- else if $tls -}}port: http, scheme: HTTPS
+{{- else -}}port: http
+{{- end -}}
+{{- end -}}
+
+{{- define "gateway.secretFiles" -}}
+{{- range $name, $secret := .Values.secretFiles }}
+- name: {{ printf "secret-%s" $name }}
+  secret: {secretName: {{ $secret | quote }}, defaultMode: 0440}
 {{- end }}
 {{- end -}}
 

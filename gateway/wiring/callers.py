@@ -1,0 +1,52 @@
+"""Who may call a SOAP service: by the certificate of the client, which is bound to its community, and by the
+assertion in the request.
+"""
+
+from aiohttp import web
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
+from lxml.etree import _Element
+
+from gateway.community_settings import CommunitySettings
+from gateway.security.trust import names_of
+from gateway.settings import Settings
+from gateway.soap.envelope import SoapFault
+from gateway.soap.server import Admission, Admit, admit_everyone
+from gateway.soap.via import read_via
+from gateway.wiring.assertions_in import AssertionsIn, client_certificate
+
+_BOUND = ("/xca/", "/xca-i/")
+
+
+def admission(settings: Settings, path: str, assertions: AssertionsIn | None) -> Admit:
+    """Decides who may call the service at `path`."""
+    bound = [each for each in settings.communities if each.client_certificates]
+    if not bound or not path.startswith(_BOUND):
+        return admit_everyone if assertions is None else assertions.admission(path)
+
+    async def admit(request: web.Request, root: _Element, header: _Element | None) -> Admission:
+        community = _community(client_certificate(request), bound)
+        through = read_via(header)
+        if through and through[-1] not in community.homes:
+            raise SoapFault("Sender", "the request comes through another community than its certificate")
+        if assertions is None:
+            return await admit_everyone(request, root, header)
+        return await assertions.admission(path, frozenset(community.homes))(request, root, header)
+
+    return admit
+
+
+def _community(certificate: bytes | None, bound: list[CommunitySettings]) -> CommunitySettings:
+    if certificate is not None:
+        shown = x509.load_der_x509_certificate(certificate)
+        names = names_of(shown) | {shown.fingerprint(SHA256()).hex()}
+        for community in bound:
+            if names.intersection(map(_comparable, community.client_certificates)):
+                return community
+    raise SoapFault("Sender", "the client certificate is not that of a community that may ask here")
+
+
+def _comparable(text: str) -> str:
+    """A fingerprint as hex digits alone; other names as they are."""
+    digits = text.replace(":", "").lower()
+    return digits if len(digits) == 64 and set(digits) <= set("0123456789abcdef") else text
