@@ -21,6 +21,7 @@ from tests.docs.requests_file import HttpRequest, filled, read
 
 NOT_RUN_HERE = {
     "make demo": "what this and the other tests run",
+    "openssl s_client": "needs a gateway with TLS; tests/system/test_tls.py runs it",
     "docker build": "needs an image builder and a cluster; tests/image and tests/helm run its steps",
 }
 """Blocks by what they begin with, and why they are left out."""
