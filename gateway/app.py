@@ -35,6 +35,7 @@ from gateway.wiring.imaging import (
 from gateway.wiring.metrics import metrics_routes, serve_metrics, watch
 from gateway.wiring.mhd import use_cases
 from gateway.wiring.parts import Parts, StartError, open_parts
+from gateway.wiring.policy import policy_of
 from gateway.wiring.reloading import CommunityReload
 from gateway.wiring.resources import imaging_resources
 from gateway.wiring.security import SecurityError, SecurityParts, access_of, assertions_in, guard
@@ -72,8 +73,10 @@ def create_app(settings: Settings, parts: Parts, base_url: str) -> tuple[web.App
     """The aiohttp application over parts that are open, and its health. Raises StartError."""
     bases = bases_of(settings, base_url)
     try:
-        assertions = assertions_in(settings, parts.store)
-        guarded = guard(settings, SecurityParts(parts.issuers, parts.store, parts.ring), bases, assertions)
+        policy = policy_of(settings)
+        assertions = assertions_in(settings, parts.store, policy)
+        security = SecurityParts(parts.issuers, parts.store, parts.ring, assertions, policy)
+        guarded = guard(settings, security, bases)
     except SecurityError as error:
         raise StartError(str(error)) from None
     health = Health(parts.store, (parts.soap, parts.dicomweb, parts.fhir), abilities(settings))
@@ -105,7 +108,7 @@ def create_app(settings: Settings, parts: Parts, base_url: str) -> tuple[web.App
             app.add_routes(versions_table(base.path, releases_of(settings)))
         app.add_routes(image_routes(settings, imaging, base.url).table(base.path))
         app.add_routes(search_routes(settings, imaging, base.url).table(base.path))
-    admits = partial(admission_of, settings, assertions=assertions)
+    admits = partial(admission_of, settings, assertions=assertions, policy=policy)
     rad69_server = settings.imaging.rad69_server
     if rad69_server or (rad69_server is None and guarded is None):
         _serve_soap(app, RAD69_PATH, rad69_service(settings, imaging, parts.record), admits(RAD69_PATH))

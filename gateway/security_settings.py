@@ -91,6 +91,23 @@ class AuthorisationServerSettings(Section):
     token_lifetime: Annotated[float, Field(ge=10, le=3600)] = 300.0
 
 
+class PolicySettings(Section):
+    """What decides who may have what, besides tokens and scopes: rules in a file, or code of the site."""
+
+    rules_file: Path | None = None
+    """Rules (YAML); read again when they change."""
+    hook: Text | None = None
+    """`package.module:factory`, or the name of an entry point of the group mhd_xds_gateway.policies."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """What the factory is called with."""
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.rules_file is None) == (self.hook is None):
+            raise ValueError("set one of rules_file and hook")
+        return self
+
+
 class SecuritySettings(Section):
     """Who may do what, and the keys of opaque URLs, stored state and own tokens."""
 
@@ -103,6 +120,7 @@ class SecuritySettings(Section):
     issuers: tuple[IssuerSettings, ...] = ()
     authorisation_server: AuthorisationServerSettings | None = None
     assertions: AssertionsSettings = AssertionsSettings()
+    policy: PolicySettings | None = None
     tls: ClientTlsSettings = ClientTlsSettings()
     """TLS of every call to an https: URL that has no section of its own."""
     clock_skew: Annotated[float, Field(ge=0, le=300)] = 60.0
@@ -121,6 +139,8 @@ class SecuritySettings(Section):
             raise ValueError(
                 "access: token needs issuers, authorisation_server or assertions.accept with scopes"
             )
+        if self.policy is not None and self.effective_access == "open":
+            raise ValueError("policy: decides about who asks, which open access does not tell")
         return self
 
     @property

@@ -69,7 +69,7 @@ class MhdPeer:
         and OtherPatient."""
         self._check_home(query.home)
         check_query(query)
-        return only_visible(await self._queries.run(query))
+        return await only_visible(await self._queries.run(query))
 
     def retrieve(self, request: DocumentRequest) -> AbstractAsyncContextManager[RetrievedDocument]:
         """One document as a stream, as `MhdDocuments.retrieve`."""

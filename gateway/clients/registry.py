@@ -78,7 +78,7 @@ class StoredQueries:
         check_query(query)
         with about(getattr(query, "patient_id", None)):
             found = await self._meant(query, self._quirks)
-        return only_visible(found)
+        return await only_visible(found)
 
     async def _meant(self, query: StoredQuery, quirks: RegistryQuirks) -> QueryResult:
         asked = adapted(query, quirks, self.peer.name)

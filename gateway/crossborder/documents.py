@@ -13,6 +13,9 @@ import structlog
 from gateway.clients.document_domain import UNKNOWN_REPOSITORY, DocumentSource
 from gateway.model import DocumentHeader, DocumentRequest, RegistryFailure
 from gateway.model.errors import PeerBusy, PeerError
+from gateway.model.oids import bare_oid
+from gateway.model.query import GetDocuments
+from gateway.security.access import is_limited
 from gateway.soap.spool import RequestSpool, SpooledPart, SpoolFull
 
 NOT_FOUND: Final = "XDSDocumentUniqueIdError"
@@ -46,6 +49,7 @@ async def fetch(
 ) -> tuple[DocumentHeader, SpooledPart]:
     """One document, whole, in `spool`. Raises NotFetched."""
     try:
+        await _check(source, wanted)
         async with source.retrieve(wanted) as document:
             part = await spool.keep("", document.header.mime_type, document.chunks, _IN_MEMORY)
             return document.header, part
@@ -66,6 +70,16 @@ async def fetch(
         if isinstance(error, PeerBusy):
             raise NotFetched(BUSY, "the repository is busy") from None
         raise NotFetched(FAILED, "the repository gives no usable answer") from None
+
+
+async def _check(source: DocumentSource, wanted: DocumentRequest) -> None:
+    """Raise NotFetched for a document that who asks may not have: the registry says whose and what it is."""
+    if not is_limited():
+        return
+    found = await source.query(GetDocuments(unique_ids=(wanted.document_unique_id,)))
+    places = {bare_oid(entry.repository_unique_id or "") for entry in found.entries}
+    if bare_oid(wanted.repository_unique_id) not in places:
+        raise NotFetched(NOT_FOUND, "there is no such document for who asks")
 
 
 async def of_each(

@@ -158,7 +158,7 @@ class FanOutRegistry:
         with for_any_patient():
             found = await member.community.query(structs.replace(query, home=question.home))
         mine = await self._in_own_identifiers(found, member, patient, there)
-        return only_visible(with_marks(mine, question.home or member.home))
+        return await only_visible(with_marks(mine, question.home or member.home))
 
     async def _in_own_identifiers(
         self, found: QueryResult, member: Member, patient: Cx | None, there: Cx | None

@@ -7,6 +7,7 @@ where the request says whose study it is, from those that the registry has.
 
 from collections.abc import Sequence
 
+from gateway.clients.community import Queries
 from gateway.correlation.manifests import ManifestStore
 from gateway.fhir.issues import OutcomeError, fail
 from gateway.imaging.manifests import ManifestError, Manifests, UnknownRepository, WantedManifest
@@ -14,7 +15,8 @@ from gateway.imaging.plan import ImageSelection
 from gateway.imaging.studies import StudyFinder
 from gateway.model import Cx, ImageRequest
 from gateway.model.imaging import Manifest
-from gateway.security.access import bound_patient, require_patient, visible
+from gateway.model.query import GetDocuments
+from gateway.security.access import bound_patient, is_limited, require_patient, visible
 from gateway.security.study_urls import NotOurs, StudyKey, StudyTokens
 from gateway.security.subjects import about_study
 
@@ -28,8 +30,15 @@ class Grants:
         manifests: Manifests,
         store: ManifestStore,
         studies: StudyFinder | None = None,
+        *,
+        registry: Queries | None = None,
     ) -> None:
-        """`studies` are asked for a study of a known patient that was not seen; None: nobody is."""
+        """`studies` are asked for a study of a known patient that was not seen; None: nobody is.
+
+        `registry` says of manifests whether they may be seen, where that depends on who asks; without it
+        they may not.
+        """
+        self._registry = registry
         self._tokens = tokens
         self._manifests = manifests
         self._store = store
@@ -114,7 +123,15 @@ class Grants:
             raise fail(404, "not-found", "The study of the path is not the one that this address opens.")
         return ImageSelection(study, home_community_id=key.home_community_id)
 
+    async def _may_be_seen(self, key: StudyKey) -> bool:
+        if self._registry is None:
+            return False
+        query = GetDocuments(entry_uuids=(key.entry_uuid,), home=key.home_community_id)
+        return bool((await self._registry.query(query)).entries)
+
     async def _manifest(self, key: StudyKey) -> Manifest:
+        if is_limited() and not await self._may_be_seen(key):
+            raise fail(404, "not-found", "There are no images at this address for who asks.")
         try:
             read = await self._manifests.one(WantedManifest(key))
         except ManifestError as error:

@@ -34,7 +34,7 @@ class RememberedAnswers:
         mark = await self._store.mark(query.patient_id)
         known = await self._store.find(query, who, mark)
         if known is not None:
-            return only_visible(known)
+            return await only_visible(known)
         answer = await self._registry.query(query)
         if not answer.errors:
             await self._store.remember(query, who, mark, answer)
@@ -51,4 +51,4 @@ def _asker() -> bytes:
     if claims is not None and not access.assertion:
         # who asks stays the same from one token of theirs to the next
         claims = replace(claims, statement_id=None, expires=None)
-    return _encode((access.client_id, access.patient, claims, assertion))
+    return _encode((access.client_id, access.patient, claims, assertion, access.action))

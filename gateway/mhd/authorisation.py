@@ -15,7 +15,8 @@ from gateway.fhir.issues import Issue, OutcomeError, fail
 from gateway.model import Cx
 from gateway.model.claims import Claims
 from gateway.security.access import Access, NotGranted, OtherPatient, acting_with
-from gateway.security.interactions import Interaction, interaction_of
+from gateway.security.interactions import Interaction, action_of, interaction_of
+from gateway.security.policy import Denied, Policy, PolicyUnavailable
 from gateway.security.scopes import Permission, as_scope, permits
 from gateway.security.subjects import asked_with
 from gateway.security.tokens import InvalidToken, Token, VerificationUnavailable
@@ -47,15 +48,17 @@ class Authorisation:
         *,
         others: Literal["forbidden", "not-found"],
         home_community_id: str | None = None,
+        policy: Policy | None = None,
     ) -> None:
         """`others` is what reads of another patient are answered where a token is bound to one; tokens that
-        name another community than `home_community_id` are refused."""
+        name another community than `home_community_id` are refused. `policy` decides besides."""
         # the path of one may begin with that of another
         self._base_paths = sorted(base_paths, key=len, reverse=True)
         self._verify = verify
         self._patient_of = patient_of
         self._others = others
         self._home = home_community_id
+        self._policy = policy
 
     def middleware(self) -> Middleware:
         """For an aiohttp application, inside of the one that writes OutcomeErrors."""
@@ -133,22 +136,34 @@ class Authorisation:
         every = scopes.system | scopes.transactions
         consent = self._named(token.consent_patient)
         if _covers(scopes.system, interaction.needs):
-            return self._of(token, every, consent)
+            return self._of(token, interaction, every, consent)
         launch = self._named(token.launch_patient)
         if consent is not None and launch is not None and consent != launch:
             raise fail(403, "forbidden", "The token is bound to two different patients.")
         patient = consent or launch
         if _covers(every, interaction.needs):
-            return self._of(token, every, patient)
+            return self._of(token, interaction, every, patient)
         if _covers(every | scopes.patient, interaction.needs):
             if patient is None:
                 raise fail(403, "forbidden", "The token has patient/ scopes and names no patient.")
-            return self._of(token, every | scopes.patient, patient)
+            return self._of(token, interaction, every | scopes.patient, patient)
         log.warning("authorisation.insufficient_scope", interaction=interaction.name)
         raise _insufficient(interaction.needs)
 
-    def _of(self, token: Token, granted: frozenset[Permission], patient: Cx | None) -> Access:
-        return Access(token.client_id, granted, patient, self._others, token.claims, token.assertion)
+    def _of(
+        self, token: Token, interaction: Interaction, granted: frozenset[Permission], patient: Cx | None
+    ) -> Access:
+        return Access(
+            token.client_id,
+            granted,
+            patient,
+            self._others,
+            token.claims,
+            token.assertion,
+            self._policy,
+            action_of(interaction),
+            interaction.reads is not None,
+        )
 
     def _named(self, text: str | None) -> Cx | None:
         if text is None:
@@ -176,6 +191,12 @@ class Authorisation:
             if interaction.reads is not None and self._others == "not-found":
                 raise _nothing(interaction.reads) from None
             raise fail(403, "forbidden", "The token is bound to another patient.") from None
+        except Denied:
+            log.warning("authorisation.denied", interaction=interaction.name)
+            raise fail(403, "forbidden", "The policy of this site does not permit it.") from None
+        except PolicyUnavailable:
+            refused = fail(503, "transient", "What the policy of this site permits cannot be told now.")
+            raise OutcomeError(503, refused.issues, {"Retry-After": "5"}) from None
 
 
 def _covers(granted: frozenset[Permission], needs: frozenset[Permission]) -> bool:

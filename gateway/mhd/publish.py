@@ -50,7 +50,7 @@ from gateway.model.query import (
     GetFolderAndContents,
     GetSubmissionSetAndContents,
 )
-from gateway.security.access import bound_patient, check_submission
+from gateway.security.access import check_submission, is_limited
 from gateway.security.subjects import about_submission
 
 _READ_IN_THREAD = 64 * 1024
@@ -180,11 +180,11 @@ class Publisher:
 
     async def _publish(self, opened: Opened, answer: WriteAnswer) -> bytes:
         # what others hold may have changed since a Bundle was stored; its repeat must not depend on that
-        limited = bound_patient() is not None
+        limited = is_limited()
         bundle = None if opened.asks_others and not limited else await self._complete(opened)
         if bundle is not None:
             # before the answer that is kept of the same Bundle, which another client may have sent
-            check_submission(bundle.submission)
+            await check_submission(bundle.submission)
         begun = await self._begin(opened.digest)
         if isinstance(begun, Done):
             return begun.response

@@ -46,7 +46,7 @@ from gateway.model.codes import EMPTY_SHA1
 from gateway.model.errors import PeerError
 from gateway.model.imaging_codes import MIME_DICOM
 from gateway.model.query import GetDocuments
-from gateway.security.access import bound_patient
+from gateway.security.access import is_limited
 from gateway.security.document_urls import DocumentKey, DocumentTokens, NotOurs
 from gateway.security.subjects import about_document
 
@@ -129,7 +129,7 @@ class Retriever:
         key = self._key(token)
         about_document(key)
         served = self._negotiate(key, conditions)
-        await self._check_registered(key.entry_uuid, known=bound_patient() is None)
+        await self._check_registered(key.entry_uuid, known=not is_limited())
         if served is not None:
             return Retrieval(200, served, None, None, None, None, negotiated=True)
         status = 304 if none_match(conditions.if_none_match, _etag(key)) else 200
@@ -175,7 +175,7 @@ class Retriever:
     @asynccontextmanager
     async def _retrieve(self, key: DocumentKey, conditions: Conditions) -> AsyncIterator[Retrieval]:
         about_document(key)
-        if bound_patient() is not None:
+        if is_limited():
             # the URL does not say whose document it is: the registry does, and shows only what may be seen
             await self._check_registered(key.entry_uuid, known=False)
         served = self._negotiate(key, conditions)

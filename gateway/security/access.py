@@ -3,20 +3,22 @@
 Access is a context of the request: tasks that it starts have it too. Without one, as in commands of an
 operator and with open access, everything may be seen. Who is bound to a patient (SMART `patient/` scopes, the
 claim `ihe_bppc.patient_id` of IHE IUA) is kept to that patient here, at the one place through which metadata
-and documents come.
+and documents come, and here the policy of the site decides about each of them.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
+import structlog
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gateway.model import Cx, QueryResult, Submission
+from gateway.model import Cx, DocumentEntry, QueryResult, Submission
 from gateway.model.claims import Claims
 from gateway.model.query import StoredQuery
+from gateway.security.policy import Action, Asked, Denied, Matter, Policy, PolicyUnavailable
 from gateway.security.scopes import Permission, permits
 from gateway.security.subjects import about_patients, about_submission
 
@@ -48,7 +50,8 @@ class OwnAssertion(Struct, frozen=True):
 class Access(Struct, frozen=True):
     """Of one request: who asks, what may come along, and the only patient that may be seen (None: all).
 
-    `assertion` is a SAML assertion that the client brought itself.
+    `assertion` is a SAML assertion that the client brought itself. Where there is a `policy`, it decides
+    about the `action` besides; with `reads` what it denies is told, else left out.
     """
 
     client_id: str
@@ -57,7 +60,12 @@ class Access(Struct, frozen=True):
     others: Literal["forbidden", "not-found"] = "forbidden"
     claims: Claims | None = None
     assertion: OwnAssertion | None = None
+    policy: Policy | None = None
+    action: Action = "search"
+    reads: bool = False
 
+
+log = structlog.get_logger()
 
 _access: ContextVar[Access | None] = ContextVar("access", default=None)
 
@@ -108,11 +116,17 @@ def for_any_patient() -> Iterator[None]:
     asks it so has to call `check_query` before and `only_visible` for the answer in own identifiers.
     """
     before = _access.get()
-    if before is None or before.patient is None:
+    if before is None or (before.patient is None and before.policy is None):
         yield
         return
-    with acting_with(replace(before, patient=None)):
+    with acting_with(replace(before, patient=None, policy=None)):
         yield
+
+
+def is_limited() -> bool:
+    """Whether what a URL leads to has to be looked up, to see whether it may be seen."""
+    access = _access.get()
+    return access is not None and (access.patient is not None or access.policy is not None)
 
 
 def bound_patient() -> Cx | None:
@@ -171,6 +185,10 @@ def check_query(query: StoredQuery) -> None:
 
 def shows_only_visible(queries: Iterable[StoredQuery]) -> bool:
     """False where the answers may hold objects that may not be seen. Raises OtherPatient as `check_query`."""
+    access = _access.get()
+    if access is not None and access.policy is not None:
+        # what was permitted to one client, or a while ago, is decided again
+        return False
     limited = bound_patient() is not None
     for query in queries:
         check_query(query)
@@ -179,27 +197,63 @@ def shows_only_visible(queries: Iterable[StoredQuery]) -> bool:
     return True
 
 
-def only_visible(result: QueryResult) -> QueryResult:
-    """The answer to a query without objects of other patients; where these are not hidden, OtherPatient."""
+async def only_visible(result: QueryResult) -> QueryResult:
+    """The answer to a query without objects of other patients, and without those that the policy denies.
+
+    Raises OtherPatient where others are not hidden, Denied and PolicyUnavailable.
+    """
     access = _access.get()
-    if access is None or access.patient is None:
+    if access is None:
         about_patients(_patients(result))
         return result
-    patient = access.patient
-    kept = replace(
+    if access.patient is not None:
+        kept = _kept(result, lambda item: item.patient_id == access.patient)
+        if access.others == "forbidden" and _objects(kept) < _objects(result):
+            raise OtherPatient
+        result = kept
+    # what a publish is compared with is not shown
+    if access.policy is not None and access.action != "publish":
+        result = await _permitted(result, access, access.policy)
+    about_patients(_patients(result))
+    return result
+
+
+async def _permitted(result: QueryResult, access: Access, policy: Policy) -> QueryResult:
+    objects: tuple[Any, ...] = (*result.entries, *result.submission_sets, *result.folders)
+    if not objects:
+        return result
+    matters = [Matter(each.patient_id, each if isinstance(each, DocumentEntry) else None) for each in objects]
+    decisions = await _decided(policy, Asked(access.action, access.claims), matters)
+    denied = {id(each) for each, permitted in zip(objects, decisions, strict=True) if not permitted}
+    if access.reads and access.others == "forbidden" and len(denied) == len(objects):
+        raise Denied
+    return _kept(result, lambda item: id(item) not in denied) if denied else result
+
+
+async def _decided(policy: Policy, asked: Asked, matters: Sequence[Matter]) -> Sequence[bool]:
+    try:
+        decisions = await policy.permits(asked, matters)
+        if len(decisions) != len(matters):
+            raise ValueError("not one decision for each matter")
+    except Exception as error:
+        # a policy of the site may fail in any way, and may quote what it was asked
+        log.error("policy.failed", error=type(error).__name__)
+        raise PolicyUnavailable from error
+    return decisions
+
+
+def _kept(result: QueryResult, shown: Callable[[Any], bool]) -> QueryResult:
+    return replace(
         result,
-        entries=tuple(item for item in result.entries if item.patient_id == patient),
-        submission_sets=tuple(item for item in result.submission_sets if item.patient_id == patient),
-        folders=tuple(item for item in result.folders if item.patient_id == patient),
+        entries=tuple(filter(shown, result.entries)),
+        submission_sets=tuple(filter(shown, result.submission_sets)),
+        folders=tuple(filter(shown, result.folders)),
     )
-    if access.others == "forbidden" and _objects(kept) < _objects(result):
-        raise OtherPatient
-    about_patients(_patients(kept))
-    return kept
 
 
-def check_submission(submission: Submission) -> None:
-    """Raise OtherPatient where something of it is for a patient that may not be seen."""
+async def check_submission(submission: Submission) -> None:
+    """Raise OtherPatient where something of it is for a patient that may not be seen, Denied where the policy
+    does not let it be published, PolicyUnavailable."""
     about_submission(submission)
     if bound_patient() is not None:
         require_patient(submission.submission_set.patient_id)
@@ -207,6 +261,14 @@ def check_submission(submission: Submission) -> None:
             require_patient(entry.patient_id)
         for folder in submission.folders:
             require_patient(folder.patient_id)
+    access = _access.get()
+    if access is not None and access.policy is not None:
+        matters = [
+            Matter(submission.submission_set.patient_id),
+            *(Matter(entry.patient_id, entry) for entry in submission.entries),
+        ]
+        if not all(await _decided(access.policy, Asked("publish", access.claims), matters)):
+            raise Denied
 
 
 def _patients(result: QueryResult) -> Iterator[Cx]:

@@ -9,6 +9,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from gateway.security.policy import Action
 from gateway.security.scopes import TRANSACTION_SCOPES, Permission
 
 _TYPE = re.compile(r"[A-Z][A-Za-z]+")
@@ -27,6 +28,27 @@ class Interaction(Struct, frozen=True):
     needs: frozenset[Permission] = frozenset()
     public: bool = False
     reads: str | None = None
+
+
+_METADATA: Final = frozenset(
+    {
+        *("DocumentReference", "List", "Patient", "ImagingStudy", "ServiceRequest", "Endpoint"),
+        *("Provenance", "Basic", "ImagingSelection"),
+    }
+)
+"""What other resources hold is what documents do."""
+
+
+def action_of(interaction: Interaction) -> Action:
+    """What an interaction is to the policy of the site."""
+    if interaction.name == IMAGES.name:
+        return "images"
+    types = {permission.resource_type for permission in interaction.needs}
+    if any(permission.letter in "cud" for permission in interaction.needs):
+        return "publish"
+    if not types <= _METADATA:
+        return "retrieve"
+    return "read" if interaction.reads is not None else "search"
 
 
 PUBLIC: Final = Interaction("public", public=True)

@@ -94,11 +94,13 @@ Handler = Callable[[SoapRequest], Awaitable[SoapReply]]
 Admission = Callable[[], AbstractContextManager[None]]
 """Makes the context that an admitted request is handled in; it may turn what is raised there into a fault."""
 
-Admit = Callable[[web.Request, _Element, _Element | None], Awaitable[Admission]]
-"""Decides who may ask: HTTP request, root and header of the envelope. Raises SoapFault."""
+Admit = Callable[[web.Request, _Element, _Element | None, str], Awaitable[Admission]]
+"""Decides who may ask: HTTP request, root and header of the envelope, transaction. Raises SoapFault."""
 
 
-async def admit_everyone(request: web.Request, root: _Element, header: _Element | None) -> Admission:
+async def admit_everyone(
+    request: web.Request, root: _Element, header: _Element | None, transaction: str
+) -> Admission:
     """Whoever reaches the service is answered."""
     return nullcontext
 
@@ -255,7 +257,7 @@ class SoapService:
             turn.body, turn.header = envelope.body, envelope.header
             transaction = self._dispatch(envelope)
             turn.transaction = transaction.id
-            turn.admission = await self.admit(request, message.root, envelope.header)
+            turn.admission = await self.admit(request, message.root, envelope.header, transaction.id)
             attachments = {
                 part.content_id: await spool.keep(
                     part.content_id, part.content_type, part, self._limits.in_memory

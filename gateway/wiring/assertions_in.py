@@ -4,8 +4,9 @@ SAML token option)."""
 import base64
 import re
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +22,7 @@ from gateway.model.codes import NS_WSSE
 from gateway.security.access import Access, NotGranted, OtherPatient, acting_with
 from gateway.security.assertion_shape import AssertionRefused
 from gateway.security.assertion_verifier import AssertionRules, AssertionVerifier, Verified
+from gateway.security.policy import Action, Denied, Policy, PolicyUnavailable
 from gateway.security.scopes import Permission, Scopes
 from gateway.security.subjects import asked_with
 from gateway.security.tokens import InvalidToken, Token, VerificationUnavailable
@@ -32,6 +34,13 @@ from gateway.watched_files import WatchedFiles
 from gateway.wiring.assertions import AssertionKeyError
 
 _KEY: Final = "security.assertions.accept.issuers"
+_ACTIONS: Final[Mapping[str, Action]] = {
+    "ITI-39": "retrieve",
+    "ITI-43": "retrieve",
+    "RAD-69": "images",
+    "RAD-75": "images",
+    "ITI-41": "publish",
+}
 _EVERYTHING: Final = frozenset(Permission("*", letter) for letter in ("c", "r", "u", "d", "s"))
 _SAML_TOKEN = re.compile(rb"\s*<[?A-Za-z].{0,200}?Assertion", re.DOTALL)
 
@@ -41,8 +50,11 @@ log = structlog.get_logger()
 class AssertionsIn:
     """Verifies, and says what an assertion opens."""
 
-    def __init__(self, settings: Settings, accept: AcceptSettings, used: UsedIds) -> None:
+    def __init__(
+        self, settings: Settings, accept: AcceptSettings, used: UsedIds, policy: Policy | None = None
+    ) -> None:
         """Raises AssertionKeyError."""
+        self._policy = policy
         rules = AssertionRules(
             audiences=frozenset(accept.audiences),
             skew=settings.security.clock_skew,
@@ -61,7 +73,9 @@ class AssertionsIn:
         known."""
         required = path not in self._accept.optional_at
 
-        async def admit(request: web.Request, root: _Element, header: _Element | None) -> Admission:
+        async def admit(
+            request: web.Request, root: _Element, header: _Element | None, transaction: str
+        ) -> Admission:
             try:
                 verified = self._verifier.in_message(root, header, client_certificate(request))
             except AssertionRefused as error:
@@ -69,15 +83,14 @@ class AssertionsIn:
             if verified is None:
                 if required:
                     raise _fault(path, AssertionRefused("InvalidSecurity", "there is no wsse:Security"))
-                return _unbound
+                return _admission(_unknown(self._policy, transaction))
             asked_with(verified.claims)
             home = verified.claims.home_community_id
             if homes is not None and home is not None and home not in homes:
                 reason = "its community is not that of the client certificate"
                 raise _fault(path, AssertionRefused("FailedAuthentication", reason))
             await self._use(path, verified)
-            access = self._access(verified)
-            return lambda: _acting(access)
+            return _admission(self._access(verified, transaction))
 
         return admit
 
@@ -99,10 +112,19 @@ class AssertionsIn:
             if not first:
                 raise InvalidToken("it was used before")
 
-    def _access(self, verified: Verified) -> Access:
+    def _access(self, verified: Verified, transaction: str) -> Access:
         claims = verified.claims
         patient = _patient(claims.patient) if self._accept.bind_patient else None
-        return Access(claims.client_id, _EVERYTHING, patient, "forbidden", claims, verified.own)
+        return Access(
+            claims.client_id,
+            _EVERYTHING,
+            patient,
+            "forbidden",
+            claims,
+            verified.own,
+            self._policy,
+            _ACTIONS.get(transaction, "search"),
+        )
 
     # --- FHIR and DICOMweb ------------------------------------------------------------------------------
     def or_else(self, verify: Callable[[str], Awaitable[Token]]) -> Callable[[str], Awaitable[Token]]:
@@ -150,19 +172,38 @@ def client_certificate(request: web.Request) -> bytes | None:
     return certificate
 
 
+def unknown_callers(policy: Policy) -> Admit:
+    """Admits everyone, to what the policy permits somebody who has not said who it is."""
+
+    async def admit(
+        request: web.Request, root: _Element, header: _Element | None, transaction: str
+    ) -> Admission:
+        return _admission(_unknown(policy, transaction))
+
+    return admit
+
+
+def _unknown(policy: Policy | None, transaction: str) -> Access | None:
+    if policy is None:
+        return None
+    action = _ACTIONS.get(transaction, "search")
+    return Access("", _EVERYTHING, None, "forbidden", None, None, policy, action)
+
+
+def _admission(access: Access | None) -> Admission:
+    return nullcontext if access is None else partial(_acting, access)
+
+
 @contextmanager
 def _acting(access: Access) -> Iterator[None]:
     with acting_with(access):
         try:
             yield
-        except (OtherPatient, NotGranted):
+        except (OtherPatient, NotGranted, Denied):
             log.warning("assertion.not_enough", issuer=access.client_id)
-            raise SoapFault("Sender", "the assertion does not allow this request") from None
-
-
-@contextmanager
-def _unbound() -> Iterator[None]:
-    yield
+            raise SoapFault("Sender", "who asks may not have this") from None
+        except PolicyUnavailable:
+            raise SoapFault("Receiver", "what may be given cannot be decided now") from None
 
 
 def _fault(path: str, error: AssertionRefused) -> SoapFault:

@@ -8,30 +8,39 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from lxml.etree import _Element
 
 from gateway.community_settings import CommunitySettings
+from gateway.security.policy import Policy
 from gateway.security.trust import names_of
 from gateway.settings import Settings
 from gateway.soap.envelope import SoapFault
 from gateway.soap.server import Admission, Admit, admit_everyone
 from gateway.soap.via import read_via
-from gateway.wiring.assertions_in import AssertionsIn, client_certificate
+from gateway.wiring.assertions_in import AssertionsIn, client_certificate, unknown_callers
 
 _BOUND = ("/xca/", "/xca-i/")
 
 
-def admission(settings: Settings, path: str, assertions: AssertionsIn | None) -> Admit:
-    """Decides who may call the service at `path`."""
+def admission(
+    settings: Settings, path: str, assertions: AssertionsIn | None, policy: Policy | None = None
+) -> Admit:
+    """Decides who may call the service at `path`, and has the `policy` decide what is given."""
     bound = [each for each in settings.communities if each.client_certificates]
     if not bound or not path.startswith(_BOUND):
-        return admit_everyone if assertions is None else assertions.admission(path)
+        if assertions is not None:
+            return assertions.admission(path)
+        return admit_everyone if policy is None else unknown_callers(policy)
 
-    async def admit(request: web.Request, root: _Element, header: _Element | None) -> Admission:
+    async def admit(
+        request: web.Request, root: _Element, header: _Element | None, transaction: str
+    ) -> Admission:
         community = _community(client_certificate(request), bound)
         through = read_via(header)
         if through and through[-1] not in community.homes:
             raise SoapFault("Sender", "the request comes through another community than its certificate")
-        if assertions is None:
-            return await admit_everyone(request, root, header)
-        return await assertions.admission(path, frozenset(community.homes))(request, root, header)
+        if assertions is not None:
+            inner = assertions.admission(path, frozenset(community.homes))
+        else:
+            inner = admit_everyone if policy is None else unknown_callers(policy)
+        return await inner(request, root, header, transaction)
 
     return admit
 

@@ -217,7 +217,8 @@ def _front(
         order=order,
         spool_bytes=settings.imaging.spool_bytes,
     )
-    grants = Grants(StudyTokens(parts.ring), found, store, study_finder(settings, parts, found))
+    studies = study_finder(settings, parts, found)
+    grants = Grants(StudyTokens(parts.ring), found, store, studies, registry=every_registry(settings, parts))
     return grants, ImageRetriever(places, policy), places
 
 
@@ -248,7 +249,7 @@ def search_routes(settings: Settings, parts: ImagingParts, base_url: str) -> Sea
     searcher = ImageSearcher(
         studies,
         study_names(settings, parts, places, base_url),
-        Grants(StudyTokens(parts.ring), found, store, studies),
+        Grants(StudyTokens(parts.ring), found, store, studies, registry=every_registry(settings, parts)),
         DicomPatients(terminology(settings), settings.imaging.patient_id_authority),
         max_results=settings.search.max_results,
     )

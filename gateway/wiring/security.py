@@ -28,6 +28,7 @@ from gateway.model import Cx
 from gateway.model.codes import AUTHN_X509
 from gateway.security.authorisation_server import AuthorisationServer, Client
 from gateway.security.key_sets import FixedKeys, KeyFile, Keys, KeySetError, RemoteKeys, read_key_set
+from gateway.security.policy import Policy
 from gateway.security.sealing import KeyRing
 from gateway.security.signing_keys import SIGNING_ALGORITHM, SigningKeys
 from gateway.security.tokens import Introspection, Issuer, TokenVerifier
@@ -48,11 +49,14 @@ class SecurityError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class SecurityParts:
-    """What authorisation needs of what lives as long as the gateway runs."""
+    """What authorisation needs of what lives as long as the gateway runs: with `assertions` these are access
+    tokens too; `policy` decides besides."""
 
     session: aiohttp.ClientSession
     store: CorrelationStore
     ring: KeyRing
+    assertions: AssertionsIn | None = None
+    policy: Policy | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,18 +79,18 @@ def access_of(settings: SecuritySettings) -> Literal["open", "token"]:
     return access
 
 
-def assertions_in(settings: Settings, store: CorrelationStore) -> AssertionsIn | None:
+def assertions_in(
+    settings: Settings, store: CorrelationStore, policy: Policy | None = None
+) -> AssertionsIn | None:
     """What verifies assertions of others; None where none are taken. Raises SecurityError."""
     accept = settings.security.assertions.accept
     try:
-        return None if accept is None else AssertionsIn(settings, accept, UsedIds(store))
+        return None if accept is None else AssertionsIn(settings, accept, UsedIds(store), policy)
     except AssertionKeyError as error:
         raise SecurityError(str(error)) from None
 
 
-def guard(
-    settings: Settings, parts: SecurityParts, bases: Bases, assertions: AssertionsIn | None = None
-) -> Guard | None:
+def guard(settings: Settings, parts: SecurityParts, bases: Bases) -> Guard | None:
     """Authorisation with tokens; None where access is open. Raises SecurityError."""
     if access_of(settings.security) == "open":
         log.critical(
@@ -97,7 +101,7 @@ def guard(
         return None
     terms = terminology(settings)
     patient_of = patients_of_claims(patient_references(parts.ring, terms, bases.shared.url), terms)
-    return _with_tokens(settings, parts, patient_of, bases, assertions)
+    return _with_tokens(settings, parts, patient_of, bases)
 
 
 def _with_tokens(
@@ -105,7 +109,6 @@ def _with_tokens(
     parts: SecurityParts,
     patient_of: PatientOf,
     bases: Bases,
-    assertions: AssertionsIn | None,
 ) -> Guard:
     settings = all_settings.security
     base_url = bases.shared.url
@@ -126,10 +129,11 @@ def _with_tokens(
     return Guard(
         Authorisation(
             [base.path for base in bases],
-            verifier.verify if assertions is None else assertions.or_else(verifier.verify),
+            verifier.verify if parts.assertions is None else parts.assertions.or_else(verifier.verify),
             patient_of,
             others=settings.other_patient,
             home_community_id=all_settings.home_community_id,
+            policy=parts.policy,
         ).middleware(),
         AuthorisationRoutes(configuration, server, signing),
         None if configuration is None else configuration["token_endpoint"],
