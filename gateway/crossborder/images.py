@@ -12,19 +12,27 @@ from msgspec import structs
 from gateway.crossborder.own_community import OwnCommunity
 from gateway.ebxml.errors import MetadataError
 from gateway.ebxml.imaging_retrieve import read_imaging_request
+from gateway.imaging.grants import Grants
 from gateway.imaging.plan import ImageSelection
 from gateway.imaging.rad69_server import ImagingFacade, Outcome, failed, reply
 from gateway.imaging.retrieve import ImageRetriever
 from gateway.model import ImageRequest, ImageSetRequest, RegistryError
 from gateway.model.imaging import Instance, RetrieveLocation, Series, Study
+from gateway.security.access import is_limited
 from gateway.soap.server import SoapReply, SoapRequest
 
 
 class AtTheirLocations:
     """The images of a request at the locations that it names."""
 
+    def __init__(self, grants: Grants) -> None:
+        """`grants` know whose study it is, where that matters for who asks."""
+        self._grants = grants
+
     async def of_images(self, images: Sequence[ImageRequest]) -> ImageSelection:
-        """A study of these images alone."""
+        """A study of these images alone. Raises as `Grants.by_study` where who asks may not see all."""
+        if is_limited():
+            await self._grants.by_study(images[0].study_instance_uid)
         series: dict[str, list[ImageRequest]] = {}
         for image in images:
             series.setdefault(image.series_instance_uid, []).append(image)
@@ -48,9 +56,9 @@ def _series(uid: str, images: Sequence[ImageRequest]) -> Series:
 class CrossGatewayImages:
     """The handler."""
 
-    def __init__(self, community: OwnCommunity, retriever: ImageRetriever) -> None:
+    def __init__(self, community: OwnCommunity, retriever: ImageRetriever, grants: Grants) -> None:
         self._community = community
-        self._images = ImagingFacade(AtTheirLocations(), retriever, home_community_id=community.home)
+        self._images = ImagingFacade(AtTheirLocations(grants), retriever, home_community_id=community.home)
 
     async def retrieve(self, request: SoapRequest) -> SoapReply:
         """Each image with its homeCommunityId; errors have it as location and name the image."""

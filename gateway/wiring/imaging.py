@@ -211,15 +211,19 @@ def _front(
     settings: Settings, parts: ImagingParts, order: Literal["arrival", "manifest"]
 ) -> tuple[Grants, ImageRetriever, Locations]:
     places = every_location(settings, parts)
-    found, store = manifests(settings, parts)
     policy = RetrievePolicy(
         status_wait=settings.imaging.status_wait,
         order=order,
         spool_bytes=settings.imaging.spool_bytes,
     )
+    return image_grants(settings, parts), ImageRetriever(places, policy), places
+
+
+def image_grants(settings: Settings, parts: ImagingParts) -> Grants:
+    """Which studies may be opened."""
+    found, store = manifests(settings, parts)
     studies = study_finder(settings, parts, found)
-    grants = Grants(StudyTokens(parts.ring), found, store, studies, registry=every_registry(settings, parts))
-    return grants, ImageRetriever(places, policy), places
+    return Grants(StudyTokens(parts.ring), found, store, studies, registry=every_registry(settings, parts))
 
 
 def image_routes(settings: Settings, parts: ImagingParts, base_url: str) -> WadoRoutes:

@@ -15,7 +15,7 @@ from gateway.soap.late_replies import LateReplies
 from gateway.soap.server import ServiceLimits, SoapService
 from gateway.wiring.domain import document_domain, domain_images
 from gateway.wiring.fan_out import every_registry
-from gateway.wiring.imaging import locations
+from gateway.wiring.imaging import image_grants, locations
 from gateway.wiring.parts import Parts
 from gateway.wiring.tls import usual_tls
 
@@ -38,7 +38,9 @@ def responding_services(settings: Settings, parts: Parts) -> dict[str, SoapServi
     retrieve = CrossGatewayRetrieve(community, domain)
     policy = RetrievePolicy(status_wait=settings.imaging.status_wait)
     places = locations(settings, parts.soap, parts.dicomweb, otherwise=domain_images(settings, parts))
-    images = CrossGatewayImages(community, ImageRetriever(places, policy))
+    images = CrossGatewayImages(
+        community, ImageRetriever(places, policy), image_grants(settings, parts.imaging)
+    )
     limits = ServiceLimits(
         request=_LARGEST_REQUEST, envelope=_LARGEST_REQUEST, spooled=settings.responding_gateway.spool_bytes
     )

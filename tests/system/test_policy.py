@@ -5,15 +5,21 @@ import json
 
 import pytest
 import pytest_asyncio
+from lxml import etree
 
 from gateway.demo.bundles import provide_bundle
 from gateway.demo.content import sample_content
 from gateway.demo.ct_study import FIRST_LOCATION, SECOND_LOCATION
-from gateway.ebxml.retrieve import write_retrieve_request
+from gateway.ebxml.imaging_retrieve import write_imaging_request
+from gateway.ebxml.retrieve import read_retrieve_response, write_retrieve_request
 from gateway.ebxml.stored_queries import write_query
-from gateway.model import Cx, DocumentRequest
+from gateway.model import Cx, DocumentRequest, ImageRequest, ImageSetRequest
+from gateway.model.errors import PeerFault
 from gateway.model.query import FindDocuments
+from gateway.model.transfer_syntaxes import ANY
 from gateway.settings import Settings, SettingsError, load_settings
+from gateway.soap.client import Peer, SoapClient
+from gateway.soap.contract import load_contract
 from gateway.wiring.parts import StartError
 from gateway.wiring.policy import policy_of
 from tests.security import assertions
@@ -198,6 +204,28 @@ async def test_images_open_as_their_manifest_does(site):
         assert status == 403, body
 
 
+async def test_other_communities_get_images_as_their_manifest_opens(site):
+    series = site.content.images.series[0]
+    image = ImageRequest(
+        series.location_uid,
+        site.content.images.study_instance_uid,
+        series.series_instance_uid,
+        series.images[0].sop_instance_uid,
+        "urn:oid:2.999.5",
+    )
+    request = write_imaging_request(ImageSetRequest((image,), ANY))
+    peer = Peer("gateway", site.stack.base_url.removesuffix("/fhir") + "/xca-i/imaging", max_attempts=1)
+    async with SoapClient(load_contract()) as soap:
+        for purpose, given in (("TREAT", True), ("HRESCH", False)):
+            header = security(signed(attributes=[purpose_of_use(purpose)])).encode()
+            try:
+                answer = await soap.call(peer, "RAD-75", request, header_blocks=[header])
+            except PeerFault:
+                assert not given
+            else:
+                assert bool(read_retrieve_response(answer).documents) is given
+
+
 async def test_an_opted_out_patient_is_there_for_nobody(site):
     patient = a_patient()
     opted = type(patient)("OPTED-OUT", *[getattr(patient, n) for n in list(patient.__dataclass_fields__)[1:]])
@@ -223,10 +251,7 @@ async def test_other_communities_get_what_the_policy_permits(site):
     unique_ids = {code: next(i["value"] for i in [r["masterIdentifier"]])[8:] for code, r in found.items()}
     service = Service(site.stack)
     query = write_query(FindDocuments(patient_id=Cx(patient.id, patient.authority)), "LeafClass")
-    purpose = (
-        "urn:oasis:names:tc:xspa:1.0:subject:purposeofuse",
-        "<h:PurposeOfUse xmlns:h='urn:hl7-org:v3' code='TREAT' codeSystem='2.16.840.1.113883.5.8'/>",
-    )
+    purpose = purpose_of_use("TREAT")
     treating, unknown = security(signed(attributes=[purpose])), ""
     for header, codes in ((treating, {"N", "R"}), (security(signed()), {"N"}), (unknown, {"N"})):
         _, envelope, _ = await service.ask(header, body=query)
@@ -239,9 +264,14 @@ async def test_other_communities_get_what_the_policy_permits(site):
             assert given is (code in codes), (code, header[:40])
 
 
-def etree_text(element):
-    from lxml import etree
+def purpose_of_use(code):
+    """The attribute of an assertion."""
+    coded = f"code='{code}' codeSystem='2.16.840.1.113883.5.8'"
+    value = f"<h:PurposeOfUse xmlns:h='urn:hl7-org:v3' {coded}/>"
+    return "urn:oasis:names:tc:xspa:1.0:subject:purposeofuse", value
 
+
+def etree_text(element):
     return etree.tostring(element).decode()
 
 
