@@ -1,4 +1,4 @@
-"""The command line: `gateway serve | health | demo | token | doctor | admin | affinity | manifest`."""
+"""The command line: `gateway serve`, `health`, `doctor`, `trace`, `demo` and others."""
 
 import asyncio
 import sys
@@ -71,6 +71,34 @@ def doctor(config: ConfigOption = None) -> None:
     from gateway.doctor import examine
 
     raise typer.Exit(asyncio.run(examine(settings, typer.echo)))
+
+
+@app.command()
+def trace(
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="ID",
+            help="Study Instance UID, document uniqueId, entryUUID or id of a DocumentReference.",
+        ),
+    ],
+    *,
+    config: ConfigOption = None,
+    patient: Annotated[
+        str | None,
+        typer.Option(help="system|value of the patient of a study that was not seen yet; it is not shown."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The same as JSON.")] = False,
+    retrieve: Annotated[
+        bool, typer.Option(help="Fetch the document and one image of each series to see whether it works.")
+    ] = True,
+) -> None:
+    """Say where a study or document is held, which ways lead there, and why a retrieve would fail."""
+    settings = _settings(config)
+    from gateway.trace.command import run_trace
+
+    code = run_trace(settings, what, typer.echo, patient=patient, as_json=as_json, retrieve=retrieve)
+    raise typer.Exit(asyncio.run(code))
 
 
 @app.command()

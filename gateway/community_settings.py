@@ -29,6 +29,11 @@ class CommunitySettings(PeerLimits):
     """ITI-38."""
     retrieve_url: HttpUrl | None = None
     """ITI-39, where it is not at `query_url`."""
+    wado_url: HttpUrl | None = None
+    """XC-WADO (RAD-160): the base that `/homeCommunityId` follows. Where it is set, images are retrieved by
+    it instead of RAD-75."""
+    wado_studies: Literal["study", "studies"] = "study"
+    """What XC-WADO there calls `studies`: IHE says `study`, DICOM `studies`."""
     images_url: HttpUrl | None = None
     """RAD-75; without it no images are asked for."""
     patients_url: HttpUrl | None = None

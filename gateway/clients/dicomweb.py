@@ -255,9 +255,13 @@ class _Ahead:
 class DicomWebSource:
     """One archive: an image leg by WADO-RS."""
 
-    def __init__(self, client: DicomWebClient, peer: Peer) -> None:
-        """`peer.url` is the base that `/studies` follows."""
+    def __init__(
+        self, client: DicomWebClient, peer: Peer, prefix: str = "", studies: str = "studies"
+    ) -> None:
+        """`peer.url` and `prefix` are the base that `/studies` follows, or what the service calls it."""
         self._client = client
+        self._prefix = prefix
+        self._studies = studies
         self.peer = peer
 
     @property
@@ -272,7 +276,8 @@ class DicomWebSource:
         """Whole series by series, single instances one by one (`gateway.clients.image_leg.ImageLeg`)."""
         accept = accept_dicom(transfer_syntaxes)
         queue = _Ahead(
-            (request, self._client.get(self.peer, request.path, accept)) for request in _requests(wanted)
+            (request, self._client.get(self.peer, self._place(request.path), accept))
+            for request in _requests(wanted)
         )
 
         async def items() -> AsyncIterator[ImagePart | ImageError]:
@@ -292,12 +297,15 @@ class DicomWebSource:
 
         Raises PeerError; the status is the archive's where it has not what is asked for.
         """
-        async with self._client.get(self.peer, path.text + suffix, accept) as response:
+        async with self._client.get(self.peer, self._place(path.text + suffix), accept) as response:
             yield PassedThrough(
                 response.status,
                 response.headers.get("Content-Type", ""),
                 self._explained(response.content.iter_any()),
             )
+
+    def _place(self, path: str) -> str:
+        return f"{self._prefix}/{self._studies}{path.removeprefix('/studies')}"
 
     async def _items(
         self, request: _Request, response: aiohttp.ClientResponse

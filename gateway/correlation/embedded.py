@@ -68,6 +68,14 @@ def find_server() -> Path:
     )
 
 
+def running_beside(state_dir: Path) -> RedisOptions | None:
+    """How to connect to the server that another process runs in `state_dir`; None where there is none."""
+    folder = state_dir.absolute() / "redis"
+    record = folder / "socket-folder"
+    socket = (Path(record.read_text()) if record.exists() else folder) / "server.sock"
+    return RedisOptions(unix_socket=socket) if socket.exists() else None
+
+
 class EmbeddedRedis:
     """Runs a server in `state_dir`/redis for as long as its context lasts, and again when it ends."""
 

@@ -7,19 +7,32 @@ what it began with.
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from gateway.clients.community import Community
 from gateway.clients.image_leg import ImageLeg
 from gateway.clients.patient_discovery import PatientDiscovery
 from gateway.model.images import ImageError, ImagePart, SeriesWanted
+from gateway.model.imaging import RetrieveLocation
 from gateway.model.object_ids import community_mark
 
 
+class CommunityLegs(Protocol):
+    """The images of a community."""
+
+    def leg(self, home_community_id: str, location: RetrieveLocation) -> ImageLeg | None:
+        """The way to one of its locations; None where there is none."""
+
+
 class CommunityImages:
-    """The images of a community, as any other source of images (RAD-75)."""
+    """The images of a community, as any other source of images: asked at once for all locations (RAD-75)."""
 
     def __init__(self, community: Community) -> None:
         self._community = community
+
+    def leg(self, home_community_id: str, location: RetrieveLocation) -> ImageLeg | None:
+        """See `CommunityLegs`. A location is named by its UID."""
+        return self if location.uid is not None else None
 
     @property
     def name(self) -> str:
@@ -47,7 +60,7 @@ class Member:
     authorities: frozenset[str] = frozenset()
     deadline: float = 10.0
     discovery: PatientDiscovery | None = None
-    images: ImageLeg | None = None
+    images: CommunityLegs | None = None
 
     @property
     def name(self) -> str:

@@ -264,9 +264,17 @@ SUPPORTED: tuple[SupportedRow, ...] = (
     SupportedRow(
         "RAD-75 Cross Gateway Retrieve Imaging Document Set",
         "client",
-        Level.PART,
-        "by communities; gateway doctor asks, FHIR and DICOM routes do not yet",
+        Level.YES,
+        "by communities[].images_url, behind WADO-RS and RAD-69; images of one study in two communities stay "
+        "two studies",
     ),
+    SupportedRow(
+        "RAD-160 XC-WADO",
+        "client",
+        Level.YES,
+        "in place of RAD-75 where communities[].wado_url is set",
+    ),
+    SupportedRow("RAD-160 XC-WADO", "server", Level.NO, "other communities retrieve by RAD-75"),
     SupportedRow(
         "RAD-75 Cross Gateway Retrieve Imaging Document Set",
         "server",
@@ -312,8 +320,8 @@ SUPPORTED: tuple[SupportedRow, ...] = (
     SupportedRow(
         "ITI-38, ITI-39 Cross Gateway",
         "client",
-        Level.PART,
-        "by communities, one at a time; gateway doctor asks, FHIR routes do not yet",
+        Level.YES,
+        "behind ITI-66 to ITI-68, imaging resources, QIDO-RS: all communities at once, each with a deadline",
     ),
     SupportedRow(
         "ITI-38, ITI-39 Cross Gateway",
@@ -326,7 +334,8 @@ SUPPORTED: tuple[SupportedRow, ...] = (
         "ITI-55 Cross Gateway Patient Discovery",
         "client",
         Level.PART,
-        "by communities[].patients_url, immediate mode; gateway doctor asks, FHIR routes do not yet",
+        "by identifier, where a community does not share it; immediate mode; several matches are several "
+        "patients",
     ),
     SupportedRow(
         "ITI-55 Cross Gateway Patient Discovery",

@@ -1,10 +1,12 @@
 """Other communities, as they are asked."""
 
 from gateway.clients.community import Community
+from gateway.clients.dicomweb import DicomWebClient
 from gateway.clients.patient_discovery import Asker, PatientDiscovery
 from gateway.clients.responding_gateway import CommunityPeers, RespondingGateway
 from gateway.community_settings import CommunitySettings
-from gateway.crossborder.communities import CommunityImages, Member
+from gateway.crossborder.communities import CommunityImages, CommunityLegs, Member
+from gateway.crossborder.wado import CommunityWado
 from gateway.settings import Settings
 from gateway.soap.client import SoapClient
 from gateway.soap.contract import load_contract
@@ -48,14 +50,20 @@ def members(settings: Settings, clients: PeerClients) -> tuple[Member, ...]:
             authorities=frozenset(each.assigning_authorities),
             deadline=each.deadline or settings.fan_out.community_deadline,
             discovery=patient_discovery(settings, each, clients.soap),
-            images=CommunityImages(gateways[each.home_community_id]) if _has_images(each) else None,
+            images=_images(each, gateways[each.home_community_id], clients.dicomweb),
         )
         for each in settings.communities
     )
 
 
-def _has_images(community: CommunitySettings) -> bool:
-    return bool(community.images_url or (community.mhd and community.mhd.dicomweb_url))
+def _images(
+    settings: CommunitySettings, community: Community, dicomweb: DicomWebClient
+) -> CommunityLegs | None:
+    if settings.wado_url is not None:
+        peer = peer_at(settings.wado_url, f"community {settings.name}", settings)
+        return CommunityWado(dicomweb, peer, settings.wado_studies)
+    has_images = settings.images_url or (settings.mhd and settings.mhd.dicomweb_url)
+    return CommunityImages(community) if has_images else None
 
 
 def responding_gateway(

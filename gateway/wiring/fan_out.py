@@ -47,6 +47,6 @@ class LegsOfCommunities:
         return self._communities.is_own(home)
 
     def leg(self, home: str, location: RetrieveLocation) -> ImageLeg | None:
-        """See `CommunityLegs`. A community is asked by the Retrieve Location UID."""
+        """See `CommunityLegs`."""
         member = self._communities.of_home(home)
-        return None if member is None or location.uid is None else member.images
+        return None if member is None or member.images is None else member.images.leg(home, location)

@@ -12,7 +12,7 @@ from gateway.clients.dicomweb import unrecorded as unrecorded_retrieve
 from gateway.clients.fhir_server import FhirClient
 from gateway.clients.outside_resources import OutsidePolicy, OutsideResources
 from gateway.correlation.connection import RedisClient, RedisOptions, connect
-from gateway.correlation.embedded import EmbeddedRedis, EmbeddedRedisError, EmbeddedRedisInUse
+from gateway.correlation.embedded import EmbeddedRedis, EmbeddedRedisError, EmbeddedRedisInUse, running_beside
 from gateway.correlation.store import CorrelationStore
 from gateway.crossborder.communities import Communities
 from gateway.security.sealing import KeyRing, KeyRingError
@@ -114,24 +114,31 @@ def _outside_policy(settings: Settings) -> OutsidePolicy:
 
 
 @asynccontextmanager
-async def open_parts(settings: Settings, *, audited: bool = True) -> AsyncIterator[Parts]:
+async def open_parts(
+    settings: Settings, *, audited: bool = True, beside: bool = False
+) -> AsyncIterator[Parts]:
     """Keys, Redis (an own one where none is set) and the SOAP client. Raises StartError.
 
-    Without `audited` nothing is recorded: for commands that look after the gateway.
+    Without `audited` nothing is recorded: for commands that look after the gateway. With `beside` the Redis
+    of a gateway that runs on the same state directory is used, where there is one.
     """
     ring = key_ring(settings)
     metrics = Metrics()
     async with AsyncExitStack() as stack:
         if settings.redis.embedded:
             embedded = EmbeddedRedis(settings.state_dir / "redis", settings.redis.embedded_max_memory_mib)
+            reached: RedisOptions | None = None
             try:
                 await stack.enter_async_context(embedded)
+                reached = embedded.options
             except EmbeddedRedisInUse as error:
-                raise StateInUse(f"redis: {error}") from None
+                reached = running_beside(settings.state_dir / "redis") if beside else None
+                if reached is None:
+                    raise StateInUse(f"redis: {error}") from None
             except EmbeddedRedisError as error:
                 raise StartError(f"redis: {error}") from None
             options = replace(
-                embedded.options,
+                reached,
                 connect_timeout=settings.redis.connect_timeout,
                 operation_timeout=settings.redis.operation_timeout,
             )

@@ -1,8 +1,12 @@
 """Studies of several communities: one search, and the images of each from where they are (RAD-75)."""
 
+import re
 from contextlib import asynccontextmanager
 
+import aiohttp
 import orjson
+import pytest
+from aiohttp import web
 
 from gateway.clients.imaging_source import ImagingDocumentSource
 from gateway.demo.bundles import provide_bundle
@@ -25,7 +29,7 @@ def keys_of(stack):
 
 
 @asynccontextmanager
-async def studies(folder, seeds, **arguments):
+async def studies(folder, seeds, protocol="rad-69", **arguments):
     """A gateway and its neighbours; `seeds` are of the studies of one patient, by community ("" is the own)."""
     patient = a_patient()
     contents = {name: sample_content(seed, patient.id) for name, seed in seeds.items()}
@@ -33,7 +37,7 @@ async def studies(folder, seeds, **arguments):
     for name, content in contents.items():
         folders = content.images.write(folder / f"images{name}")
         images[name] = {
-            FIRST_LOCATION: (folders[FIRST_LOCATION], "rad-69"),
+            FIRST_LOCATION: (folders[FIRST_LOCATION], protocol),
             SECOND_LOCATION: (folders[SECOND_LOCATION], "wado-rs"),
         }
     others = [name for name in seeds if name]
@@ -226,3 +230,39 @@ async def test_the_token_of_one_community_opens_no_study_of_another(tmp_path):
                 for name, content in contents.items()
             }
             assert sorted(statuses.values()) == [200, 404]
+
+
+@pytest.mark.parametrize("spelling", ["study", "studies"])
+async def test_images_come_by_xc_wado_where_the_settings_say_so(tmp_path, spelling):
+    paths = []
+
+    async def responding(request):
+        """A Responding Imaging Gateway that maps locations to archives (RAD-160)."""
+        pattern = r"/wado-rs/homeCommunityId/([0-9.]+)/RetrieveLocationUID/([0-9.]+)/(study|studies)/(.+)"
+        home, uid, named, rest = re.fullmatch(pattern, request.path).groups()
+        paths.append((home, uid, named))
+        url = f"{archives[uid]}/studies/{rest}"
+        headers = {"Accept": request.headers["Accept"]}
+        async with aiohttp.ClientSession() as session, session.get(url, headers=headers) as answer:
+            return web.Response(
+                status=answer.status,
+                body=await answer.read(),
+                headers={"Content-Type": answer.headers["Content-Type"]},
+            )
+
+    async with strange(responding) as place:
+        changes = {"1": {"wado_url": f"{place}/wado-rs", "wado_studies": spelling, "images_url": None}}
+        async with studies(tmp_path, {"1": "b"}, changes=changes, protocol="wado-rs") as (around, contents):
+            content = contents["1"]
+            imaging = around.by_name["1"].stack.settings.imaging
+            archives = {location.uid: location.url for location in imaging.locations}
+            bundle = await searched(around.front, content, _include="ImagingStudy:endpoint")
+            (base,) = {e["address"] for e in matches(bundle, "include")}
+            uid = content.images.study_instance_uid
+            status, body = await images(around.front, f"{base}/studies/{uid}")
+            assert status == 200
+            assert all(data in body for _, _, data in content.images.files())
+            one = content.images.series[0]
+            path = f"series/{one.series_instance_uid}/instances/{one.images[0].sop_instance_uid}"
+            assert (await images(around.front, f"{base}/studies/{uid}/{path}"))[0] == 200
+    assert set(paths) == {(f"{OWN}.1"[8:], uid, spelling) for uid in archives}

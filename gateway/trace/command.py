@@ -1,0 +1,69 @@
+"""Runs a trace over the settings and prints it."""
+
+from collections.abc import Callable
+
+import msgspec
+
+from gateway.fhir.search_tokens import read_patient_identifier
+from gateway.fhir.search_values import SearchProblem
+from gateway.model import Cx
+from gateway.settings import Settings
+from gateway.telemetry.logs import configure
+from gateway.trace.findings import Trace, lines
+from gateway.trace.tracer import Reached, Tracer
+from gateway.wiring.fan_out import every_place, every_registry
+from gateway.wiring.fhir import terminology
+from gateway.wiring.imaging import every_location, manifest_readers, manifests
+from gateway.wiring.parts import StartError, open_parts
+
+FAILED, WRONG_USE, NOT_FOUND = 1, 2, 3
+
+
+async def run_trace(
+    settings: Settings,
+    text: str,
+    echo: Callable[[str], None],
+    *,
+    patient: str | None,
+    as_json: bool,
+    retrieve: bool,
+) -> int:
+    """Print what is known of `text`. 0 where all of it can be had, else 1, 2 for wrong use, 3 for nothing."""
+    configure("error")
+    try:
+        whose = _patient(settings, patient) if patient is not None else None
+    except SearchProblem as problem:
+        echo(f"trace: --patient: {problem.issue.diagnostics}")
+        return WRONG_USE
+    try:
+        trace = await _traced(settings, text, whose, retrieve=retrieve)
+    except StartError as error:
+        echo(f"trace: {error}")
+        return FAILED
+    if as_json:
+        echo(msgspec.json.format(msgspec.json.encode(trace), indent=2).decode())
+    else:
+        for line in lines(trace):
+            echo(line)
+    if not trace.documents:
+        return NOT_FOUND
+    return FAILED if trace.problems else 0
+
+
+def _patient(settings: Settings, text: str) -> Cx:
+    return read_patient_identifier(text, "patient", terminology(settings))
+
+
+async def _traced(settings: Settings, text: str, patient: Cx | None, *, retrieve: bool) -> Trace:
+    async with open_parts(settings, audited=False, beside=True) as parts:
+        _, store = manifests(settings, parts.imaging)
+        reached = Reached(
+            registry=every_registry(settings, parts),
+            places=every_place(settings, parts),
+            locations=every_location(settings, parts.imaging),
+            store=store,
+            communities=parts.communities,
+            readers=manifest_readers(terminology(settings)),
+        )
+        tracer = Tracer(reached, retrieve=retrieve, max_bytes=settings.imaging.max_manifest_bytes)
+        return await tracer.trace(text, patient)
