@@ -1,9 +1,9 @@
-"""`python -m bench [transform] [wire] [stream] [images] [studies] [reports] [manifests] [startup]`: all of them by default."""
+"""`python -m bench [transform] [wire] [stream] [images] [studies] [reports] [manifests] [communities] [startup]`: all of them by default."""
 
 import argparse
 import time
 
-from bench import images, manifests, reports, startup, stream, studies, transform, wire
+from bench import communities, images, manifests, reports, startup, stream, studies, transform, wire
 
 GIGABYTE = 1_000_000_000
 
@@ -12,7 +12,9 @@ def main() -> None:
     """Run what the command line names."""
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
     parser.add_argument(
-        "parts", nargs="*", help="transform, wire, stream, images, studies, reports, manifests, startup"
+        "parts",
+        nargs="*",
+        help="transform, wire, stream, images, studies, reports, manifests, communities, startup",
     )
     parser.add_argument("--seconds", type=float, default=6.0, help="per figure")
     parser.add_argument("--bytes", type=int, default=GIGABYTE, help="size of the large document")
@@ -27,6 +29,7 @@ def main() -> None:
         "studies": lambda: studies.run(options.starts),
         "reports": lambda: reports.run(options.starts),
         "manifests": lambda: manifests.run(options.seconds),
+        "communities": lambda: communities.run(options.rounds),
         "startup": lambda: startup.run(options.rounds),
     }
     unknown = set(options.parts) - set(parts)
