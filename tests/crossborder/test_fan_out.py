@@ -229,3 +229,25 @@ async def test_a_document_that_its_community_does_not_give_any_more_is_not_found
         other.interfere = gone
         assert (await around.front.download(found[ONE]))[0] == 502
         assert (await around.front.download(found[TWO]))[0] == 200
+
+
+async def test_a_search_that_would_come_back_to_this_gateway_ends_here(tmp_path):
+    patient = a_patient()
+    answering = {"responding_gateway": {"enabled": True}}
+    async with neighbours(tmp_path, "1", own=answering) as around:
+        front = around.front
+        await publish(front, patient, a_document())
+        await publish(around.by_name["1"].stack, patient, a_document())
+        back = front.settings.communities[0].model_copy(
+            update={
+                "home_community_id": TWO,
+                "name": "2",
+                "query_url": front.base_url.replace("/fhir", "/xca/gateway"),
+            }
+        )
+        changed = front.settings.model_copy(update={"communities": (*front.settings.communities, back)})
+        front.parts.communities.change_to(front.parts.members_of(changed))
+        bundle = await search(front, patient)
+    assert set(found_in(bundle)) == {None, ONE}
+    (issue,) = outcomes(bundle)
+    assert TWO in issue["diagnostics"]
