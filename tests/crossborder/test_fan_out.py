@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from gateway.demo.bundles import provide_bundle
+from gateway.wiring.communities import members
 from tests.crossborder.neighbours import OWN, garbage, home_of, neighbours, never, outcomes, strange
 from tests.system.documents import a_document, a_patient
 from tests.system.stack import free_port
@@ -246,7 +247,7 @@ async def test_a_search_that_would_come_back_to_this_gateway_ends_here(tmp_path)
             }
         )
         changed = front.settings.model_copy(update={"communities": (*front.settings.communities, back)})
-        front.parts.communities.change_to(front.parts.members_of(changed))
+        front.parts.communities.change_to(members(changed, front.parts))
         bundle = await search(front, patient)
     assert set(found_in(bundle)) == {None, ONE}
     (issue,) = outcomes(bundle)

@@ -5,6 +5,7 @@ import pytest
 
 from gateway.demo.bundles import provide_bundle
 from gateway.settings import Settings
+from gateway.wiring.communities import members
 from tests.crossborder.neighbours import OWN, neighbours, outcomes
 from tests.crossborder.test_images_of_communities import keys_of
 from tests.system.documents import a_patient
@@ -87,7 +88,7 @@ async def test_reports_of_the_living_are_given_with_a_warning_about_the_dead(aro
     communities = [each.model_dump() for each in front.settings.communities]
     communities[1]["query_url"] = f"http://127.0.0.1:{free_port()}/"
     changed = Settings(**{**front.settings.model_dump(), "communities": communities})
-    front.parts.communities.change_to(front.parts.members_of(changed))
+    front.parts.communities.change_to(members(changed, front.parts))
     bundle = await searched(front, "DiagnosticReport", around.patient)
     (issue,) = outcomes(bundle)
     assert len(matches(bundle)) == 2
