@@ -274,7 +274,13 @@ SUPPORTED: tuple[SupportedRow, ...] = (
         Level.YES,
         "in place of RAD-75 where communities[].wado_url is set",
     ),
-    SupportedRow("RAD-160 XC-WADO", "server", Level.NO, "other communities retrieve by RAD-75"),
+    SupportedRow(
+        "RAD-160 XC-WADO",
+        "server",
+        Level.YES,
+        "/wado/homeCommunityId/[oid]/RetrieveLocationUID/[oid] below the FHIR base, for images here and of "
+        "other communities; access as for WADO-RS",
+    ),
     SupportedRow(
         "RAD-75 Cross Gateway Retrieve Imaging Document Set",
         "server",

@@ -1,8 +1,9 @@
 """WADO-RS for studies, series and instances (RAD-107; DICOM PS3.18 10.4) and WADO-URI (RAD-55; PS3.18 9).
 
-Two bases: `{fhir base}/wado/{token}`, which endpoints of ImagingStudies and manifests give, and
+Three bases: `{fhir base}/wado/{token}`, which endpoints of ImagingStudies and manifests give,
 `{fhir base}/dicomweb` for clients that know the UID of a study which this gateway has seen, or add the
-parameter `patient` (`Patient/id`) for one that it has not.
+parameter `patient` (`Patient/id`) for one that it has not, and
+`{fhir base}/wado/homeCommunityId/{oid}/RetrieveLocationUID/{oid}` for who knows where it is (RAD-160).
 """
 
 import re
@@ -21,6 +22,7 @@ from gateway.http_body import write_body
 from gateway.imaging.archive_views import ArchiveViews
 from gateway.imaging.dicom_accept import DICOM, DICOM_JSON, MULTIPART, negotiate_dicom, negotiate_json
 from gateway.imaging.grants import Grants
+from gateway.imaging.located import Located, LocatedImages
 from gateway.imaging.plan import ImageSelection, NoSuchImage
 from gateway.imaging.problems import no_images, no_such_image
 from gateway.imaging.retrieve import ImageRetriever, Images, IncompleteImages, NoImages
@@ -53,11 +55,13 @@ class WadoRoutes:
         retriever: ImageRetriever,
         views: ArchiveViews,
         *,
+        located: LocatedImages,
         patient_of: Callable[[str], Cx | None],
         base_url: str,
     ) -> None:
         """`patient_of` resolves `Patient/id`; None where it is not of this server."""
         self._grants = grants
+        self._located = located
         self._retriever = retriever
         self._views = views
         self._patient_of = patient_of
@@ -68,12 +72,14 @@ class WadoRoutes:
         """Routes for an aiohttp application."""
         self._base_path = base_path
         routes: list[web.RouteDef] = []
-        for base in (f"{base_path}/wado/{{token}}", f"{base_path}/dicomweb"):
+        located = f"{base_path}/wado/homeCommunityId/{{home:{_UID}}}/RetrieveLocationUID/{{location:{_UID}}}"
+        for base in (f"{base_path}/wado/{{token}}", f"{base_path}/dicomweb", located):
             for level in _LEVELS:
                 routes.append(web.get(base + level, self.retrieve, allow_head=False))
                 routes.append(web.get(f"{base}{level}/metadata", self.metadata, allow_head=False))
             routes.append(web.get(f"{base}{_LEVELS[-1]}/rendered", self.rendered, allow_head=False))
-            routes.append(web.get(base, self.wado_uri, allow_head=False))
+            if base != located:
+                routes.append(web.get(base, self.wado_uri, allow_head=False))
         return routes
 
     async def retrieve(self, request: web.Request) -> web.StreamResponse:
@@ -141,20 +147,36 @@ class WadoRoutes:
 
     async def _selection(self, request: web.Request) -> ImageSelection:
         names = request.match_info
-        granted = await self._granted(request, bare_oid(names["study"]))
+        if "home" in names:
+            granted = await self._located.selection(
+                Located(
+                    names["home"],
+                    names["location"],
+                    names["study"],
+                    series=names.get("series"),
+                    instance=names.get("sop"),
+                ),
+                self._patient(request),
+            )
+        else:
+            granted = await self._granted(request, bare_oid(names["study"]))
         return changed(granted, series_uid=names.get("series"), sop_instance_uid=names.get("sop"))
 
     async def _granted(self, request: web.Request, study: str) -> ImageSelection:
         token = request.match_info.get("token")
         if token is not None:
             return await self._grants.by_token(token, study)
+        return await self._grants.by_study(study, self._patient(request))
+
+    def _patient(self, request: web.Request) -> Cx | None:
+        """Whose study the request says it is."""
         named = request.query.get("patient")
         if named is None:
-            return await self._grants.by_study(study)
+            return None
         patient = self._patient_of(named)
         if patient is None:
             raise fail(404, "not-found", "patient: give Patient/[id] as a search of this server shows it.")
-        return await self._grants.by_study(study, patient)
+        return patient
 
 
 class _opened(AbstractAsyncContextManager[Images]):  # noqa: N801 - used as a function

@@ -82,7 +82,7 @@ def interaction_of(method: str, template: str, searched: Sequence[str] = ()) -> 
             return _search_of_all(searched)
         case ["content", "{token}"] if method == "GET":
             return RETRIEVE
-        case ["wado", "{token}", *rest] | ["dicomweb", *rest] if method == "GET":
+        case ["wado", "{token}" | "homeCommunityId", *rest] | ["dicomweb", *rest] if method == "GET":
             return IMAGE_SEARCH if rest and rest[-1] in _IMAGE_SEARCHES else IMAGES
         case [resource_type, *rest] if _TYPE.fullmatch(resource_type):
             return _of_type(method, resource_type, rest)

@@ -28,6 +28,7 @@ from gateway.imaging.dicom_patients import DicomPatients
 from gateway.imaging.found import StudyNames
 from gateway.imaging.grants import Grants
 from gateway.imaging.image_search import ImageSearcher
+from gateway.imaging.located import LocatedImages
 from gateway.imaging.manifest_publishing import ManifestPolicy, ManifestPublishing
 from gateway.imaging.manifests import ManifestError, Manifests, Reader
 from gateway.imaging.offered_manifests import OfferedManifests
@@ -231,7 +232,10 @@ def image_routes(settings: Settings, parts: ImagingParts, base_url: str) -> Wado
     grants, retriever, places = _front(settings, parts, settings.imaging.order)
     views = ArchiveViews(places, max_bytes=settings.imaging.max_metadata_bytes)
     patients = patient_references(parts.ring, terminology(settings), base_url)
-    return WadoRoutes(grants, retriever, views, patient_of=patients.resolve, base_url=base_url)
+    located = LocatedImages(grants, parts.communities, places, settings.responding_gateway.enabled)
+    return WadoRoutes(
+        grants, retriever, views, located=located, patient_of=patients.resolve, base_url=base_url
+    )
 
 
 def rad69_service(settings: Settings, parts: ImagingParts, record: Record) -> SoapService:

@@ -17,10 +17,11 @@ from gateway.model.imaging import RetrieveLocation
 from gateway.settings import Settings
 from gateway.soap.client import Peer, SoapClient
 from gateway.soap.contract import load_contract
+from gateway.wiring.communities import members
 from tests.crossborder.neighbours import OWN, home_of, neighbours, never, outcomes, strange
 from tests.system.documents import a_patient
 from tests.system.imaging import matches
-from tests.system.stack import running_gateway
+from tests.system.stack import running_gateway, running_stack
 
 
 def keys_of(stack):
@@ -266,3 +267,70 @@ async def test_images_come_by_xc_wado_where_the_settings_say_so(tmp_path, spelli
             path = f"series/{one.series_instance_uid}/instances/{one.images[0].sop_instance_uid}"
             assert (await images(around.front, f"{base}/studies/{uid}/{path}"))[0] == 200
     assert set(paths) == {(f"{OWN}.1"[8:], uid, spelling) for uid in archives}
+
+
+def located(stack, home, uid, path):
+    """The address of images at a location of a community (RAD-160)."""
+    bare = home.removeprefix("urn:oid:")
+    return f"{stack.base_url}/wado/homeCommunityId/{bare}/RetrieveLocationUID/{uid}/{path}"
+
+
+async def test_images_are_given_by_community_and_location(tmp_path):
+    async with studies(tmp_path, {"": "same", "1": "same"}) as (around, contents):
+        content = contents["1"]
+        await searched(around.front, content)
+        study = content.images.study_instance_uid
+        for home in (OWN, f"{OWN}.1"):
+            for series in content.images.series:
+                files = {
+                    image.sop_instance_uid: data
+                    for of_series, image, data in content.images.files()
+                    if of_series.series_instance_uid == series.series_instance_uid
+                }
+                url = located(around.front, home, series.location_uid, f"study/{study}")
+                status, body = await images(around.front, url)
+                assert status == 200
+                assert all(data in body for data in files.values())
+                one = f"series/{series.series_instance_uid}/instances/{series.images[0].sop_instance_uid}"
+                status, body = await images(around.front, f"{url}/{one}")
+                assert status == 200
+        for home, uid in (("2.999.77", FIRST_LOCATION), (f"{OWN}.1", "2.999.78")):
+            status, _ = await images(around.front, located(around.front, home, uid, f"studies/{study}"))
+            assert status == 404
+
+
+async def test_two_gateways_of_this_kind_speak_xc_wado(tmp_path):
+    async with studies(tmp_path, {"1": "b"}, protocol="wado-rs") as (around, contents):
+        front, content = around.front, contents["1"]
+        communities = [each.model_dump() for each in front.settings.communities]
+        other = around.by_name["1"].stack
+        communities[0] |= {"wado_url": f"{other.base_url}/wado", "images_url": None}
+        changed = Settings(**{**front.settings.model_dump(), "communities": communities})
+        front.parts.communities.change_to(members(changed, front.parts))
+        bundle = await searched(front, content, _include="ImagingStudy:endpoint")
+        (base,) = {e["address"] for e in matches(bundle, "include")}
+        study = content.images.study_instance_uid
+        status, body = await images(front, f"{base}/studies/{study}")
+        assert status == 200
+        assert all(data in body for _, _, data in content.images.files())
+
+
+@pytest.mark.parametrize("responding", [True, False])
+async def test_images_of_a_study_that_was_not_seen_are_given_to_other_communities_alone(tmp_path, responding):
+    own = {"responding_gateway": {"enabled": responding}, "home_community_id": OWN}
+    content = sample_content("b", a_patient().id)
+    folders = content.images.write(tmp_path / "images")
+    places = {
+        FIRST_LOCATION: (folders[FIRST_LOCATION], "rad-69"),
+        SECOND_LOCATION: (folders[SECOND_LOCATION], "wado-rs"),
+    }
+    async with running_stack(tmp_path / "stack", images=places, **own) as stack:
+        for series in content.images.series:
+            path = f"study/{content.images.study_instance_uid}"
+            one = f"series/{series.series_instance_uid}/instances/{series.images[0].sop_instance_uid}"
+            url = located(stack, OWN, series.location_uid, path)
+            status, _ = await images(stack, f"{url}/{one}")
+            assert status == (200 if responding else 404)
+            status, _ = await images(stack, url)
+            lists = places[series.location_uid][1] == "wado-rs"
+            assert status == (200 if responding and lists else 404)
