@@ -1,4 +1,6 @@
-"""An imaging report as FHIR R4 document: Composition first, a DiagnosticReport with its PDF embedded."""
+"""An imaging report as FHIR R4 document: Composition first, a DiagnosticReport with its PDF embedded
+(HL7 Europe Imaging Report 1.0.0-ballot).
+"""
 
 from base64 import b64encode
 from typing import Any
@@ -6,8 +8,10 @@ from typing import Any
 import orjson
 
 from gateway.demo.pdf import write_pdf
+from gateway.demo.report_parts import ReportWriter, section
 from gateway.demo.samples import LOINC, IdSource, SampleAuthor, SamplePatient, SampleReferenceId
 from gateway.model import codes
+from gateway.model.releases import FhirRelease
 
 REPORT_TYPE = {"coding": [{"system": LOINC, "code": "85430-7", "display": "Diagnostic imaging report"}]}
 FINDINGS = (
@@ -34,20 +38,27 @@ def write_fhir_document(
 
     `identifier` is the bare OID of the document, `written` an instant with zone.
     """
+    write = ReportWriter(FhirRelease.R4, ids)
     urls = {kind: ids.uuid() for kind in ("composition", "patient", "practitioner", "organization", "report")}
+    urls["study"] = ids.uuid()
     pdf = write_pdf(
         "Diagnostic imaging report",
         [f"Patient: {patient.family}, {patient.given} ({patient.id})", f"Date: {written}", "", *FINDINGS],
     )
+    numbers: dict[str, dict[str, Any]] = {
+        "report": {"system": codes.URI_SYSTEM, "value": f"urn:oid:{identifier}.1"},
+        "order": {"type": "ServiceRequest", "identifier": _accession(accession)},
+    }
     resources = {
-        "composition": _composition(urls, written),
+        "composition": _composition(write, urls, numbers["report"], written),
         "patient": patient.resource(_id(urls["patient"])),
         "practitioner": {
             "resourceType": "Practitioner",
             "name": [{"family": author.family, "given": [author.given]}],
         },
         "organization": {"resourceType": "Organization", "name": author.organization},
-        "report": _report(urls, accession, study_uid, written, pdf),
+        "report": _report(write, urls, numbers, written, pdf),
+        "study": _study(urls, numbers["order"], study_uid),
     }
     entries = [
         {"fullUrl": urls[kind], "resource": {**resource, "id": _id(urls[kind])}}
@@ -55,6 +66,7 @@ def write_fhir_document(
     ]
     document = {
         "resourceType": "Bundle",
+        "meta": write.profile("BundleReportEuImaging"),
         "type": "document",
         "identifier": {"system": codes.URI_SYSTEM, "value": f"urn:oid:{identifier}"},
         "timestamp": written,
@@ -67,54 +79,77 @@ def _id(url: str) -> str:
     return url.removeprefix("urn:uuid:")
 
 
-def _composition(urls: dict[str, str], written: str) -> dict[str, Any]:
-    narrative = "".join(f"<p>{line}</p>" for line in FINDINGS if line)
+def _accession(accession: SampleReferenceId) -> dict[str, Any]:
+    kind = {"coding": [{"system": codes.V2_IDENTIFIER_TYPE, "code": "ACSN"}]}
+    return {**accession.identifier, "type": kind}
+
+
+def _composition(
+    write: ReportWriter, urls: dict[str, str], number: dict[str, Any], written: str
+) -> dict[str, Any]:
     return {
         "resourceType": "Composition",
+        "meta": write.profile("CompositionEuImaging"),
+        "identifier": number,
         "status": "final",
         "type": REPORT_TYPE,
+        "category": write.categories(),
         "subject": {"reference": urls["patient"]},
         "date": written,
         "author": [{"reference": urls["practitioner"]}, {"reference": urls["organization"]}],
         "title": "Diagnostic imaging report",
         "section": [
-            {
-                "title": "Report",
-                "text": {
-                    "status": "generated",
-                    "div": f'<div xmlns="http://www.w3.org/1999/xhtml">{narrative}</div>',
-                },
-                "entry": [{"reference": urls["report"]}],
-            }
+            section("imagingstudy", ("CT of the chest.",), [{"reference": urls["study"]}]),
+            section("order", ("CT of the chest with contrast.",)),
+            section("history", ("Not known.",)),
+            section("procedure", (FINDINGS[0],)),
+            section("findings", FINDINGS[2:4]),
+            section("impression", FINDINGS[-1:]),
         ],
     }
 
 
+def _study(urls: dict[str, str], order: dict[str, Any], study_uid: str) -> dict[str, Any]:
+    """What the report says of the study: which one it is."""
+    kind = {"system": codes.DICOM_CODE_SYSTEM, "code": "110180", "display": "Study Instance UID"}
+    uid = {
+        "type": {"coding": [kind]},
+        "system": codes.DICOM_UID_SYSTEM,
+        "value": f"urn:oid:{study_uid}",
+    }
+    return {
+        "resourceType": "ImagingStudy",
+        "identifier": [uid],
+        "status": "available",
+        "subject": {"reference": urls["patient"]},
+        "basedOn": [order],
+    }
+
+
 def _report(
-    urls: dict[str, str], accession: SampleReferenceId, study_uid: str, written: str, pdf: bytes
+    write: ReportWriter,
+    urls: dict[str, str],
+    numbers: dict[str, dict[str, Any]],
+    written: str,
+    pdf: bytes,
 ) -> dict[str, Any]:
-    study = {"system": codes.DICOM_UID_SYSTEM, "value": f"urn:oid:{study_uid}"}
+    composition = write.r5_extension(
+        "DiagnosticReport.composition", valueReference={"reference": urls["composition"]}
+    )
     return {
         "resourceType": "DiagnosticReport",
+        "meta": write.profile("DiagnosticReportEuImaging"),
+        "extension": [composition],
+        "identifier": [numbers["report"]],
+        "basedOn": [numbers["order"]],
         "status": "final",
-        "category": [
-            {
-                "coding": [
-                    {
-                        "system": "http://terminology.hl7.org/CodeSystem/v2-0074",
-                        "code": "RAD",
-                        "display": "Radiology",
-                    }
-                ]
-            }
-        ],
+        "category": write.categories(),
         "code": REPORT_TYPE,
         "subject": {"reference": urls["patient"]},
-        "basedOn": [{"type": "ServiceRequest", "identifier": accession.identifier}],
         "issued": written,
         "performer": [{"reference": urls["organization"]}],
         "resultsInterpreter": [{"reference": urls["practitioner"]}],
-        "imagingStudy": [{"type": "ImagingStudy", "identifier": study}],
+        "imagingStudy": [{"reference": urls["study"]}],
         "conclusion": FINDINGS[-1],
         "presentedForm": [
             {

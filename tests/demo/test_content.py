@@ -14,6 +14,8 @@ from gateway.demo.content import SampleContent, SampleDocument, sample_content
 from gateway.demo.ct_study import KOS_CLASS
 from gateway.demo.pdf import write_pdf
 from gateway.dicom.kos_reader import read_kos
+from gateway.fhir.report_read import read_report_bundle
+from gateway.fhir.terminology import Terminology
 from gateway.model import codes
 
 CDA = {"c": "urn:hl7-org:v3"}
@@ -61,6 +63,11 @@ def test_the_report_is_a_fhir_document_about_the_same_study(content: SampleConte
     assert {url.decode() for url in used} <= urls
     assert content.accession.value.encode() in content.report.content
     assert content.study.value.encode() in content.report.content
+
+
+def test_the_report_keeps_every_rule_of_the_guide(content: SampleContent) -> None:
+    for document in (content.report, content.corrected_report, content.other_report):
+        assert read_report_bundle(orjson.loads(document.content), Terminology()).findings == ()
 
 
 def test_the_report_embeds_a_pdf_whose_cross_references_are_right(content: SampleContent) -> None:
