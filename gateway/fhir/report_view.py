@@ -107,6 +107,8 @@ class ReportView:
                 resource["result"] = [*resource.get("result", ()), *more]
         resource["id"] = self.names.entry_id(entry.kind, entry.name)
         meta = resource.get("meta")
+        if rewriting.led and isinstance(meta, dict):
+            meta = _without_claim(meta, "DiagnosticReportEuImagingMinimalMetadata")
         updated = self.entry.creation_time
         resource["meta"] = {
             **({k: v for k, v in meta.items() if k != "versionId"} if isinstance(meta, dict) else {}),
@@ -163,6 +165,14 @@ def _untyped(reference: Json) -> Json:
     return {name: value for name, value in reference.items() if name != "type"}
 
 
+def _without_claim(meta: Json, profile: str) -> Json:
+    """The meta of a resource that does not keep a profile here: it has references beside identifiers."""
+    listed = meta.get("profile")
+    kept = [url for url in listed if not str(url).endswith(f"/{profile}")] if isinstance(listed, list) else []
+    rest = {name: value for name, value in meta.items() if name != "profile"}
+    return {**rest, "profile": kept} if kept else rest
+
+
 @dataclass(slots=True)
 class _Rewriting:
     """Makes a copy of a resource whose references are good outside of its document."""
@@ -174,6 +184,8 @@ class _Rewriting:
     linked: dict[str, tuple[Json, ...]]
     held: dict[str, Json] = field(default_factory=dict)
     """What is to be contained, by its name in the document."""
+    led: bool = False
+    """True where a reference by identifier alone was led to a resource."""
 
     def whole(self, content: Json) -> Json:
         """The copy, with what it has to contain."""
@@ -249,6 +261,7 @@ class _Rewriting:
         if found is None:
             return reference
         literal, identifiers = found
+        self.led = True
         self.linked[literal] = identifiers
         return {"reference": literal, **reference}
 
