@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from gateway.clients.community import Queries
 from gateway.correlation.manifests import ManifestStore
 from gateway.fhir.issues import OutcomeError, fail
-from gateway.imaging.manifests import ManifestError, Manifests, UnknownRepository, WantedManifest
+from gateway.imaging.fetched_documents import UnknownRepository
+from gateway.imaging.manifests import ManifestError, Manifests, WantedManifest
 from gateway.imaging.plan import ImageSelection
 from gateway.imaging.studies import StudyFinder
 from gateway.model import Cx, ImageRequest

@@ -5,20 +5,24 @@ names: its bytes come from the repository of its DocumentEntry, are compared wit
 entry has them, and are read as what its MIME type says.
 """
 
-import asyncio
-import hashlib
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Final
 
 import structlog
 from msgspec.structs import replace as changed
 
-from gateway.clients.community import DocumentPlaces, Documents
-from gateway.clients.pieces import merged
-from gateway.clients.repository import Outcome, WholeDocument
+from gateway.clients.community import DocumentPlaces
+from gateway.clients.repository import WholeDocument
 from gateway.correlation.manifests import ManifestStore
+from gateway.imaging.fetched_documents import (
+    AlteredDocument,
+    FetchedDocuments,
+    NotFetched,
+    UnknownRepository,
+    media_type,
+    read_aside,
+)
 from gateway.model import DocumentEntry, DocumentRequest, RegistryFailure
 from gateway.model.errors import PeerError
 from gateway.model.imaging import ReadManifest
@@ -26,8 +30,6 @@ from gateway.security.study_urls import StudyKey
 
 Reader = Callable[[bytes], ReadManifest]
 """Reads one format. Raises ManifestError."""
-
-_READ_IN_THREAD: Final = 64 * 1024
 
 log = structlog.get_logger()
 
@@ -40,14 +42,6 @@ class AlteredManifest(ManifestError):
     """The repository gives another document than the one that the registry describes."""
 
 
-class UnknownRepository(Exception):
-    """No setting leads to the repository of a manifest."""
-
-    def __init__(self, unique_id: str) -> None:
-        super().__init__(f"repository {unique_id} is not one that this gateway reaches")
-        self.unique_id = unique_id
-
-
 Problem = PeerError | RegistryFailure | ManifestError | UnknownRepository
 
 
@@ -58,6 +52,12 @@ class WantedManifest:
     key: StudyKey
     hash: str | None = None
     size: int | None = None
+
+    @property
+    def request(self) -> DocumentRequest:
+        """What the repository is asked for."""
+        key = self.key
+        return DocumentRequest(key.repository_unique_id, key.document_unique_id, key.home_community_id)
 
     @classmethod
     def of(cls, entry: DocumentEntry, study_instance_uid: str = "") -> "WantedManifest | None":
@@ -91,10 +91,9 @@ class Manifests:
         max_bytes: int,
     ) -> None:
         """`readers` by MIME type; a document of another type is no manifest."""
-        self._places = places
+        self._documents = FetchedDocuments[WantedManifest](places, "manifest", max_bytes=max_bytes)
         self._store = store
         self._readers = readers
-        self._max_bytes = max_bytes
 
     async def one(self, wanted: WantedManifest) -> ReadManifest:
         """One manifest. Raises what `many` gives as a Problem."""
@@ -107,66 +106,39 @@ class Manifests:
 
     async def content(self, wanted: WantedManifest) -> bytes:
         """The document of a manifest as it is stored. Raises what `many` gives as a Problem."""
-        key = wanted.key
-        place = self._place(key)
-        if place is None:
-            raise UnknownRepository(key.repository_unique_id)
-        async with aclosing(place.retrieve_many([_request(key)], max_bytes=self._max_bytes)) as found:
+        async with aclosing(self._documents.many([wanted])) as found:
             async for _, outcome in found:
-                if not isinstance(outcome, WholeDocument):
-                    raise outcome
-                if _altered(wanted, outcome.content):
-                    raise _other_document(wanted)
-                return outcome.content
+                if isinstance(outcome, WholeDocument):
+                    return outcome.content
+                raise _problem(outcome)
         raise AssertionError("a manifest was asked for and neither given nor refused")
 
     async def many(
         self, wanted: Iterable[WantedManifest]
     ) -> AsyncGenerator[tuple[WantedManifest, ReadManifest | Problem], None]:
         """Each manifest with its own outcome: those that are known first, the others as they come."""
-        missing: dict[str, tuple[Documents, dict[DocumentRequest, WantedManifest]]] = {}
+        missing: list[WantedManifest] = []
         for item in wanted:
             known = await self._store.find(item.key)
-            place = self._place(item.key) if known is None else None
             if known is not None:
                 yield item, known
-            elif place is None:
-                yield item, UnknownRepository(item.key.repository_unique_id)
             else:
-                missing.setdefault(place.name, (place, {}))[1][_request(item.key)] = item
-        fetched = (self._fetched(place, requests) for place, requests in missing.values())
-        async with aclosing(merged(fetched)) as found:
+                missing.append(item)
+        async with aclosing(self._documents.many(missing)) as found:
             async for item, outcome in found:
                 if isinstance(outcome, WholeDocument):
                     yield item, await self._understood(item, outcome)
                 else:
-                    yield item, outcome
-
-    async def _fetched(
-        self, place: Documents, requests: Mapping[DocumentRequest, WantedManifest]
-    ) -> AsyncGenerator[tuple[WantedManifest, Outcome], None]:
-        async with aclosing(place.retrieve_many(requests, max_bytes=self._max_bytes)) as found:
-            async for request, outcome in found:
-                yield requests[request], outcome
-
-    def _place(self, key: StudyKey) -> Documents | None:
-        return self._places.of(key.home_community_id, key.repository_unique_id)
+                    yield item, _problem(outcome)
 
     async def _understood(
         self, wanted: WantedManifest, document: WholeDocument
     ) -> ReadManifest | ManifestError:
-        content = document.content
-        if _altered(wanted, content):
-            return _other_document(wanted)
-        mime_type = wanted.key.mime_type or document.header.mime_type
-        reader = self._readers.get(mime_type.partition(";")[0].strip().lower())
+        reader = self._readers.get(media_type(wanted.key.mime_type or document.header.mime_type))
         if reader is None:
             return ManifestError("it is of a type that is no manifest")
         try:
-            if len(content) > _READ_IN_THREAD:
-                read = await asyncio.to_thread(reader, content)
-            else:
-                read = reader(content)
+            read = await read_aside(reader, document.content)
         except ManifestError as error:
             log.warning("manifest.unreadable", repository=wanted.key.repository_unique_id, reason=str(error))
             return error
@@ -174,21 +146,9 @@ class Manifests:
         return read
 
 
-def _request(key: StudyKey) -> DocumentRequest:
-    return DocumentRequest(key.repository_unique_id, key.document_unique_id, key.home_community_id)
-
-
-def _other_document(wanted: WantedManifest) -> AlteredManifest:
-    log.error("manifest.altered", repository=wanted.key.repository_unique_id)
-    return AlteredManifest("the repository gives another document than the one that is registered")
+def _problem(outcome: NotFetched) -> Problem:
+    return AlteredManifest(str(outcome)) if isinstance(outcome, AlteredDocument) else outcome
 
 
 def _keyed(key: StudyKey, read: ReadManifest) -> StudyKey:
     return changed(key, study_instance_uid=read.manifest.study.study_instance_uid)
-
-
-def _altered(wanted: WantedManifest, content: bytes) -> bool:
-    if wanted.size is not None and wanted.size != len(content):
-        return True
-    # the hash of the standard is SHA-1
-    return bool(wanted.hash) and hashlib.sha1(content, usedforsecurity=False).hexdigest() != wanted.hash

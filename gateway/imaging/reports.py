@@ -5,19 +5,27 @@ category of imaging, unless their formatCode is that of a manifest. Whether they
 """
 
 import asyncio
-import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Final
 
 import structlog
 from msgspec import Struct
 
-from gateway.clients.community import DocumentPlaces, Documents
+from gateway.clients.community import DocumentPlaces
 from gateway.clients.repository import WholeDocument
 from gateway.correlation.reports import ReportStore
 from gateway.fhir.formats import FhirFormat
 from gateway.fhir.issues import Issue
+from gateway.imaging.fetched_documents import (
+    AlteredDocument,
+    FetchedDocuments,
+    NotFetched,
+    UnknownRepository,
+    media_type,
+    read_aside,
+)
 from gateway.model import DocumentEntry, DocumentRequest, RegistryFailure
 from gateway.model import imaging_codes as imaging
 from gateway.model.errors import PeerError
@@ -26,7 +34,6 @@ from gateway.model.report_entries import ReportEntries
 ReportReader = Callable[[bytes], ReportEntries]
 """Reads one format. Raises ReportError."""
 
-_READ_IN_THREAD: Final = 64 * 1024
 _FHIR: Final = frozenset(map(str, FhirFormat))
 _MANIFESTS: Final = frozenset({imaging.FORMAT_KOS, imaging.FORMAT_FHIR_MANIFEST})
 
@@ -46,7 +53,7 @@ class KnownReport(Struct, frozen=True):
 
 def may_be_report(entry: DocumentEntry) -> bool:
     """True for a document that has to be read to know whether it is a report."""
-    if _media_type(entry.mime_type) not in _FHIR:
+    if media_type(entry.mime_type) not in _FHIR:
         return False
     if entry.format_code is not None and entry.format_code.code in _MANIFESTS:
         return False
@@ -72,10 +79,9 @@ class Reports:
         max_bytes: int,
     ) -> None:
         """`readers` by MIME type."""
-        self._places = places
+        self._documents = FetchedDocuments[_WantedReport](places, "report", max_bytes=max_bytes)
         self._store = store
         self._readers = readers
-        self._max_bytes = max_bytes
 
     async def of_entries(
         self, entries: Iterable[DocumentEntry]
@@ -84,79 +90,71 @@ class Reports:
         listed = [entry for entry in entries if may_be_report(entry)]
         found: dict[str, ReportEntries] = {}
         issues: dict[Issue, None] = {}
-        missing: dict[str, tuple[Documents, dict[DocumentRequest, DocumentEntry]]] = {}
-        requests = [_request(entry) for entry in listed]
-        held = await asyncio.gather(*(self._store.find(r) for r in requests if r is not None))
-        kept = iter(held)
-        for entry, request in zip(listed, requests, strict=True):
-            known = next(kept) if request is not None else None
-            place = None if request is None else self._place(request)
+        missing: list[_WantedReport] = []
+        wanted = [w for entry in listed if (w := _wanted(entry)) is not None]
+        if len(wanted) < len(listed):
+            issues[_warning("the registry does not say which repository holds a report")] = None
+        held = await asyncio.gather(*(self._store.find(item.request) for item in wanted))
+        for item, known in zip(wanted, held, strict=True):
             if known is not None:
-                found[entry.entry_uuid] = known
-            elif request is None or place is None:
-                issues[_unplaced(request)] = None
+                found[item.entry.entry_uuid] = known
             else:
-                missing.setdefault(place.name, (place, {}))[1][request] = entry
-        fetched = (self._fetched(place, wanted) for place, wanted in missing.values())
-        for outcomes in await asyncio.gather(*fetched):
-            for uuid, outcome in outcomes:
+                missing.append(item)
+        async with aclosing(self._documents.many(missing)) as documents:
+            async for item, document in documents:
+                outcome = await self._outcome(item, document)
                 if isinstance(outcome, Issue):
                     issues[outcome] = None
                 else:
-                    found[uuid] = outcome
+                    found[item.entry.entry_uuid] = outcome
         reports = (KnownReport(e, found[e.entry_uuid]) for e in listed if e.entry_uuid in found)
         return tuple(report for report in reports if report.content.is_report), tuple(issues)
 
-    def _place(self, request: DocumentRequest) -> Documents | None:
-        return self._places.of(request.home_community_id, request.repository_unique_id)
-
-    async def _fetched(
-        self, place: Documents, requests: Mapping[DocumentRequest, DocumentEntry]
-    ) -> Sequence[tuple[str, ReportEntries | Issue]]:
-        outcomes: list[tuple[str, ReportEntries | Issue]] = []
-        async with aclosing(place.retrieve_many(requests, max_bytes=self._max_bytes)) as documents:
-            async for request, document in documents:
-                entry = requests[request]
-                if isinstance(document, WholeDocument):
-                    outcomes.append((entry.entry_uuid, await self._read(request, entry, document.content)))
-                else:
-                    outcomes.append((entry.entry_uuid, _not_given(document)))
-        return outcomes
-
-    async def _read(
-        self, request: DocumentRequest, entry: DocumentEntry, content: bytes
+    async def _outcome(
+        self, item: "_WantedReport", document: WholeDocument | NotFetched
     ) -> ReportEntries | Issue:
-        if _is_altered(entry, content):
-            log.error("report.altered", repository=request.repository_unique_id)
-            return _unusable("the repository gives another document than the one that is registered")
-        reader = self._readers[_media_type(entry.mime_type)]
+        if isinstance(document, UnknownRepository):
+            return _warning(
+                "a report lies where this gateway does not reach: repository "
+                f"{document.unique_id} is not in the settings"
+            )
+        if isinstance(document, AlteredDocument):
+            return _unusable(str(document))
+        if not isinstance(document, WholeDocument):
+            return _not_given(document)
         try:
-            large = len(content) > _READ_IN_THREAD
-            read = await asyncio.to_thread(reader, content) if large else reader(content)
+            read = await read_aside(self._readers[media_type(item.entry.mime_type)], document.content)
         except ReportError as error:
-            log.warning("report.unreadable", repository=request.repository_unique_id, reason=str(error))
-            if is_typed_report(entry):
+            repository = item.request.repository_unique_id
+            log.warning("report.unreadable", repository=repository, reason=str(error))
+            if is_typed_report(item.entry):
                 return _unusable(str(error))
             read = ReportEntries()
-        await self._store.remember(request, read)
+        await self._store.remember(item.request, read)
         return read
 
 
-def _request(entry: DocumentEntry) -> DocumentRequest | None:
+@dataclass(frozen=True, slots=True)
+class _WantedReport:
+    """A document that may be a report; see `WantedDocument`."""
+
+    request: DocumentRequest
+    entry: DocumentEntry
+
+    @property
+    def hash(self) -> str | None:
+        return self.entry.hash
+
+    @property
+    def size(self) -> int | None:
+        return self.entry.size
+
+
+def _wanted(entry: DocumentEntry) -> _WantedReport | None:
     if entry.repository_unique_id is None:
         return None
-    return DocumentRequest(entry.repository_unique_id, entry.unique_id, entry.home_community_id)
-
-
-def _media_type(mime_type: str) -> str:
-    return mime_type.partition(";")[0].strip().lower()
-
-
-def _is_altered(entry: DocumentEntry, content: bytes) -> bool:
-    if entry.size is not None and entry.size != len(content):
-        return True
-    # the hash of the standard is SHA-1
-    return bool(entry.hash) and hashlib.sha1(content, usedforsecurity=False).hexdigest() != entry.hash
+    request = DocumentRequest(entry.repository_unique_id, entry.unique_id, entry.home_community_id)
+    return _WantedReport(request, entry)
 
 
 def _warning(text: str) -> Issue:
@@ -169,12 +167,3 @@ def _unusable(reason: str) -> Issue:
 
 def _not_given(problem: PeerError | RegistryFailure) -> Issue:
     return _warning(f"{problem.peer} ({problem.transaction}) did not give a report")
-
-
-def _unplaced(request: DocumentRequest | None) -> Issue:
-    if request is None:
-        return _warning("the registry does not say which repository holds a report")
-    where = request.repository_unique_id
-    return _warning(
-        f"a report lies where this gateway does not reach: repository {where} is not in the settings"
-    )

@@ -17,7 +17,8 @@ from gateway.clients.community import Queries
 from gateway.fhir.issues import Issue
 from gateway.fhir.outcome import issues_of_warnings, means_no_match
 from gateway.imaging.accessions import AS_STATED, Accessions
-from gateway.imaging.manifests import ManifestError, Manifests, UnknownRepository, WantedManifest
+from gateway.imaging.fetched_documents import UnknownRepository
+from gateway.imaging.manifests import ManifestError, Manifests, WantedManifest
 from gateway.model import DocumentEntry, RegistryFailure
 from gateway.model.errors import PeerError
 from gateway.model.imaging import ReadManifest, RetrieveLocation, Series, Study
