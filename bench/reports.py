@@ -26,8 +26,11 @@ _AT_ONCE, _WARM = 60, 8
 _PATIENT = SamplePatient("BENCH-REPORTS", "Muster", "Maria", "1975-04-12", "female", "Exampleton")
 _SEARCHED = urlencode({"patient.identifier": _PATIENT.token, "_count": DOCUMENTS})
 _DOCUMENTS = urlencode({"patient.identifier": _PATIENT.token, "status": "current", "_count": DOCUMENTS})
+_KEPT = "DiagnosticReport, answers kept"
+"""With `lifetimes.registry_answer`, so that a warm search asks nobody."""
 _SEARCHES = {
     "DiagnosticReport": f"DiagnosticReport?{_SEARCHED}",
+    _KEPT: f"DiagnosticReport?{_SEARCHED}",
     "ImagingStudy": f"ImagingStudy?{_SEARCHED}",
     "Observation": f"Observation?{_SEARCHED}",
     "ITI-67": f"DocumentReference?{_DOCUMENTS}",
@@ -65,6 +68,14 @@ def _publish(running: Child) -> None:
             answer.read()
 
 
+def _calls(running: Child) -> int:
+    """SOAP calls of the domain so far."""
+    with urllib.request.urlopen(f"{running.url.removesuffix('/fhir')}/metrics", timeout=60) as answer:
+        lines = answer.read().decode().splitlines()
+    counted = (line.rpartition(" ")[2] for line in lines if line.startswith("gateway_peer_calls_total{"))
+    return round(sum(map(float, counted)))
+
+
 def _timed(running: Child, path: str) -> tuple[float, int]:
     started = time.perf_counter()
     size = _get(f"{running.url}/{path}")
@@ -76,26 +87,39 @@ def run(starts: int) -> None:
     cold: dict[str, list[float]] = {name: [] for name in _SEARCHES}
     warm: dict[str, list[float]] = {name: [] for name in _SEARCHES}
     sizes: dict[str, int] = {}
+    calls: dict[str, tuple[int, float]] = {}
     with TemporaryDirectory(prefix="bench") as folder, child(*_domain(Path(folder))) as domain:
         peers = {
             "GATEWAY_REGISTRY__URL": f"{domain.url}/xds/registry",
             "GATEWAY_REPOSITORIES": json.dumps(
                 [{"unique_id": REPOSITORY, "url": f"{domain.url}/xds/repository"}]
             ),
+            "GATEWAY_METRICS__ENABLED": "true",
         }
         with gateway(domain.url, **peers) as running:
             _publish(running)
         for _ in range(starts):
             for name, path in _SEARCHES.items():
-                with gateway(domain.url, **peers) as running:
+                kept = {"GATEWAY_LIFETIMES__REGISTRY_ANSWER": "600"} if name == _KEPT else {}
+                settings = peers | kept
+                with gateway(domain.url, **settings) as running:
                     taken, sizes[name] = _timed(running, path)
                     cold[name].append(taken)
+                    first = _calls(running)
                     warm[name] += [_timed(running, path)[0] for _ in range(_WARM)]
+                    calls[name] = first, (_calls(running) - first) / _WARM
     report.show(
         f"Resources of {DOCUMENTS} documents, {REPORTS} reports and {MANIFESTS} manifests",
-        ("search", "cold ms (min / median)", "warm ms (min / median)", "kB"),
+        ("search", "cold ms (min / median)", "calls", "warm ms (min / median)", "calls", "kB"),
         [
-            (name, report.spread(cold[name]), report.spread(warm[name]), sizes[name] // 1000)
+            (
+                name,
+                report.spread(cold[name]),
+                calls[name][0],
+                report.spread(warm[name]),
+                calls[name][1],
+                sizes[name] // 1000,
+            )
             for name in _SEARCHES
         ],
     )

@@ -248,6 +248,13 @@ SUPPORTED: tuple[SupportedRow, ...] = (
         "reports; Endpoints from manifests alone",
     ),
     SupportedRow(
+        "Patient",
+        "FHIR R4",
+        Level.PART,
+        "read; search by identifier, and by names, birth and sex of those whose documents were stored or "
+        "seen here; what documents say of the person, nothing merged of sources that disagree",
+    ),
+    SupportedRow(
         "Imaging report resources",
         "FHIR R4",
         Level.YES,
