@@ -83,6 +83,8 @@ DEFAULT_CODE_SYSTEMS: tuple[tuple[str, str], ...] = (
     (imaging.LEGACY_EU_PRIORITY_CATEGORIES, imaging.EU_PRIORITY_CATEGORIES),
     ("http://dicom.nema.org/resources/ontology/DCM", "1.2.840.10008.2.16.4"),
     ("http://dicom.nema.org/resources/ontology/DCMUID", "1.2.840.10008.2.6.1"),
+    # as samples of IHE RAD MADO name it
+    ("http://dicom.nema.org/resources/CodeSystem/DICOM_UIDs", "1.2.840.10008.2.6.1"),
     # codes that are URIs, such as the formats of reports
     ("urn:ietf:rfc:3986", "urn:ietf:rfc:3986"),
     ("http://unitsofmeasure.org", "2.16.840.1.113883.6.8"),

@@ -136,7 +136,9 @@ def test_the_later_edition_of_the_extensions_is_read_too():
     }
 
 
-@pytest.mark.parametrize("profile", [*STAND_INS, imaging.EU_STRUCTURE + "ImagingSelectionEuImaging|1.0.0"])
+@pytest.mark.parametrize(
+    "profile", [*sorted(STAND_INS), imaging.EU_STRUCTURE + "ImagingSelectionEuImaging|1.0.0"]
+)
 def test_a_basic_is_a_selection_by_its_profile(profile):
     basic = {"resourceType": "Basic", "meta": {"profile": [profile]}, "code": CODE}
     selection = to_r5(basic)
