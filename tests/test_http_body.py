@@ -66,7 +66,7 @@ PIECES = st.lists(
 )
 
 
-async def test_whatever_the_pieces_the_bytes_arrive_and_the_connection_serves_again() -> None:
+async def test_whatever_the_pieces_the_bytes_arrive() -> None:
     pieces: list[Chunk] = []
     async with (
         serving(answering(lambda: given_one_by_one(pieces))) as (host, port),
@@ -97,6 +97,19 @@ async def test_small_pieces_at_hand_share_one_chunk_and_a_large_one_ends_it() ->
     body = answer.partition(b"\r\n\r\n")[2]
     first = b"headsmall" + LARGE
     assert body == b"%x\r\n%b\r\n4\r\ntail\r\n0\r\n\r\n" % (len(first), first)
+
+
+async def test_the_connection_serves_the_next_request() -> None:
+    async with serving(answering(lambda: given_one_by_one([b"one", LARGE]))) as address:
+        reader, writer = await asyncio.open_connection(*address, limit=1024 * 1024)
+        chunk = b"one" + LARGE
+        for _ in range(3):
+            writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            head = await reader.readuntil(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 200")
+            expected = b"%x\r\n%b\r\n0\r\n\r\n" % (len(chunk), chunk)
+            assert await reader.readexactly(len(expected)) == expected
+        writer.close()
 
 
 async def test_nothing_is_held_back_while_the_source_waits() -> None:
