@@ -103,14 +103,17 @@ async def merged(sources: Iterable[AsyncGenerator[T, None]]) -> AsyncGenerator[T
             async for item in only:
                 yield item
         return
-    queue: asyncio.Queue[T | None] = asyncio.Queue(maxsize=1)
+    queue: asyncio.Queue[tuple[T] | Exception | None] = asyncio.Queue(maxsize=1)
 
     async def pump(source: AsyncGenerator[T, None]) -> None:
         try:
             async with aclosing(source) as items:
                 async for item in items:
-                    await queue.put(item)
-        finally:
+                    await queue.put((item,))
+        except Exception as error:
+            # raised by whoever reads: this task has nobody who waits for it
+            await queue.put(error)
+        else:
             await queue.put(None)
 
     tasks = [asyncio.ensure_future(pump(source)) for source in listed]
@@ -118,12 +121,12 @@ async def merged(sources: Iterable[AsyncGenerator[T, None]]) -> AsyncGenerator[T
     try:
         while running:
             taken = await queue.get()
+            if isinstance(taken, Exception):
+                raise taken
             if taken is None:
                 running -= 1
             else:
-                yield taken
-        for task in tasks:
-            await task
+                yield taken[0]
     finally:
         for task in tasks:
             task.cancel()

@@ -67,7 +67,7 @@ class FanOutRegistry:
         Raises PeerError and RegistryFailure where nobody answers, and OtherPatient.
         """
         if not self._communities.members and not names_objects(query):
-            return await self._own.query(_for_one(query))
+            return await self._own.query(_for_own(query))
         questions = self._questions(query)
         if not questions:
             return _NOTHING
@@ -82,7 +82,8 @@ class FanOutRegistry:
         bare = _for_one(query)
         if query.home is not None:
             member = self._communities.of_home(query.home)
-            return [_Question(bare, member, None if member is None else query.home)]
+            asked = structs.replace(bare, home=None)
+            return [_Question(asked, member, None if member is None else query.home)]
         named = by_mark(bare) if names_objects(query) else {}
         if named and not (query.target_communities and set(named) == {None}):
             return [q for mark, part in named.items() if (q := self._of_mark(mark, part)) is not None]
@@ -194,6 +195,12 @@ class FanOutRegistry:
 def _for_one(query: StoredQuery) -> StoredQuery:
     """The query as one registry is asked."""
     return structs.replace(query, target_communities=()) if query.target_communities else query
+
+
+def _for_own(query: StoredQuery) -> StoredQuery:
+    """The query as the own registry is asked, which knows of no communities."""
+    bare = _for_one(query)
+    return bare if bare.home is None else structs.replace(bare, home=None)
 
 
 def _together(

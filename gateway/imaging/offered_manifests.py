@@ -20,6 +20,7 @@ from gateway.model.metadata import Cx
 from gateway.model.query import (
     ANY_DOCUMENT,
     ANY_STATUS,
+    OWN_COMMUNITY,
     FindDocumentsByReferenceId,
     GetAssociations,
     GetDocuments,
@@ -77,16 +78,18 @@ class OfferedManifests:
         return (await self._registry.query(GetDocuments(entry_uuids=tuple(sorted(others))))).entries
 
     async def _siblings(self, manifests: Sequence[DocumentEntry]) -> tuple[DocumentEntry, ...]:
-        """Other manifests of the same studies, with one query for each patient."""
-        studies: dict[Cx, set[str]] = {}
+        """Other manifests of the same studies, with one query for each patient and community."""
+        studies: dict[tuple[Cx, str], set[str]] = {}
         for entry in manifests:
             for reference in entry.reference_ids:
                 if reference.type == codes.REFERENCE_STUDY and entry.patient_id is not None:
-                    studies.setdefault(entry.patient_id, set()).add(reference.id)
+                    home = entry.home_community_id or OWN_COMMUNITY
+                    studies.setdefault((entry.patient_id, home), set()).add(reference.id)
         found: dict[str, DocumentEntry] = {}
-        for patient, uids in studies.items():
+        for (patient, home), uids in studies.items():
             query = FindDocumentsByReferenceId(
                 patient_id=patient,
+                home=home,
                 status=ANY_STATUS,
                 format_code=MANIFEST_FORMATS,
                 document_type=ANY_DOCUMENT,

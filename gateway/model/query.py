@@ -16,6 +16,10 @@ APPROVED: tuple[AvailabilityStatus, ...] = (AvailabilityStatus.APPROVED,)
 ANY_STATUS: tuple[AvailabilityStatus, ...] = (AvailabilityStatus.APPROVED, AvailabilityStatus.DEPRECATED)
 
 
+OWN_COMMUNITY = ""
+"""As `home` of a query: the own registry, whatever its homeCommunityId is."""
+
+
 class StoredQuery(Struct, frozen=True, kw_only=True):
     """What all stored queries share.
 

@@ -334,3 +334,20 @@ async def test_images_of_a_study_that_was_not_seen_are_given_to_other_communitie
             status, _ = await images(stack, url)
             lists = places[series.location_uid][1] == "wado-rs"
             assert status == (200 if responding and lists else 404)
+
+
+async def test_a_manifest_is_read_by_id_in_its_community_alone(tmp_path):
+    async with studies(tmp_path, {"": "a", "1": "b", "2": "c"}) as (around, contents):
+        found = await around.front.find(
+            patient__identifier=contents["1"].patient.token, contenttype="application/dicom"
+        )
+
+        def asked():
+            stacks = {"": around.front, **{n: other.stack for n, other in around.by_name.items()}}
+            return {name: sum(stack.soap_calls.values()) for name, stack in stacks.items()}
+
+        for reference in found:
+            before = asked()
+            assert (await around.front.get(f"DocumentReference/{reference['id']}"))[0] == 200
+            assert (await around.front.download(reference))[0] == 200
+            assert sum(count != before[name] for name, count in asked().items()) == 1
