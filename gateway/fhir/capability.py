@@ -10,10 +10,17 @@ from fhir.resources.capabilitystatement import CapabilityStatement as StatementR
 from fhir.resources.R4B.capabilitystatement import CapabilityStatement
 
 from gateway import __version__
-from gateway.fhir.capability_imaging import IMAGING_GUIDES, IMAGING_TABLES, imaging_resources
+from gateway.fhir.capability_actors import StatedActor, of_actors
+from gateway.fhir.capability_imaging import (
+    IMAGING_GUIDES,
+    IMAGING_STATEMENTS,
+    IMAGING_TABLES,
+    imaging_resources,
+)
 from gateway.fhir.capability_parameters import search_parameters, supported_rows
 from gateway.fhir.capability_r5 import statement_in_r5
 from gateway.fhir.capability_security import security_element
+from gateway.fhir.datatypes import Json
 from gateway.fhir.formats import FhirFormat
 from gateway.fhir.imaging_document_search import IMAGING_DOCUMENT_PARAMETERS
 from gateway.fhir.list_parameters import LIST_PARAMETERS
@@ -50,16 +57,18 @@ def write_capability_statement(
     tokens: bool = False,
     token_endpoint: str | None = None,
     versions: bool = False,
+    actors: frozenset[StatedActor] = frozenset(StatedActor),
 ) -> bytes:
     """The CapabilityStatement of this server as JSON.
 
     `base_url` is the FHIR base that clients use, `date` the FHIR dateTime of the statement, by default that
     of the first call. `tokens` says that requests need an access token, `token_endpoint` where one is given;
-    `versions` that several releases share the base.
+    `versions` that several releases share the base, and `actors` which of them are stated.
     `instantiates` claims the Comprehensive and the UnContained Recipient, not the others,
-    since XDS does not take every Minimal Bundle, and the Responder without Target Communities.
+    since XDS does not take every Minimal Bundle, and the Responder without Target Communities. Of HL7 Europe
+    it claims resource access; the statement of document access wants Provenance of DocumentReferences.
     """
-    statement = {
+    statement: Json = {
         "resourceType": "CapabilityStatement",
         "name": "MhdXdsGateway",
         "title": "MHD to XDS.b gateway",
@@ -72,6 +81,7 @@ def write_capability_statement(
             codes.MHD_CAPABILITY_STATEMENT + "IHE.MHD.DocumentRecipient.Comprehensive",
             codes.MHD_CAPABILITY_STATEMENT + "IHE.MHD.DocumentRecipient.UnContained",
             codes.MHD_CAPABILITY_STATEMENT + "IHE.MHD.DocumentResponder",
+            *IMAGING_STATEMENTS,
         ],
         "software": {"name": "mhd-xds-gateway", "version": software_version},
         "implementation": {"description": "MHD to XDS.b gateway", "url": base_url},
@@ -80,6 +90,7 @@ def write_capability_statement(
         "implementationGuide": [codes.MHD_IMPLEMENTATION_GUIDE, *IMAGING_GUIDES],
         "rest": [_rest(security_element(tokens, token_endpoint)) | (_VERSIONS if versions else {})],
     }
+    statement = of_actors(statement, actors)
     if release is FhirRelease.R4:
         return CapabilityStatement.model_validate(statement).model_dump_json().encode()
     return StatementR5.model_validate(statement_in_r5(statement)).model_dump_json().encode()

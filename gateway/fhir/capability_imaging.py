@@ -1,5 +1,7 @@
 """What the CapabilityStatement says of imaging (HL7 Europe Imaging Report, resource access; IHE RAD MADO)."""
 
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final
 
 from gateway.fhir.capability_parameters import search_parameters
@@ -11,6 +13,8 @@ from gateway.model import imaging_codes as imaging
 
 IMAGING_TABLES: Final = (STUDY_PARAMETERS, ENDPOINT_PARAMETERS, *REPORT_TABLES.values())
 IMAGING_GUIDES: Final = (imaging.EU_IMAGING_GUIDE, imaging.MADO_GUIDE)
+IMAGING_STATEMENTS: Final = (imaging.EU_RESOURCE_PROVIDER, imaging.MADO_RESPONDER)
+"""CapabilityStatements of the guides that are met."""
 
 DOCUMENT_OPERATION: Final = {"name": "document", "definition": imaging.OPERATION_DOCUMENT}
 _TAKEN: Final = "As reports of the patient hold it."
@@ -37,6 +41,7 @@ def imaging_resources() -> list[dict[str, Any]]:
             STUDY_PARAMETERS,
             "Of the manifests and reports of the patient, which every search has to name.",
             (imaging.PROFILE_EU_STUDY, imaging.PROFILE_MADO_STUDY),
+            {"based-on": "basedon", "body-site": "bodysite"},
         ),
         _resource(
             ENDPOINT_PARAMETERS,
@@ -48,8 +53,14 @@ def imaging_resources() -> list[dict[str, Any]]:
     ]
 
 
-def _resource(table: ParameterTable, documentation: str, profiles: tuple[str, ...]) -> dict[str, Any]:
-    name = table.resource
+def _resource(
+    table: ParameterTable,
+    documentation: str,
+    profiles: tuple[str, ...],
+    spellings: Mapping[str, str] = MappingProxyType({}),
+) -> dict[str, Any]:
+    """`spellings` are names that a guide has for parameters beside those of FHIR."""
+    name, rows = table.resource, search_parameters(table)
     written: dict[str, Any] = {
         "type": name,
         "documentation": documentation,
@@ -57,7 +68,13 @@ def _resource(table: ParameterTable, documentation: str, profiles: tuple[str, ..
         "interaction": [{"code": "read"}, {"code": "search-type"}],
         "searchInclude": list(imaging_paths("_include", name)),
         "searchRevInclude": list(imaging_paths("_revinclude", name)),
-        "searchParam": search_parameters(table),
+        "searchParam": [*rows, *_spelled(rows, spellings)],
         "operation": [DOCUMENT_OPERATION] if name == "DiagnosticReport" else [],
     }
     return {key: value for key, value in written.items() if value}
+
+
+def _spelled(rows: Sequence[dict[str, Any]], spellings: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+    by_name = {row["name"]: row for row in rows}
+    for name, of in spellings.items():
+        yield {**by_name[of], "name": name, "documentation": f"The same as {of}."}

@@ -25,6 +25,8 @@ PARAMETERS: Final = MappingProxyType(
         ("DocumentReference", "event"): ("event-code", "DocumentReference-event-code"),
         ("DocumentReference", "format"): ("format-code", "DocumentReference-format-code"),
         ("DocumentReference", "creation"): ("creation", "DocumentReference-creation"),
+        ("DocumentReference", "modality"): ("modality", "DocumentReference-modality"),
+        ("DocumentReference", "bodysite"): ("bodysite", "DocumentReference-bodysite"),
         ("DocumentReference", "encounter"): ("context", "DocumentReference-context"),
         ("DocumentReference", "based-on"): ("based-on", "DocumentReference-based-on"),
         ("DocumentReference", "authenticator.given"): ("attester.given", None),
@@ -88,7 +90,13 @@ def _resource(resource: Json) -> Json:
         if name in made and resource["type"] != BASIC:
             made[name] = [path.replace(f"{BASIC}:", f"{SELECTION}:") for path in made[name]]
     if rows:
-        made["searchParam"] = [new for row in rows for new in _parameters(resource["type"], row)]
+        listed = [new for row in rows for new in _parameters(resource["type"], row)]
+        # R4 may list the name of R5 as another spelling
+        made["searchParam"] = list({row["name"]: row for row in reversed(listed)}.values())[::-1]
+    if "operation" in made:
+        made["operation"] = [
+            {**each, "definition": canonical_in_r5(each["definition"])} for each in made["operation"]
+        ]
     return made
 
 

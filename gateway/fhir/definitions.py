@@ -18,6 +18,7 @@ from gateway.fhir.imaging_document_search import IMAGING_DOCUMENT_PARAMETERS
 from gateway.fhir.list_parameters import LIST_PARAMETERS
 from gateway.fhir.search_dates import Prefix
 from gateway.fhir.search_table import Kind, SearchParameter
+from gateway.fhir.version_names import canonical_in_r4
 from gateway.model import codes
 from gateway.model import imaging_codes as imaging
 
@@ -116,9 +117,11 @@ def definitions(resource_type: str, stated: Iterable[str]) -> Mapping[str, bytes
     `stated` are the canonicals that the CapabilityStatement refers to; no other is served.
     """
     made = _search_parameters() if resource_type == SEARCH_PARAMETER else _OPERATIONS
+    # what is held is R4, and written in another release by its canonicals
+    listed = {canonical_in_r4(canonical) for canonical in stated}
     written: dict[str, bytes] = {}
     for content in made:
-        if content["url"] in stated:
+        if content["url"] in listed:
             name = content["url"].rpartition("/")[2]
             written[name] = orjson.dumps({"resourceType": resource_type, "id": name, **content})
     return MappingProxyType(written)

@@ -93,6 +93,7 @@ EXT_REPORT_OF_COMPOSITION: Final = (
 # --- IHE RAD MADO ---------------------------------------------------------------------------------------
 MADO: Final = "https://profiles.ihe.net/RAD/MADO/"
 MADO_GUIDE: Final = MADO + "ImplementationGuide/ihe.rad.mado"
+MADO_RESPONDER: Final = MADO + "CapabilityStatement/IHE.RAD.MADO.DocumentResponder"
 MADO_STRUCTURE: Final = MADO + "StructureDefinition/"
 MADO_SEARCH_PARAMETER: Final = MADO + "SearchParameter/"
 MADO_DEVICE_TYPES: Final = MADO + "CodeSystem/MadoDeviceType"
@@ -126,6 +127,7 @@ LEGACY_EU_STRUCTURES: Final = (
     "http://hl7.eu/fhir/imaging-r5/StructureDefinition/",
 )
 EU_IMAGING_GUIDE: Final = "http://hl7.eu/fhir/imaging/ImplementationGuide/hl7.fhir.eu.imaging"
+EU_RESOURCE_PROVIDER: Final = EU_IMAGING + "CapabilityStatement/EeehrxfImagingReportResourceAccessProvider"
 PROFILE_EU_REPORT_DOCUMENT: Final = EU_STRUCTURE + "DocumentReferenceImagingReport"
 OPERATION_DOCUMENT: Final = EU_IMAGING + "OperationDefinition/DiagnosticReport-fhir-report"
 PROFILE_EU_STUDY: Final = EU_STRUCTURE + "ImagingStudyEuImaging"

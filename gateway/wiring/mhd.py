@@ -6,6 +6,7 @@ from gateway.correlation.idempotency import IdempotencyStore
 from gateway.correlation.lookups import DocumentLookup
 from gateway.correlation.snapshots import SnapshotStore
 from gateway.fhir.capability import write_capability_statement
+from gateway.fhir.capability_actors import StatedActor
 from gateway.fhir.document_reference import MAX_INTEGER64, MAX_UNSIGNED_INT, WriteContext
 from gateway.fhir.list_elements import RegistryList
 from gateway.fhir.patient_search import PatientSearchContext
@@ -67,6 +68,7 @@ def use_cases(
             tokens=guarded is not None,
             token_endpoint=endpoint,
             versions=base.release is None,
+            actors=frozenset(map(StatedActor, settings.server.actors)),
         )
 
     terms = terminology(settings)

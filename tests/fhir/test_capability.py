@@ -21,7 +21,7 @@ from gateway.fhir.study_search import (
 from gateway.fhir.supported import SUPPORTED, Level, supported_table_markdown
 from gateway.fhir.target_communities import OwnCommunityAlone
 from gateway.fhir.terminology import Terminology
-from gateway.model import Cx
+from gateway.model import Cx, codes
 
 CONTEXT = SearchContext(
     Terminology(),
@@ -159,7 +159,7 @@ def test_what_comes_along_is_listed_if_and_only_if_it_is_done(statement, resourc
 
 def test_the_responder_is_claimed_with_all_that_its_statement_lists(statement):
     """The requirements of IHE.MHD.DocumentResponder in 4.2.4."""
-    assert statement["instantiates"][-1].endswith("CapabilityStatement/IHE.MHD.DocumentResponder")
+    assert codes.MHD_CAPABILITY_STATEMENT + "IHE.MHD.DocumentResponder" in statement["instantiates"]
     (rest,) = statement["rest"]
     assert "search-system" in {interaction["code"] for interaction in rest["interaction"]}
     for resource, kinds in (
