@@ -1,9 +1,9 @@
-"""`python -m bench [transform] [wire] [stream] [images] [studies] [reports] [manifests] [communities] [startup]`: all of them by default."""
+"""`python -m bench [transform] [wire] [stream] [images] [studies] [reports] [manifests] [communities] [security] [startup]`: all of them by default."""
 
 import argparse
 import time
 
-from bench import communities, images, manifests, reports, startup, stream, studies, transform, wire
+from bench import communities, images, manifests, reports, security, startup, stream, studies, transform, wire
 
 GIGABYTE = 1_000_000_000
 
@@ -14,7 +14,7 @@ def main() -> None:
     parser.add_argument(
         "parts",
         nargs="*",
-        help="transform, wire, stream, images, studies, reports, manifests, communities, startup",
+        help="transform, wire, stream, images, studies, reports, manifests, communities, security, startup",
     )
     parser.add_argument("--seconds", type=float, default=6.0, help="per figure")
     parser.add_argument("--bytes", type=int, default=GIGABYTE, help="size of the large document")
@@ -30,6 +30,7 @@ def main() -> None:
         "reports": lambda: reports.run(options.starts),
         "manifests": lambda: manifests.run(options.seconds),
         "communities": lambda: communities.run(options.rounds),
+        "security": lambda: security.run(options.seconds, options.rounds),
         "startup": lambda: startup.run(options.rounds),
     }
     unknown = set(options.parts) - set(parts)

@@ -17,7 +17,7 @@ from gateway.audit.record import AuditRecord
 
 _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 30.0
-_GATHER: Final = 0.05
+_GATHER: Final = 0.5
 """Seconds in which records that come one after the other are gathered into one message."""
 WRITTEN_AT_ONCE: Final = 5
 """Records that are written before requests get their turn: well below a millisecond."""

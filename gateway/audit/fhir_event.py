@@ -9,6 +9,7 @@ server, where a literal reference would lead nowhere.
 import base64
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final
 
 from gateway.audit.record import AuditRecord, Outcome, Party
@@ -64,7 +65,9 @@ def write_audit_event(
         event["outcomeDesc"] = record.outcome_text
     if record.actor is not None and record.actor.purposes:
         event["purposeOfEvent"] = [_concept(purpose) for purpose in record.actor.purposes]
-    event["agent"] = list(_agents(record, what, source_id))
+    event["agent"] = _agents(
+        record.transaction, record.side, (record.client, record.server), record.actor, source_id
+    )
     event["source"] = {
         **({"site": site} if site else {}),
         "observer": {"display": source_id},
@@ -105,24 +108,32 @@ def _profiles(record: AuditRecord, what: Described, side: int) -> Iterator[str]:
 
 
 # --- agents -----------------------------------------------------------------------------------------------
-def _agents(record: AuditRecord, what: Described, source_id: str) -> Iterator[Json]:
+@lru_cache(maxsize=1024)
+def _agents(
+    transaction: str, side: str, parties: tuple[Party, Party], actor: Claims | None, source_id: str
+) -> list[Json]:
+    """Who took part; the same for many records."""
+    what = described(transaction)
+    client, server = parties
     own = {"display": source_id}
-    actor = record.actor
-    client_who = own if record.side == "client" else _who(record.client, actor)
-    server_who = own if record.side == "server" else _who(record.server, None)
+    client_who = own if side == "client" else _who(client, actor)
+    server_who = own if side == "server" else _who(server, None)
     source, destination = _dcm_concept(codes.DCM_SOURCE), _dcm_concept(codes.DCM_DESTINATION)
     client_type, server_type = (destination, source) if what.answers else (source, destination)
     if what.objects == "token":
         client_type = _dcm_concept(codes.DCM_APPLICATION)
         server_type = {"coding": [_coding(codes.BALP_USER_AGENT_TYPES, "AuthzOauthService")]}
-    yield _agent(client_type, client_who, record.client, requestor=actor is None)
-    yield _agent(server_type, server_who, record.server, requestor=False)
+    agents = [
+        _agent(client_type, client_who, client, requestor=actor is None),
+        _agent(server_type, server_who, server, requestor=False),
+    ]
     if actor is None or what.objects == "token":
-        return
+        return agents
     if actor.subject:
-        yield _user(actor, what)
+        agents.append(_user(actor, what))
     if actor.organization or actor.organization_id:
-        yield _organization(actor)
+        agents.append(_organization(actor))
+    return agents
 
 
 def _agent(kind: Json, who: Json, party: Party, *, requestor: bool) -> Json:
@@ -265,7 +276,9 @@ def _uid(unique_id: str) -> Json:
     return {"system": codes.URI_SYSTEM, "value": f"urn:oid:{unique_id}" if is_oid else unique_id}
 
 
+@lru_cache(maxsize=256)
 def _coding(system: str, code: str, display: str = "") -> Json:
+    # shared by events, which are written and not changed
     return {"system": system, "code": code, **({"display": display} if display else {})}
 
 
@@ -273,6 +286,7 @@ def _dcm(code: str) -> Json:
     return _coding(codes.DICOM_CODE_SYSTEM, code, codes.DCM_AUDIT_TERMS[code])
 
 
+@lru_cache(maxsize=32)
 def _dcm_concept(code: str) -> Json:
     return {"coding": [_dcm(code)]}
 

@@ -14,8 +14,10 @@ import fcntl
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 from typing import IO, Final, Self
 
@@ -28,7 +30,13 @@ from gateway.audit.record import AuditRecord
 _MOST_FILES: Final = 64
 """Processes that share a state directory."""
 _CHECKPOINT_PAGES: Final = 2000
-_PRUNE_ROWS: Final = 1000
+_PRUNE_ROWS: Final = 200
+_PRUNE_EVERY: Final = 10
+"""Synchronisations between two looks for records to delete, where there were none."""
+_SOON: Final = 0.02
+"""Seconds in which records that no answer waits for are gathered into one commit."""
+_MOST_RECENT: Final = 1000
+"""Records that are sent on without being read back."""
 _INTERRUPTED: Final = "the gateway was stopped before the end of the answer was recorded"
 
 _SCHEMA: Final = """
@@ -74,6 +82,12 @@ class AuditQueue:
         """Records for which there was no room, or that the disk did not take."""
         self.arrived = asyncio.Event()
         """Set when records come in; whoever delivers clears it."""
+        self._added: list[AuditRecord] = []
+        self._held: list[AuditRecord] = []
+        self._settled: list[str] = []
+        self._moved: dict[str, int] = {}
+        self._recent: deque[tuple[int, AuditRecord]] = deque(maxlen=_MOST_RECENT)
+        self._timer: asyncio.TimerHandle | None = None
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._path, self._lock = _claimed(folder)
@@ -84,7 +98,7 @@ class AuditQueue:
             reason = getattr(error, "strerror", None) or str(error)
             raise AuditQueueError(f"{folder}: {reason}") from None
         self._wal = os.open(f"{self._path}-wal", os.O_RDWR | os.O_CREAT)
-        self._in_transaction = self._unsynchronised = False
+        self._unsynchronised = False
         self._maintenance: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -110,103 +124,100 @@ class AuditQueue:
     @property
     def full(self) -> bool:
         """Whether there is no room for further records."""
-        return self._last - self._done >= self._most
+        return bool(self._cursors) and self._last + len(self._added) - self._done >= self._most
 
-    def add(self, records: Iterable[AuditRecord]) -> None:
-        """Take records; they are durable after `flush`, which otherwise happens soon."""
-        self._insert("INSERT INTO records (recorded, content) VALUES (?, ?)", records)
+    def add(self, records: Sequence[AuditRecord], *, soon: bool = True) -> None:
+        """Take records; they are durable after `flush`, which happens `soon` where the caller does not."""
+        if self.full:
+            self._lose(len(records), None)
+            return
+        self._added += records
+        if soon:
+            self._flush_soon()
 
     def hold(self, records: Sequence[AuditRecord]) -> None:
         """Keep records whose answer has only begun; `settle` gives them free."""
-        self._insert("INSERT OR REPLACE INTO held (id, recorded, content) VALUES (?, ?, ?)", records)
+        self._held += records
+        self._flush_soon()
 
     def settle(self, records: Sequence[AuditRecord]) -> None:
         """The same records as they turned out."""
-        self._write(
-            lambda: self._connection.executemany(
-                "DELETE FROM held WHERE id = ?", [(record.id,) for record in records]
-            )
-        )
+        self._settled += [record.id for record in records]
         self.add(records)
 
     def flush(self) -> None:
         """Commit what was taken: it outlives the process from here on."""
-        if not self._in_transaction:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if not (self._added or self._held or self._settled or self._moved):
             return
-        self._in_transaction = False
+        added, held, settled, moved = self._added, self._held, self._settled, self._moved
+        self._added, self._held, self._settled, self._moved = [], [], [], {}
+        numbered = list(enumerate(added, self._last + 1))
         try:
-            self._connection.execute("COMMIT")
+            with _transaction(self._connection) as execute_many:
+                if numbered:
+                    rows = [(seq, record.recorded, self._sealed(record)) for seq, record in numbered]
+                    execute_many("INSERT INTO records (seq, recorded, content) VALUES (?, ?, ?)", rows)
+                if held:
+                    rows_held = [(record.id, record.recorded, self._sealed(record)) for record in held]
+                    execute_many("INSERT OR REPLACE INTO held VALUES (?, ?, ?)", rows_held)
+                if settled:
+                    execute_many("DELETE FROM held WHERE id = ?", [(record_id,) for record_id in settled])
+                if moved:
+                    places = [(seq, name) for name, seq in moved.items()]
+                    execute_many("UPDATE cursors SET seq = ? WHERE destination = ?", places)
         except sqlite3.Error as error:
-            with suppress(sqlite3.Error):
-                self._connection.execute("ROLLBACK")
-            self._lose(1, error)
+            self._lose(len(added) + len(held), error)
             return
+        self._last += len(added)
+        self._recent.extend(numbered)
         self._unsynchronised = True
-        self.arrived.set()
+        if added:
+            self.arrived.set()
 
-    def _insert(self, statement: str, records: Iterable[AuditRecord]) -> None:
-        rows = [(record.id, record.recorded, self._seal(self._encode(record))) for record in records]
-        if not rows:
-            return
-        if self.full:
-            self._lose(len(rows), None)
-            return
-        is_final = statement.startswith("INSERT INTO records")
-        values: Sequence[tuple[object, ...]] = [row[1:] for row in rows] if is_final else rows
-        if self._write(lambda: self._connection.executemany(statement, values), len(rows)) and is_final:
-            self._last += len(rows)
+    def _sealed(self, record: AuditRecord) -> bytes:
+        return self._seal(self._encode(record))
 
-    def _write(self, work: Callable[[], object], count: int = 0) -> bool:
-        try:
-            if not self._in_transaction:
-                self._connection.execute("BEGIN IMMEDIATE")
-                self._in_transaction = True
-                with suppress(RuntimeError):  # without a loop whoever writes flushes
-                    asyncio.get_running_loop().call_soon(self.flush)
-            work()
-        except sqlite3.Error as error:
-            self._lose(count, error)
-            return False
-        return True
+    def _flush_soon(self) -> None:
+        if self._timer is None:
+            with suppress(RuntimeError):  # without a loop whoever writes flushes
+                self._timer = asyncio.get_running_loop().call_later(_SOON, self.flush)
 
     def _lose(self, count: int, error: sqlite3.Error | None) -> None:
-        self.lost += count
-        log.critical(
-            "audit.records_lost",
-            count=count,
-            reason="the queue is full" if error is None else type(error).__name__,
-        )
+        if count:
+            self.lost += count
+            reason = "the queue is full" if error is None else type(error).__name__
+            log.critical("audit.records_lost", count=count, reason=reason)
 
     # --- out ----------------------------------------------------------------------------------------------
-    def waiting(self, destination: str, limit: int, *, behind: int = 0) -> list[tuple[int, AuditRecord]]:
-        """The next records of a destination with their places, in order; `behind` skips some of them."""
+    def waiting(self, destination: str, limit: int) -> list[tuple[int, AuditRecord]]:
+        """The next records of a destination with their places, in order."""
         self.flush()
+        place = self._cursors[destination]
+        if self._recent and self._recent[0][0] <= place + 1:
+            first = place + 1 - self._recent[0][0]
+            return list(islice(self._recent, first, first + limit))
         rows = self._connection.execute(
-            "SELECT seq, content FROM records WHERE seq > ? ORDER BY seq LIMIT ?",
-            (max(behind, self._cursors[destination]), limit),
+            "SELECT seq, content FROM records WHERE seq > ? ORDER BY seq LIMIT ?", (place, limit)
         ).fetchall()
-        found = []
-        for seq, content in rows:
-            record = self._read(content)
-            if record is not None:
-                found.append((seq, record))
+        read = ((seq, self._read(content)) for seq, content in rows)
+        found = [(seq, record) for seq, record in read if record is not None]
         if rows and not found:
             # nothing of them can be read: go on behind them
             self.delivered(destination, rows[-1][0])
+            return self.waiting(destination, limit)
         return found
 
     def delivered(self, destination: str, seq: int) -> None:
         """The destination has everything as far as this place."""
-        self._cursors[destination] = seq
-        self._write(
-            lambda: self._connection.execute(
-                "UPDATE cursors SET seq = ? WHERE destination = ?", (seq, destination)
-            )
-        )
+        self._cursors[destination] = self._moved[destination] = seq
+        self._flush_soon()
 
     def length(self, destination: str) -> int:
         """Records that the destination does not have yet."""
-        return int(self._last - self._cursors[destination])
+        return self._last + len(self._added) - self._cursors[destination]
 
     def age(self, destination: str) -> float:
         """Seconds since the oldest of them; 0 where there are none."""
@@ -237,7 +248,7 @@ class AuditQueue:
     # --- beginning ----------------------------------------------------------------------------------------
     def _begin_cursors(self, destinations: Sequence[str]) -> None:
         known = dict(self._connection.execute("SELECT destination, seq FROM cursors").fetchall())
-        self._cursors = {name: known.get(name, 0) for name in destinations}
+        self._cursors: dict[str, int] = {name: int(known.get(name, 0)) for name in destinations}
         self._connection.executemany(
             "INSERT OR IGNORE INTO cursors (destination, seq) VALUES (?, 0)", [(n,) for n in destinations]
         )
@@ -245,7 +256,7 @@ class AuditQueue:
             "DELETE FROM cursors WHERE destination = ?", [(n,) for n in known if n not in self._cursors]
         )
         sequence = self._connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'records'")
-        self._last: int = (sequence.fetchone() or (0,))[0]
+        self._last = int((sequence.fetchone() or (0,))[0])
 
     @property
     def _done(self) -> int:
@@ -254,7 +265,6 @@ class AuditQueue:
 
     def _take_over(self, folder: Path) -> None:
         """What was held by the process before, and all that other processes have left behind."""
-        self._in_transaction = False
         self._free_held(self._connection)
         for path in sorted(folder.glob("queue-*.db")):
             if path == self._path or (lock := _locked(path)) is None:
@@ -265,9 +275,8 @@ class AuditQueue:
                 last = other.execute("SELECT min(seq) FROM cursors").fetchone()[0] or 0
                 rows = other.execute("SELECT recorded, content FROM records WHERE seq > ?", (last,))
                 taken = rows.fetchall()
-                self._connection.execute("BEGIN IMMEDIATE")
-                self._connection.executemany("INSERT INTO records (recorded, content) VALUES (?, ?)", taken)
-                self._connection.execute("COMMIT")
+                with _transaction(self._connection) as execute_many:
+                    execute_many("INSERT INTO records (recorded, content) VALUES (?, ?)", taken)
                 self._last += len(taken)
                 other.close()
                 for name in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
@@ -276,26 +285,25 @@ class AuditQueue:
     def _free_held(self, connection: sqlite3.Connection) -> None:
         rows = connection.execute("SELECT recorded, content FROM held ORDER BY recorded").fetchall()
         records = [record for _, content in rows if (record := self._read(content)) is not None]
-        connection.execute("BEGIN IMMEDIATE")
-        connection.executemany(
-            "INSERT INTO records (recorded, content) VALUES (?, ?)",
-            [(r.recorded, self._seal(self._encode(replace(r, outcome_text=_INTERRUPTED)))) for r in records],
-        )
-        connection.execute("DELETE FROM held")
-        connection.execute("COMMIT")
+        rows = [(r.recorded, self._sealed(replace(r, outcome_text=_INTERRUPTED))) for r in records]
+        with _transaction(connection) as execute_many:
+            execute_many("INSERT INTO records (recorded, content) VALUES (?, ?)", rows)
+            connection.execute("DELETE FROM held")
         if connection is self._connection:
             self._last += len(records)
 
     # --- upkeep -------------------------------------------------------------------------------------------
     async def _maintain(self) -> None:
-        pages = 0
+        pages = rest = 0
         while True:
             await asyncio.sleep(self._sync_seconds)
+            rest -= 1
             try:
                 if self._unsynchronised:
                     self._unsynchronised = False
                     await asyncio.to_thread(os.fdatasync, self._wal)
-                self._prune()
+                if rest <= 0 and not self._prune():
+                    rest = _PRUNE_EVERY
                 pages = os.fstat(self._wal).st_size // 4096
                 if pages > _CHECKPOINT_PAGES:
                     # most of the work, and the waiting for the disk, in a thread; the rest is little
@@ -305,18 +313,31 @@ class AuditQueue:
             except (OSError, sqlite3.Error) as error:
                 log.critical("audit.queue_not_durable", error=type(error).__name__)
 
-    def _prune(self) -> None:
-        """Delete what everyone has and nobody asks for any more, a few at a time."""
+    def _prune(self) -> bool:
+        """Delete what everyone has and nobody asks for any more, a few at a time; whether there was any."""
         self.flush()
-        limit = self._clock() - self._keep
-        excess = self._connection.execute("SELECT min(seq) FROM records").fetchone()[0]
-        over = 0 if excess is None else self._last - excess + 1 - self._most
-        oldest = self._connection.execute(
-            "SELECT seq FROM records WHERE seq <= ? AND (recorded < ? OR seq < ?) ORDER BY seq LIMIT ?",
-            (self._done, limit, (excess or 0) + max(over, 0), _PRUNE_ROWS),
+        limit, done = self._clock() - self._keep, self._done
+        first = self._connection.execute(
+            "SELECT seq, recorded FROM records ORDER BY seq LIMIT ?", (_PRUNE_ROWS,)
         ).fetchall()
-        if oldest:
-            self._write(lambda: self._connection.executemany("DELETE FROM records WHERE seq = ?", oldest))
+        beyond = self._last - self._most
+        old = [(seq,) for seq, recorded in first if seq <= done and (recorded < limit or seq <= beyond)]
+        if old:
+            with _transaction(self._connection) as execute_many:
+                execute_many("DELETE FROM records WHERE seq = ?", old)
+        return bool(old)
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[Callable[..., object]]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield connection.executemany
+        connection.execute("COMMIT")
+    except BaseException:
+        with suppress(sqlite3.Error):
+            connection.execute("ROLLBACK")
+        raise
 
 
 def _checkpoint(path: Path) -> None:

@@ -1,7 +1,6 @@
 """Where records are made and go: one trail for each gateway, with the name that it has in them."""
 
 import os
-import secrets
 import socket
 import time
 import uuid
@@ -25,20 +24,21 @@ class Identity(Struct, frozen=True):
     source_id: str
     site: str = ""
     host: str = ""
+    process: str = ""
 
     @classmethod
     def of(cls, source_id: str, site: str = "") -> "Identity":
         """The identity of this process."""
-        return cls(source_id, site, socket.gethostname() or "localhost")
+        return cls(source_id, site, socket.gethostname() or "localhost", str(os.getpid()))
 
     @property
     def party(self) -> Party:
         """The own end of what the gateway asks for."""
-        return Party(self.source_id, self.host, str(os.getpid()))
+        return self.at(self.source_id)
 
     def at(self, url: str) -> Party:
         """The own end of what the gateway answers at `url`."""
-        return Party(url, self.host, str(os.getpid()))
+        return Party(url, self.host, self.process)
 
 
 class Held:
@@ -86,7 +86,7 @@ class Trail:
 
     def add(self, records: Sequence[AuditRecord], *, durable: bool = True) -> None:
         """Take records; `durable` makes them outlive the process before this returns."""
-        self.queue.add(records)
+        self.queue.add(records, soon=not durable)
         if durable:
             self.queue.flush()
 
@@ -99,9 +99,10 @@ class Trail:
 
 def record_id(recorded: float) -> str:
     """A UUID of version 7 (RFC 9562 5.7), which begins with the time, so that a record is found by its id."""
-    milliseconds = int(recorded * 1000) & ((1 << 48) - 1)
-    number = milliseconds << 80 | 0x7 << 76 | secrets.randbits(12) << 64 | 0b10 << 62 | secrets.randbits(62)
-    return str(uuid.UUID(int=number))
+    chance = os.urandom(10).hex()
+    moment = f"{int(recorded * 1000):012x}"
+    variant = "89ab"[int(chance[3], 16) & 3]
+    return f"{moment[:8]}-{moment[8:]}-7{chance[:3]}-{variant}{chance[4:7]}-{chance[7:19]}"
 
 
 def time_of_id(text: str) -> float | None:

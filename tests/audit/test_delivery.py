@@ -23,6 +23,7 @@ from tests.audit.test_queue import opened, some
 def _short_pauses(monkeypatch):
     monkeypatch.setattr(delivering, "_FIRST_PAUSE", 0.01)
     monkeypatch.setattr(delivering, "_LONGEST_PAUSE", 0.05)
+    monkeypatch.setattr(delivering, "_GATHER", 0.01)
 
 
 def event_of(record):

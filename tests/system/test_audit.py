@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
+from gateway.audit import delivery as delivering
 from gateway.demo.bundles import provide_bundle
 from gateway.demo.content import sample_content
 from tests.audit.archive_process import stored
@@ -58,6 +59,13 @@ def parent(event):
         ),
         None,
     )
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _soon():
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(delivering, "_GATHER", 0.01)
+        yield
 
 
 class Audited:
