@@ -7,13 +7,16 @@ import socket
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, ExitStack, suppress
 from functools import partial
+from typing import Final
 
 import structlog
 from aiohttp import web
 
+from gateway.connections import CONNECTIONS, ConnectionLimits, Connections, WatchedRunner, raise_file_limit
 from gateway.health import Health, abilities
 from gateway.mhd.admission import Admission
 from gateway.mhd.auditing import IS_SOAP, Auditing
+from gateway.mhd.authorisation import client_of_token
 from gateway.mhd.bases import BASES, by_release, releases
 from gateway.mhd.middleware import bounded, name_request, observed, outcomes
 from gateway.mhd.publish import Publisher
@@ -43,6 +46,7 @@ from gateway.wiring.servers import responding_services, xds_services
 from gateway.wiring.tls import server_context
 
 RAD69_PATH = "/xds/imaging"
+KEEPALIVE: Final = web.AppKey("keepalive", float)
 _WILDCARDS = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - compared, not bound
 
 log = structlog.get_logger()
@@ -83,6 +87,10 @@ def create_app(settings: Settings, parts: Parts, base_url: str) -> tuple[web.App
     admission = Admission(settings.server.max_bundle_bytes, settings.server.max_publish_bytes_in_flight)
     limited = bounded(settings.fan_out.deadline)
     app = web.Application(middlewares=[observed(parts.metrics, parts.traced), releases, outcomes, limited])
+    connections = app[CONNECTIONS] = Connections(_connection_limits(settings), _client_of)
+    app.middlewares.append(connections.timed())
+    app.on_response_prepare.append(connections.begins)
+    app[KEEPALIVE] = settings.server.keepalive_timeout
     if parts.trail is not None:
         parts.trail.named(settings.audit.source_id or base_url)
         auditing = Auditing(parts.trail, base_url)
@@ -93,6 +101,7 @@ def create_app(settings: Settings, parts: Parts, base_url: str) -> tuple[web.App
     if guarded is not None:
         app.middlewares.append(guarded.middleware)
         app.add_routes(guarded.routes.table([base.path for base in bases], bases.shared.path))
+    app.middlewares.append(connections.counted())
     imaging = parts.imaging
     app[BASES] = bases
     publishers: list[Publisher] = []
@@ -124,6 +133,21 @@ def create_app(settings: Settings, parts: Parts, base_url: str) -> tuple[web.App
     app.on_response_prepare.append(health.say_goodbye)
     _drain_on_stop(app, publishers, settings.server.shutdown_timeout)
     return app, health
+
+
+def _connection_limits(settings: Settings) -> ConnectionLimits:
+    server = settings.server
+    return ConnectionLimits(
+        head=server.head_timeout,
+        body_idle=server.body_timeout,
+        answer=server.request_timeout,
+        connections=server.max_connections,
+        per_client=server.max_requests_per_client,
+    )
+
+
+def _client_of(request: web.Request) -> str:
+    return client_of_token(request) or request.remote or ""
 
 
 def _serve_soap(
@@ -165,9 +189,11 @@ def _drain_on_stop(app: web.Application, publishers: Sequence[Publisher], second
 
 def create_runner(app: web.Application, shutdown_timeout: float) -> web.AppRunner:
     """The server of an application that `create_app` made."""
-    return web.AppRunner(
+    return WatchedRunner(
         app,
+        app[CONNECTIONS],
         access_log=None,
+        keepalive_timeout=app[KEEPALIVE],
         # a client that has gone stops the peer's answer too
         handler_cancellation=True,
         # gateway.mhd.negotiation does it, with an outcome for what cannot be read
@@ -182,6 +208,7 @@ async def serve(settings: Settings) -> None:
     SIGHUP reads the communities of the settings, keys and certificates again.
     """
     configure(settings.log.level)
+    raise_file_limit()
     try:
         access_of(settings.security)
     except SecurityError as error:

@@ -68,6 +68,18 @@ class ServerSettings(Section):
     """Largest ITI-65 request body; it is held in memory once, with its documents decoded."""
     max_publish_bytes_in_flight: Count = 1024 * 1024 * 1024
     """Bodies of ITI-65 requests handled at the same time, added up; more are told to come back (503)."""
+    max_connections: Count = 4096
+    """Connections that are open at once; beyond, those that have waited longest for a request are closed."""
+    max_requests_per_client: Count = 256
+    """Requests of one client (by its token, else by its address) at once; more are answered 429."""
+    head_timeout: Seconds = 20.0
+    """Seconds in which a new connection has to send the head of a request."""
+    body_timeout: Seconds = 30.0
+    """Seconds between two pieces of a body; a body that stops arriving is answered 408."""
+    request_timeout: Seconds = 600.0
+    """Seconds until an answer begins, body of the request included; then 504."""
+    keepalive_timeout: Seconds = 75.0
+    """Seconds for which a connection waits for its next request."""
     drain_wait: Annotated[float, Field(ge=0, le=3600)] = 0.0
     """Seconds after SIGTERM in which requests are still taken while /health/ready says 503 and every answer
     ends its connection, so that load balancers turn to others before the listener ends."""
