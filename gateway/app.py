@@ -87,17 +87,8 @@ def create_app(settings: Settings, parts: Parts, base_url: str) -> tuple[web.App
     admission = Admission(settings.server.max_bundle_bytes, settings.server.max_publish_bytes_in_flight)
     limited = bounded(settings.fan_out.deadline)
     app = web.Application(middlewares=[observed(parts.metrics, parts.traced), releases, outcomes, limited])
-    connections = app[CONNECTIONS] = Connections(_connection_limits(settings), _client_of)
-    app.middlewares.append(connections.timed())
-    app.on_response_prepare.append(connections.begins)
-    app[KEEPALIVE] = settings.server.keepalive_timeout
-    if parts.trail is not None:
-        parts.trail.named(settings.audit.source_id or base_url)
-        auditing = Auditing(parts.trail, base_url)
-        watch_trail(parts.trail, parts.metrics)
-        app.middlewares.insert(1, auditing.recorded())
-        app.middlewares.append(auditing.has_room())
-        app.on_response_prepare.append(auditing.begins)
+    connections = _watched_connections(app, settings)
+    _record_requests(app, settings, parts, base_url)
     if guarded is not None:
         app.middlewares.append(guarded.middleware)
         app.add_routes(guarded.routes.table([base.path for base in bases], bases.shared.path))
@@ -135,15 +126,30 @@ def create_app(settings: Settings, parts: Parts, base_url: str) -> tuple[web.App
     return app, health
 
 
-def _connection_limits(settings: Settings) -> ConnectionLimits:
+def _watched_connections(app: web.Application, settings: Settings) -> Connections:
     server = settings.server
-    return ConnectionLimits(
+    limits = ConnectionLimits(
         head=server.head_timeout,
         body_idle=server.body_timeout,
         answer=server.request_timeout,
         connections=server.max_connections,
         per_client=server.max_requests_per_client,
     )
+    connections = app[CONNECTIONS] = Connections(limits, _client_of)
+    app.middlewares.append(connections.timed())
+    app.on_response_prepare.append(connections.begins)
+    app[KEEPALIVE] = server.keepalive_timeout
+    return connections
+
+
+def _record_requests(app: web.Application, settings: Settings, parts: Parts, base_url: str) -> None:
+    if parts.trail is not None:
+        parts.trail.named(settings.audit.source_id or base_url)
+        auditing = Auditing(parts.trail, base_url)
+        watch_trail(parts.trail, parts.metrics)
+        app.middlewares.insert(1, auditing.recorded())
+        app.middlewares.append(auditing.has_room())
+        app.on_response_prepare.append(auditing.begins)
 
 
 def _client_of(request: web.Request) -> str:
