@@ -7,6 +7,8 @@ import re
 
 import pytest
 import pytest_asyncio
+from fhir.resources.composition import Composition as R5_MODEL
+from fhir.resources.R4B.composition import Composition as R4_MODEL
 
 from gateway.demo.bundles import provide_bundle
 from gateway.demo.content import sample_content
@@ -179,3 +181,59 @@ async def test_every_id_is_one_of_fhir_and_of_one_resource(published, kind):
         assert named.setdefault(entry["fullUrl"], resource) == resource
         for held in resource.get("contained", ()):
             assert FHIR_ID.fullmatch(held["id"])
+
+
+# --- what has no address of its own ---------------------------------------------------------------------------
+KEY_IMAGE, PICTURED = (f"urn:uuid:00000000-0000-4000-8000-00000000000{n}" for n in (1, 2))
+
+
+def with_key_image(content):
+    """A report whose findings have a key image as DocumentReference, which relates to another one."""
+    bundle = json.loads(content)
+    held = {e["resource"]["resourceType"]: e for e in bundle["entry"]}
+    content = [{"attachment": {"contentType": "image/png", "data": "AAAA"}}]
+    common = {"resourceType": "DocumentReference", "status": "current", "content": content}
+    subject = {"subject": {"reference": held["Patient"]["fullUrl"]}}
+    related = {"related": [{"reference": held["ImagingStudy"]["fullUrl"]}]}
+    for url, more in (
+        (
+            KEY_IMAGE,
+            {"context": related, "relatesTo": [{"code": "transforms", "target": {"reference": PICTURED}}]},
+        ),
+        (PICTURED, {"relatesTo": [{"code": "transforms", "target": {"reference": KEY_IMAGE}}]}),
+    ):
+        bundle["entry"].append({"fullUrl": url, "resource": {**common, **subject, **more}})
+    findings = next(
+        s for s in held["Composition"]["resource"]["section"] if s["code"]["coding"][0]["code"] == "59776-5"
+    )
+    findings["entry"].append({"reference": KEY_IMAGE})
+    return json.dumps(bundle).encode()
+
+
+async def test_a_key_image_is_contained_in_what_refers_to_it(tmp_path):
+    async with published_study(tmp_path, "key images") as running:
+        patient, images = running.content.patient, running.content.images
+        report = a_report(
+            "cardiac", patient, order_of(running.content), study_of(images), change=with_key_image
+        )
+        status, answer = await running.stack.publish(provide_bundle([report], patient=patient))
+        assert status == 200, answer
+        asked = {"patient.identifier": patient.token, "_include": "Composition:entry"}
+        (composition,) = matches(await running.search("Composition", **asked))
+        held = {f"#{c['id']}": c for c in composition["contained"]}
+        assert [c["resourceType"] for c in held.values()] == ["DocumentReference"] * 2
+        entries = [e["reference"] for s in composition["section"] for e in s.get("entry", ())]
+        (named,) = [reference for reference in entries if reference in held]
+        image = held[named]
+        (study,) = matches(await running.search("ImagingStudy", **{"patient.identifier": patient.token}))
+        assert image["context"]["related"][0]["reference"] == f"ImagingStudy/{study['id']}"
+        assert image["relatesTo"][0]["target"]["reference"] in held
+        assert image["subject"]["reference"].startswith("Patient/")
+        for base, read in (("", R4_MODEL), ("R5/", R5_MODEL)):
+            status, resource = await running.stack.get(f"{base}Composition/{composition['id']}")
+            assert status == 200
+            read.model_validate(resource)
+        provenances = matches(await running.search("Provenance", **{"patient.identifier": patient.token}))
+        targets = {t["reference"].partition("/")[0] for p in provenances for t in p["target"]}
+        assert "Composition" in targets
+        assert "DocumentReference" not in targets
