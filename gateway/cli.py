@@ -1,4 +1,7 @@
-"""The command line: `gateway serve`, `health`, `doctor`, `trace`, `demo` and others."""
+"""The command line: `gateway serve | health | doctor | trace | demo | publish | find | get | token | ...`.
+
+Exit codes: 0 done and well, 1 something failed or is not well, 2 the command or the settings are wrong.
+"""
 
 import asyncio
 import sys
@@ -7,16 +10,17 @@ from typing import Annotated
 
 import typer
 
-from gateway import manifest_cli
+from gateway import client_cli, manifest_cli
 from gateway.admin.commands import app as admin_app
 from gateway.settings import Settings, SettingsError, load_settings
 
 app = typer.Typer(
     help="Gateway between FHIR (IHE MHD) and XDS.b.",
     no_args_is_help=True,
-    add_completion=False,
+    epilog="Exit codes: 0 done and well; 1 something failed or is not well; 2 wrong command or settings.",
     pretty_exceptions_enable=False,
 )
+app.add_typer(client_cli.app)
 app.add_typer(admin_app, name="admin")
 app.add_typer(manifest_cli.app, name="manifest")
 

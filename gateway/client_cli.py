@@ -1,0 +1,289 @@
+"""`gateway publish | find | get`: what an MHD client does, with any server (ITI-65, 105, 106, 66, 67, 68).
+
+Patient data is printed because whoever runs this asked for it. Errors are one line; exit codes are 0, 1 for
+what the server refused or has not, 2 for a command that is wrong.
+"""
+
+import asyncio
+import contextlib
+import json
+import sys
+from collections.abc import Awaitable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Final, TypeVar
+from urllib.parse import urlparse
+
+import typer
+
+from gateway.client_session import ClientError, Document, MhdSession, Resource, described
+
+T = TypeVar("T")
+
+LARGEST: Final = 1024 * 1024 * 1024
+"""Bytes of a file that is published."""
+
+app = typer.Typer()
+
+UrlOption = Annotated[
+    str, typer.Option("--url", envvar="MHD_URL", help="FHIR base of the server; MHD_URL names it too.")
+]
+TokenFileOption = Annotated[
+    Path | None, typer.Option("--token-file", envvar="MHD_TOKEN_FILE", help="File with an access token.")
+]
+ClientOption = Annotated[
+    str | None, typer.Option("--client", help="client_id, to get a token as `gateway token` does.")
+]
+KeyOption = Annotated[Path | None, typer.Option("--key", help="Private key (JWK) that belongs to --client.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="For programs: what the server answered.")]
+BASE: Final = "http://127.0.0.1:8080/fhir"
+
+
+@dataclass(frozen=True, slots=True)
+class _Access:
+    """How the server is told who asks."""
+
+    token_file: Path | None
+    client: str | None
+    key: Path | None
+
+    async def token(self, base_url: str) -> str | None:
+        """An access token, or None where none is to be sent. Raises ClientError."""
+        if (self.client is None) != (self.key is None):
+            raise typer.BadParameter("--client and --key belong together")
+        if self.token_file is not None:
+            return _text(self.token_file).strip()
+        if self.client is None or self.key is None:
+            return None
+        from gateway.clients.token_request import ClientKey, TokenRequestError, fetch_token
+
+        try:
+            key = ClientKey(json.loads(_text(self.key)))
+            answer = await fetch_token(base_url, self.client, key, "system/*.cruds")
+        except ValueError:
+            raise ClientError(f"{self.key}: is not JSON") from None
+        except TokenRequestError as error:
+            raise ClientError(str(error)) from None
+        return str(answer["access_token"])
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ClientError(f"{path}: {getattr(error, 'strerror', None) or 'is not text'}") from None
+
+
+@contextlib.contextmanager
+def _one_line(command: str) -> Iterator[None]:
+    try:
+        yield
+    except ClientError as error:
+        typer.echo(f"{command}: {error}", err=True)
+        raise typer.Exit(1) from None
+    except BrokenPipeError:
+        raise typer.Exit(1) from None
+
+
+def _run(work: Awaitable[T]) -> T:
+    async def run() -> T:
+        return await work
+
+    return asyncio.run(run())
+
+
+@app.command()
+def publish(
+    *,
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Bundles (ITI-65), DocumentReferences (ITI-105), and documents that say what they are: "
+            "CDA and FHIR documents (ITI-106)."
+        ),
+    ],
+    url: UrlOption = BASE,
+    token_file: TokenFileOption = None,
+    client: ClientOption = None,
+    key: KeyOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Publish documents; a file that is sent again stores nothing twice.
+
+    Examples: gateway publish provide.json --- gateway publish cda.xml --url https://ncp.example/fhir
+    """
+
+    async def work() -> None:
+        base = url.rstrip("/")
+        token = await _Access(token_file, client, key).token(base)
+        async with MhdSession(base, token) as session:
+            for file in files:
+                content = _content(file)
+                with _progress(f"sending {file.name}", None):
+                    answer = await session.publish(content)
+                _print_published(file, answer, as_json=as_json)
+
+    with _one_line("publish"):
+        _run(work())
+
+
+def _content(file: Path) -> bytes:
+    try:
+        if file.stat().st_size > LARGEST:
+            raise ClientError(f"{file}: is larger than {LARGEST} bytes")
+        return file.read_bytes()
+    except OSError as error:
+        raise ClientError(f"{file}: {error.strerror or 'cannot be read'}") from None
+
+
+def _print_published(file: Path, answer: Resource, *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(answer))
+    elif answer.get("resourceType") == "Bundle":
+        for entry in answer.get("entry", ()):
+            response = entry.get("response", {})
+            typer.echo(f"{file.name}  {response.get('status', '')}  {response.get('location', '-')}")
+    else:
+        typer.echo(f"{file.name}  DocumentReference/{answer.get('id', '?')}")
+
+
+@app.command()
+def find(
+    *,
+    patient: Annotated[str, typer.Argument(help="SYSTEM|VALUE, such as 'urn:oid:2.999.1.1|DEMO-1'.")],
+    kind: Annotated[
+        str, typer.Option("--type", "-t", help="DocumentReference, List, ImagingStudy, DiagnosticReport...")
+    ] = "DocumentReference",
+    parameters: Annotated[
+        list[str] | None,
+        typer.Option("--where", "-w", metavar="NAME=VALUE", help="A search parameter; may be repeated."),
+    ] = None,
+    most: Annotated[int, typer.Option("--most", "-n", min=1, help="Stop after so many.")] = 1000,
+    url: UrlOption = BASE,
+    token_file: TokenFileOption = None,
+    client: ClientOption = None,
+    key: KeyOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Find a patient's documents, lists, studies or reports.
+
+    Examples: gateway find 'urn:oid:2.999.1.1|DEMO-1' --- gateway find PATIENT -t ImagingStudy -w modality=CT
+    """
+    pairs = [("patient.identifier", patient), *map(_pair, parameters or ())]
+    if kind in {"DocumentReference", "List"} and not any(name == "status" for name, _ in pairs):
+        pairs.append(("status", "current"))
+    if kind == "List" and not any(name == "code" for name, _ in pairs):
+        pairs.append(("code", "submissionset,folder"))
+
+    async def work() -> tuple[list[Resource], list[str]]:
+        base = url.rstrip("/")
+        token = await _Access(token_file, client, key).token(base)
+        async with MhdSession(base, token) as session:
+            return await session.search(kind, pairs, most)
+
+    with _one_line("find"):
+        found, warnings = _run(work())
+        for warning in warnings:
+            typer.echo(f"find: {warning}", err=True)
+        if as_json:
+            for resource in found:
+                typer.echo(json.dumps(resource))
+        else:
+            _table([described(resource) for resource in found])
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise typer.BadParameter(f"{text!r} is not NAME=VALUE")
+    return name, value
+
+
+def _table(rows: list[dict[str, str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    if not rows:
+        typer.echo("nothing found", err=True)
+        return
+    table = Table(box=None, pad_edge=False)
+    for name in rows[0]:
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        # texts of others are no markup
+        table.add_row(*(Text(value) for value in row.values()))
+    Console().print(table)
+
+
+@app.command()
+def get(
+    *,
+    document: Annotated[str, typer.Argument(help="Id of a DocumentReference, or the URL of an attachment.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="File to write; standard output by default.")
+    ] = None,
+    accept: Annotated[str, typer.Option(help="Media type, where there are several.")] = "*/*",
+    url: UrlOption = BASE,
+    token_file: TokenFileOption = None,
+    client: ClientOption = None,
+    key: KeyOption = None,
+) -> None:
+    """Get a document (ITI-68); its size and hash are compared with what the server says of it.
+
+    Examples: gateway get 3fa2... -o report.pdf --- gateway get URL > report.pdf
+    """
+    if output is None and sys.stdout.isatty():
+        raise typer.BadParameter("name a file with --output, or send the output somewhere")
+
+    async def work() -> None:
+        base = url.rstrip("/")
+        token = await _Access(token_file, client, key).token(base)
+        async with MhdSession(base, token) as session:
+            wanted = (
+                Document(document)
+                if urlparse(document).scheme
+                else await session.document(document.removeprefix("DocumentReference/"))
+            )
+            await _download(session, wanted, output, accept)
+
+    with _one_line("get"):
+        _run(work())
+
+
+async def _download(session: MhdSession, wanted: Document, output: Path | None, accept: str) -> None:
+    """Write the document; a file appears whole or not at all."""
+    if output is None:
+        async for chunk in session.download(wanted, accept):
+            sys.stdout.buffer.write(chunk)
+        sys.stdout.buffer.flush()
+        return
+    part = output.with_name(output.name + ".part")
+    try:
+        with part.open("wb") as file, _progress(output.name, wanted.size) as advance:
+            async for chunk in session.download(wanted, accept):
+                file.write(chunk)
+                advance(len(chunk))
+        part.replace(output)
+    except OSError as error:
+        raise ClientError(f"{output}: {error.strerror or 'cannot be written'}") from None
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _progress(text: str, total: int | None) -> Iterator[Any]:
+    """A bar on standard error, where somebody looks at it."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+    )
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(text, total=total)
+        yield lambda size: bar.advance(task, size)
