@@ -27,7 +27,7 @@ from gateway.settings import Settings
 from gateway.soap.server import Admit, SoapService
 from gateway.telemetry.logs import configure
 from gateway.watched_files import refresh_all
-from gateway.wiring.audit import watch_trail
+from gateway.wiring.audit import tell_where_records_go, watch_trail
 from gateway.wiring.bases import BASE_PATH, bases_of, releases_of
 from gateway.wiring.callers import admission as admission_of
 from gateway.wiring.imaging import (
@@ -123,6 +123,7 @@ def create_app(settings: Settings, parts: Parts, base_url: str) -> tuple[web.App
     app.on_response_prepare.append(name_request)
     app.on_response_prepare.append(health.say_goodbye)
     _drain_on_stop(app, publishers, settings.server.shutdown_timeout)
+    tell_where_records_go(settings.audit)
     return app, health
 
 

@@ -11,12 +11,15 @@ import sys
 from collections.abc import Awaitable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 from urllib.parse import urlparse
 
 import typer
 
-from gateway.client_session import ClientError, Document, MhdSession, Resource, described
+from gateway.client_documents import ClientError, Document, Resource, described
+
+if TYPE_CHECKING:
+    from gateway.client_session import MhdSession
 
 T = TypeVar("T")
 
@@ -85,6 +88,13 @@ def _one_line(command: str) -> Iterator[None]:
         raise typer.Exit(1) from None
 
 
+async def _session(url: str, token_file: Path | None, client: str | None, key: Path | None) -> "MhdSession":
+    from gateway.client_session import MhdSession
+
+    base = url.rstrip("/")
+    return MhdSession(base, await _Access(token_file, client, key).token(base))
+
+
 def _run(work: Awaitable[T]) -> T:
     async def run() -> T:
         return await work
@@ -114,9 +124,7 @@ def publish(
     """
 
     async def work() -> None:
-        base = url.rstrip("/")
-        token = await _Access(token_file, client, key).token(base)
-        async with MhdSession(base, token) as session:
+        async with await _session(url, token_file, client, key) as session:
             for file in files:
                 content = _content(file)
                 with _progress(f"sending {file.name}", None):
@@ -176,9 +184,7 @@ def find(
         pairs.append(("code", "submissionset,folder"))
 
     async def work() -> tuple[list[Resource], list[str]]:
-        base = url.rstrip("/")
-        token = await _Access(token_file, client, key).token(base)
-        async with MhdSession(base, token) as session:
+        async with await _session(url, token_file, client, key) as session:
             return await session.search(kind, pairs, most)
 
     with _one_line("find"):
@@ -237,9 +243,7 @@ def get(
         raise typer.BadParameter("name a file with --output, or send the output somewhere")
 
     async def work() -> None:
-        base = url.rstrip("/")
-        token = await _Access(token_file, client, key).token(base)
-        async with MhdSession(base, token) as session:
+        async with await _session(url, token_file, client, key) as session:
             wanted = (
                 Document(document)
                 if urlparse(document).scheme
@@ -251,7 +255,7 @@ def get(
         _run(work())
 
 
-async def _download(session: MhdSession, wanted: Document, output: Path | None, accept: str) -> None:
+async def _download(session: "MhdSession", wanted: Document, output: Path | None, accept: str) -> None:
     """Write the document; a file appears whole or not at all."""
     if output is None:
         async for chunk in session.download(wanted, accept):

@@ -4,32 +4,18 @@ import base64
 import binascii
 import hashlib
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, Self
 from urllib.parse import urljoin, urlsplit
 
 import aiohttp
 import orjson
 
+from gateway.client_documents import ClientError, Document, Resource
+
 FHIR_JSON: Final = "application/fhir+json"
 _LARGEST: Final = 256 * 1024 * 1024
 _PIECE: Final = 256 * 1024
 _KOS_MARK, _KOS_MARK_AT = b"DICM", 128
-
-Resource = dict[str, Any]
-
-
-class ClientError(Exception):
-    """The server refused, or did not answer as it should; the text is one line."""
-
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """Where a document is, and its size in bytes and SHA-1 (base64) where the server says them."""
-
-    url: str
-    size: int | None = None
-    sha1: str | None = None
 
 
 class MhdSession:
@@ -213,38 +199,3 @@ def _broken(error: Exception) -> str:
 
 def _place(url: str) -> str:
     return urlsplit(url).path
-
-
-def described(resource: Resource) -> dict[str, str]:
-    """A resource as a row of a table: its id and what a person looks for."""
-    kind = resource.get("resourceType")
-    if kind == "DocumentReference":
-        attachment = resource["content"][0]["attachment"]
-        return {
-            "id": resource["id"],
-            "created": attachment.get("creation", ""),
-            "type": _concept(resource.get("type")),
-            "title": attachment.get("title", ""),
-            "media type": attachment.get("contentType", ""),
-            "bytes": str(attachment.get("size", "")),
-        }
-    row = {"id": resource["id"], "date": "", "what": "", "more": ""}
-    row["date"] = next((str(resource[n]) for n in ("date", "started", "issued") if n in resource), "")
-    if kind == "ImagingStudy":
-        row["what"] = " ".join(dict.fromkeys(m.get("code", "") for m in resource.get("modality", ())))
-        row["more"] = f"{resource.get('numberOfInstances', '?')} images; {_uid(resource)}"
-    else:
-        row["what"] = _concept(resource.get("code")) or str(resource.get("title", ""))
-        row["more"] = str(resource.get("title", ""))
-    return row
-
-
-def _concept(concept: Resource | None) -> str:
-    if not concept:
-        return ""
-    coding: Resource = next(iter(concept.get("coding", ())), {})
-    return str(coding.get("display") or concept.get("text") or coding.get("code") or "")
-
-
-def _uid(study: Resource) -> str:
-    return next((i["value"] for i in study.get("identifier", ()) if i.get("system") == "urn:dicom:uid"), "")

@@ -52,9 +52,6 @@ async def open_trail(settings: Settings, ring: KeyRing) -> AsyncIterator[Trail |
     """The trail, and what delivers it; None where it is switched off. Raises AuditStartError."""
     section = settings.audit
     if not section.enabled:
-        log.critical(
-            "audit.off", warning="NOTHING IS RECORDED OF WHO ASKS FOR WHOSE DATA", setting="audit.enabled"
-        )
         yield None
         return
     sealer = Sealer(ring, "audit queue")
@@ -70,8 +67,6 @@ async def open_trail(settings: Settings, ring: KeyRing) -> AsyncIterator[Trail |
         )
     except AuditQueueError as error:
         raise AuditStartError(f"audit: {error}") from None
-    if not names:
-        log.warning("audit.local_only", setting="audit.fhir or audit.syslog", kept_seconds=section.keep)
     identity = Identity.of(section.source_id or settings.server.base_url or "mhd-xds-gateway", section.site)
     trail = Trail(queue, identity, refuse_when_full=section.when_full == "refuse")
     async with AsyncExitStack() as stack:
@@ -238,6 +233,16 @@ def retrieve_recorder(trail: Trail) -> RecordRetrieve:
         )
 
     return record
+
+
+def tell_where_records_go(settings: AuditSettings) -> None:
+    """A line of the log where they go nowhere, or are kept here alone."""
+    if not settings.enabled:
+        log.critical(
+            "audit.off", warning="NOTHING IS RECORDED OF WHO ASKS FOR WHOSE DATA", setting="audit.enabled"
+        )
+    elif not destinations(settings):
+        log.warning("audit.local_only", setting="audit.fhir or audit.syslog", kept_seconds=settings.keep)
 
 
 def watch_trail(trail: Trail, metrics: Metrics) -> None:
