@@ -18,6 +18,20 @@ class CodingSettings(Section):
     display: str | None = None
 
 
+class ClaimsSettings(Section):
+    """What tokens of a client say of who asks (IHE IUA), and assertions for peers after them."""
+
+    name: str | None = None
+    organization: str | None = None
+    organization_id: str | None = None
+    """urn:oid: or URL."""
+    roles: tuple[CodingSettings, ...] = ()
+    purposes: tuple[CodingSettings, ...] = ()
+    """Purposes of use."""
+    provider_id: str | None = None
+    """National provider identifier."""
+
+
 class IssueSettings(Section):
     """Assertions that the gateway makes and signs for peers with `assertion: issue`."""
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from gateway.assertion_settings import AssertionsSettings
+from gateway.assertion_settings import AssertionsSettings, ClaimsSettings
 from gateway.setting_types import ClientTlsSettings, HttpUrl, Seconds, Section
 
 Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"]
@@ -76,6 +76,9 @@ class ClientSettings(KeySetSettings):
     """What it may ask for: system/DocumentReference.rs, ITI-65, patient/*.rs and the like."""
     patient: Text | None = None
     """The only patient that its tokens open, as system|value or as CX."""
+    claims: ClaimsSettings = ClaimsSettings()
+    introspects: bool = False
+    """True for a resource server: it may ask what tokens say (ITI-102)."""
 
     @model_validator(mode="after")
     def _has_keys(self) -> Self:

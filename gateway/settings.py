@@ -189,10 +189,11 @@ class ImagingSettings(Section):
 class RedisSettings(Section):
     """Where correlation state lives. Without url, sentinels and cluster an own server is started."""
 
-    url: str | None = None
-    sentinels: tuple[str, ...] = ()
+    url: str | None = Field(default=None, repr=False)
+    """May hold a password, as those that follow."""
+    sentinels: tuple[str, ...] = Field(default=(), repr=False)
     master_name: str = "mymaster"
-    cluster: tuple[str, ...] = ()
+    cluster: tuple[str, ...] = Field(default=(), repr=False)
     username: str | None = None
     password: str | None = Field(default=None, repr=False)
     connect_timeout: Seconds = 0.5

@@ -16,6 +16,7 @@ from gateway.security.signing_keys import SigningKeys
 
 TOKEN_PATH: Final = "/auth/token"  # noqa: S105 - a path
 KEYS_PATH: Final = "/auth/jwks"
+INTROSPECTION_PATH: Final = "/auth/introspect"
 WELL_KNOWN: Final = "/.well-known/smart-configuration"
 _LARGEST_FORM: Final = 32 * 1024
 _NOT_STORED: Final = {"Cache-Control": "no-store", "Pragma": "no-cache"}
@@ -70,6 +71,7 @@ class AuthorisationRoutes:
         if self._server is not None:
             routes.append(web.post(f"{shared}{TOKEN_PATH}", self.token))
             routes.append(web.get(f"{shared}{KEYS_PATH}", self.key_set))
+            routes.append(web.post(f"{shared}{INTROSPECTION_PATH}", self.introspection))
         return routes
 
     async def configuration(self, _: web.Request) -> web.Response:
@@ -99,6 +101,23 @@ class AuthorisationRoutes:
             log.warning("token.refused", error=error.error, reason=error.description)
             return _json({"error": error.error, "error_description": error.description}, error.status)
         log.info("token.issued")
+        return _json(answer, 200)
+
+    async def introspection(self, request: web.Request) -> web.Response:
+        """ITI-102."""
+        assert self._server is not None
+        scheme, _, caller = request.headers.get("Authorization", "").strip().partition(" ")
+        try:
+            if request.content_type != "application/x-www-form-urlencoded" or request.query_string:
+                raise TokenError("invalid_request", "the parameters go into a form in the body")
+            shown = caller.strip() if scheme.lower() == "bearer" else None
+            answer = await self._server.introspect(shown, await _form(request))
+        except TokenError as error:
+            log.warning("introspection.refused", error=error.error, reason=error.description)
+            refused = _json({"error": error.error, "error_description": error.description}, error.status)
+            if error.status == 401:
+                refused.headers["WWW-Authenticate"] = 'Bearer realm="introspection"'
+            return refused
         return _json(answer, 200)
 
 

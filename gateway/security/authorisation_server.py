@@ -13,10 +13,12 @@ from joserfc import jws, jwt
 from joserfc.errors import JoseError
 from msgspec import Struct
 
-from gateway.security.key_sets import Keys, KeysUnavailable
+from gateway.model.claims import Claims
+from gateway.security.key_sets import FixedKeys, Keys, KeysUnavailable
 from gateway.security.scopes import Scopes, scope_names
 from gateway.security.signing_keys import SIGNING_ALGORITHM, SigningKeys
 from gateway.security.tokens import InvalidToken, check_claims, verify_jwt
+from gateway.security.user_claims import write_user_claims
 
 ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 ASSERTION_ALGORITHMS: Final = ("RS384", "ES384")
@@ -45,7 +47,8 @@ class UsedOnce(Protocol):
 class Client(Struct, frozen=True):
     """A registered client. `key_set_url` is the only `jku` that its assertions may have.
 
-    With `patient` its tokens are bound to that patient, written as the claim `patient` of a token.
+    With `patient` its tokens are bound to that patient, written as the claim `patient` of a token. `claims`
+    are what its tokens say of who asks; with `introspects` it may ask what tokens say.
     """
 
     client_id: str
@@ -53,6 +56,8 @@ class Client(Struct, frozen=True):
     scopes: frozenset[str]
     key_set_url: str | None = None
     patient: str | None = None
+    claims: Claims | None = None
+    introspects: bool = False
 
 
 class AuthorisationServer:
@@ -100,6 +105,34 @@ class AuthorisationServer:
             "expires_in": int(self._lifetime),
             "scope": granted,
         }
+
+    async def introspect(self, caller: str | None, form: str) -> dict[str, object]:
+        """The answer to an introspection request (ITI-102; RFC 7662), whose body is `form`; `caller` is the
+        access token of who asks. Raises TokenError.
+
+        What is not a token of this server that is good now is not active, and nothing else is said of it.
+        """
+        asking = None if caller is None else await self._claims_of(caller)
+        known = None if asking is None else self._clients.get(str(asking.get("client_id")))
+        if known is None or not known.introspects:
+            raise TokenError("invalid_client", "an access token of a client that may ask is needed", 401)
+        token = _fields(form).get("token")
+        if not token:
+            raise TokenError("invalid_request", "token is required")
+        claims = await self._claims_of(token)
+        if claims is None:
+            return {"active": False}
+        return {**claims, "active": True, "token_type": "Bearer"}
+
+    async def _claims_of(self, token: str) -> Mapping[str, object] | None:
+        """What a token of this server says, None where it is none that is good now."""
+        try:
+            keys = FixedKeys(lambda: self._signing.public)
+            claims = await verify_jwt(token, keys, (SIGNING_ALGORITHM,), frozenset({"at+jwt"}))
+            check_claims(claims, now=self._clock(), skew=0.0, required=("iss", "sub", "exp"))
+        except InvalidToken:
+            return None
+        return claims if claims["iss"] == self._issuer else None
 
     async def _authenticated(self, fields: Mapping[str, str]) -> Client:
         if fields.get("client_assertion_type") != ASSERTION_TYPE or "client_assertion" not in fields:
@@ -177,6 +210,8 @@ class AuthorisationServer:
         }
         if client.patient is not None:
             claims["patient"] = client.patient
+        if client.claims is not None and (extensions := write_user_claims(client.claims)):
+            claims["extensions"] = extensions
         key = self._signing.signing
         header = {"alg": SIGNING_ALGORITHM, "kid": key.kid, "typ": "at+jwt"}
         return jwt.encode(header, claims, key, algorithms=[SIGNING_ALGORITHM])

@@ -17,6 +17,7 @@ from gateway.ebxml.hl7 import read_cx
 from gateway.fhir.terminology import Terminology
 from gateway.mhd.authorisation import Authorisation, PatientOf
 from gateway.mhd.authorisation_routes import (
+    INTROSPECTION_PATH,
     KEYS_PATH,
     TOKEN_PATH,
     AuthorisationRoutes,
@@ -25,6 +26,7 @@ from gateway.mhd.authorisation_routes import (
 from gateway.mhd.bases import Bases
 from gateway.mhd.references import PatientReferences
 from gateway.model import Cx
+from gateway.model.claims import Claims
 from gateway.model.codes import AUTHN_X509
 from gateway.security.authorisation_server import AuthorisationServer, Client
 from gateway.security.key_sets import FixedKeys, KeyFile, Keys, KeySetError, RemoteKeys, read_key_set
@@ -32,10 +34,10 @@ from gateway.security.policy import Policy
 from gateway.security.sealing import KeyRing
 from gateway.security.signing_keys import SIGNING_ALGORITHM, SigningKeys
 from gateway.security.tokens import Introspection, Issuer, TokenVerifier
-from gateway.security_settings import IntrospectionSettings, KeySetSettings, SecuritySettings
+from gateway.security_settings import ClientSettings, IntrospectionSettings, KeySetSettings, SecuritySettings
 from gateway.settings import Settings
 from gateway.tls import Context
-from gateway.wiring.assertions import AssertionKeyError
+from gateway.wiring.assertions import AssertionKeyError, codings
 from gateway.wiring.assertions_in import AssertionsIn
 from gateway.wiring.fhir import patient_references, terminology
 from gateway.wiring.tls import context_of
@@ -240,6 +242,8 @@ def _server(
                 scopes=frozenset(client.scopes),
                 key_set_url=client.jwks_url,
                 patient=client.patient,
+                claims=_claims(client),
+                introspects=client.introspects,
             )
         )
     return AuthorisationServer(
@@ -254,13 +258,29 @@ def _server(
     )
 
 
+def _claims(client: ClientSettings) -> Claims:
+    said = client.claims
+    return Claims(
+        "",
+        "",
+        "",
+        name=said.name,
+        organization=said.organization,
+        organization_id=said.organization_id,
+        roles=codings(said.roles),
+        purposes=codings(said.purposes),
+        provider_id=said.provider_id,
+    )
+
+
 def _configuration(settings: SecuritySettings, base_url: str) -> dict[str, Any] | None:
     if settings.authorisation_server is not None:
+        introspected = any(client.introspects for client in settings.authorisation_server.clients.values())
         return smart_configuration(
             f"{base_url}{TOKEN_PATH}",
             issuer=base_url,
             jwks_uri=f"{base_url}{KEYS_PATH}",
-            introspection_endpoint=None,
+            introspection_endpoint=f"{base_url}{INTROSPECTION_PATH}" if introspected else None,
         )
     for issuer in settings.issuers:
         if issuer.token_endpoint is not None:
