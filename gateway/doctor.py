@@ -14,6 +14,7 @@ from functools import partial
 
 import aiohttp
 
+from gateway.assertion_settings import AssertionsSettings
 from gateway.clients.community import Community, Queries
 from gateway.clients.dicomweb import DicomWebClient
 from gateway.clients.fhir_server import FhirClient
@@ -42,7 +43,9 @@ from gateway.wiring.domain import Clients, document_domain
 from gateway.wiring.fhir import terminology
 from gateway.wiring.parts import StartError, StateInUse, key_ring, open_parts
 from gateway.wiring.peers import peer_of
+from gateway.wiring.policy import policy_of
 from gateway.wiring.publishing import metadata_tables, publishing_sources
+from gateway.wiring.security_check import check_assertions, issuer_problem
 from gateway.wiring.tls import context_of, usual_tls
 
 _MAX_WSDL_BYTES = 4 * 1024 * 1024
@@ -78,6 +81,7 @@ async def examine(settings: Settings, echo: Callable[[str], None]) -> int:
         findings.ok("keys", "from the settings" if settings.security.keys else str(settings.state_dir))
         await _examine_redis(settings, findings)
     await _examine_audit(settings, findings)
+    await _examine_security(settings, findings)
     try:
         client = soap_client(settings)
     except StartError as error:
@@ -125,6 +129,30 @@ async def _examine_audit(settings: Settings, findings: _Findings) -> None:
             findings.ok(f"audit {name}", "answers")
         else:
             findings.bad(f"audit {name}", problem)
+
+
+async def _examine_security(settings: Settings, findings: _Findings) -> None:
+    """Key sets of issuers can be had, and the files of assertions and of the policy used."""
+    for number, issuer in enumerate(settings.security.issuers):
+        name = f"issuer {issuer.issuer}"
+        problem = await issuer_problem(settings, issuer, f"security.issuers.{number}")
+        if problem is None:
+            findings.ok(name, "its keys are there" if issuer.key_sets else "its tokens are asked about")
+        else:
+            findings.bad(name, problem)
+    security = settings.security
+    for name, wanted, check in (
+        ("assertions", security.assertions != AssertionsSettings(), check_assertions),
+        ("policy", security.policy is not None, policy_of),
+    ):
+        if not wanted:
+            continue
+        try:
+            check(settings)
+        except StartError as error:
+            findings.bad(name, str(error))
+        else:
+            findings.ok(name, "files can be used")
 
 
 def _tell_quirks(name: str, quirks: Quirks, findings: _Findings) -> None:

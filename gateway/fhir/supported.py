@@ -155,6 +155,12 @@ SUPPORTED: tuple[SupportedRow, ...] = (
     ),
     SupportedRow("ITI-102 Introspect Token", "client", Level.YES, "opaque tokens of one issuer"),
     SupportedRow(
+        "ITI-102 Introspect Token",
+        "authorisation server",
+        Level.YES,
+        "tokens of the own one, for registered clients that may ask",
+    ),
+    SupportedRow(
         "FHIR R4",
         "search at the base",
         Level.YES,

@@ -62,8 +62,7 @@ class AssertionsIn:
             one_time=accept.one_time,
             sender_vouches=accept.sender_vouches,
         )
-        issuers = [_trusted(each, f"{_KEY}.{number}") for number, each in enumerate(accept.issuers)]
-        self._verifier = AssertionVerifier(issuers, rules)
+        self._verifier = AssertionVerifier(trusted_issuers(accept), rules)
         self._used = used
         self._accept = accept
 
@@ -217,6 +216,11 @@ def _patient(text: str | None) -> Cx | None:
     patient = read_cx(text)
     # what cannot be understood must not open everything
     return patient if patient.id and patient.authority else Cx("", "")
+
+
+def trusted_issuers(accept: AcceptSettings) -> list[TrustedIssuer]:
+    """Whose assertions are believed. Raises AssertionKeyError."""
+    return [_trusted(each, f"{_KEY}.{number}") for number, each in enumerate(accept.issuers)]
 
 
 def _trusted(settings: TrustedIssuerSettings, key: str) -> TrustedIssuer:

@@ -34,7 +34,13 @@ from gateway.security.policy import Policy
 from gateway.security.sealing import KeyRing
 from gateway.security.signing_keys import SIGNING_ALGORITHM, SigningKeys
 from gateway.security.tokens import Introspection, Issuer, TokenVerifier
-from gateway.security_settings import ClientSettings, IntrospectionSettings, KeySetSettings, SecuritySettings
+from gateway.security_settings import (
+    ClientSettings,
+    IntrospectionSettings,
+    IssuerSettings,
+    KeySetSettings,
+    SecuritySettings,
+)
 from gateway.settings import Settings
 from gateway.tls import Context
 from gateway.wiring.assertions import AssertionKeyError, codings
@@ -163,21 +169,30 @@ def _issuers(settings: SecuritySettings, session: aiohttp.ClientSession, bases: 
     own_names = tuple(name for url in bases.urls for name in (url, f"{url}/"))
     made = []
     for number, issuer in enumerate(settings.issuers):
-        tls = context_of(issuer.tls or settings.tls)
-        keys = _keys(issuer, session, f"security.issuers.{number}", tls) if issuer.key_sets else None
+        keys, introspection = issuer_keys(settings, issuer, session, f"security.issuers.{number}")
         made.append(
             Issuer(
                 issuer=issuer.issuer,
                 audiences=issuer.audiences or own_names,
                 algorithms=issuer.algorithms,
                 keys=keys,
-                introspection=_introspection(
-                    issuer.introspection, f"security.issuers.{number}.introspection", tls
-                ),
+                introspection=introspection,
                 token_id_required=issuer.jti_required,
             )
         )
     return made
+
+
+def issuer_keys(
+    settings: SecuritySettings, issuer: IssuerSettings, session: aiohttp.ClientSession, key: str
+) -> tuple[Keys | None, Introspection | None]:
+    """What verifies the JWTs of an issuer, and where its opaque tokens are asked about; one of them at least.
+
+    Raises SecurityError, which names the `key`.
+    """
+    tls = context_of(issuer.tls or settings.tls)
+    keys = _keys(issuer, session, key, tls) if issuer.key_sets else None
+    return keys, _introspection(issuer.introspection, f"{key}.introspection", tls)
 
 
 def _introspection(settings: IntrospectionSettings | None, key: str, tls: Context) -> Introspection | None:
