@@ -6,6 +6,7 @@ import re
 
 import pytest
 import pytest_asyncio
+from aiohttp import web
 from msgspec.structs import replace
 
 from gateway.demo.bundles import provide_bundle
@@ -13,12 +14,13 @@ from gateway.dicom.kos_reader import read_kos
 from gateway.dicom.kos_writer import write_kos
 from gateway.model import imaging_codes as imaging
 from gateway.model.imaging import IssuedId, Issuer
+from tests.dicom.samples import group_case
 
 from .documents import a_document, a_patient
 from .imaging import matches, published_study
-from .manifests import DICOM, FHIR_JSON, manifest_document
-from .stack import beside
-from .test_images import images, parts_of
+from .manifests import DICOM, FHIR_JSON, legacy_entry, manifest_document, register
+from .stack import beside, site
+from .test_images import ANY, images, parts_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -178,6 +180,69 @@ async def test_every_derived_resource_has_a_provenance_that_names_the_manifest(p
             assert len(matches(one)) == 1, target
 
 
+async def test_a_study_of_several_orders_has_each_of_them_and_its_key_object(published):
+    """R41, R47, R54, R55: of an older entry that says nothing of it."""
+    patient, manifest = a_patient(), group_case()
+    content = write_kos(manifest)
+    await register(published.stack, (legacy_entry(patient, content, manifest.sop_instance_uid), content))
+    named = {"patient.identifier": patient.token}
+    orders = matches(await published.search("ServiceRequest", **named))
+    numbers = [(i.get("system"), i["value"]) for order in orders for i in order["identifier"]]
+    assert {("urn:oid:2.999.5.1", "A-1"), ("urn:oid:2.999.5.1", "A-2")} < set(numbers)
+    assert numbers.count(("urn:oid:2.999.5.2", "ORDER-7")) == len(orders) == 2
+    assert all(c["coding"][0]["code"] == "363679005" for order in orders for c in order["category"])
+    one = await published.search("ServiceRequest", **named, identifier="urn:oid:2.999.5.1|A-2")
+    assert len(matches(one)) == 1
+    assert matches(await published.search("ServiceRequest", **named, identifier="urn:oid:2.999.9|A-2")) == []
+    for accession in ("urn:oid:2.999.5.1|A-1", "urn:oid:2.999.5.1|A-2"):
+        bundle = await published.search(
+            "ImagingStudy", **named, **{"based-on:identifier": accession}, _include="*"
+        )
+        (study,) = matches(bundle)
+    assert {o["reference"] for o in study["basedOn"]} == {f"ServiceRequest/{o['id']}" for o in orders}
+    assert [o["identifier"]["value"] for o in study["basedOn"]] == ["A-1", "A-2"]
+    assert study["numberOfSeries"] == len(study["series"]) == len(manifest.study.series)
+    listed = sum(len(series.instances) for series in manifest.study.series)
+    assert study["numberOfInstances"] == sum(s["numberOfInstances"] for s in study["series"]) == listed
+    assert {c["code"] for c in study["modality"]} == {"CT"}
+    assert {s["modality"]["code"] for s in study["series"]} == {"CT", "KO"}
+    (key_object,) = study["series"][3]["instance"]
+    assert key_object["title"] == "Significant DICOM Instances"
+    titles = [e for e in key_object["extension"] if e["url"] == imaging.EXT_MADO_KO_TITLE]
+    assert titles[0]["valueCodeableConcept"]["coding"][0]["code"] == "113000"
+    for reference in {e["reference"] for s in study["series"] for e in s["endpoint"]}:
+        status, endpoint = await published.stack.get(reference)
+        assert (status, endpoint["resourceType"]) == (200, "Endpoint")
+    (whose,) = [r for r in matches(bundle, "include") if r["resourceType"] == "Patient"]
+    assert study["subject"]["reference"] == f"Patient/{whose['id']}"
+    assert [(i["system"], i["value"]) for i in whose["identifier"]] == [
+        (f"urn:oid:{patient.authority}", patient.id),
+        ("urn:oid:2.999.5.4", "P-1"),
+        ("urn:oid:2.999.5.5", "N-77"),
+    ]
+
+
+async def test_a_host_that_a_client_names_is_never_asked(published):
+    """R76: neither in the parameter that cross-community WADO has for it, nor in a header."""
+    asked = []
+
+    async def listen(request):
+        asked.append(request.path)
+        return web.Response()
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", listen)
+    async with site(app) as elsewhere:
+        host = elsewhere.removeprefix("http://")
+        for url in (published.url(), f"{published.stack.base_url}/dicomweb/{published.path}"):
+            for name, value in (("retrieveurl", f"{host}/dicom"), ("RetrieveURL", elsewhere)):
+                assert await images(published, f"{url}?{name}={value}") == published.files
+            headers = {"Accept": ANY, "X-Forwarded-Host": host, "Forwarded": f"host={host}"}
+            async with published.stack.session.get(url, headers=headers) as answer:
+                assert parts_of(answer.headers, await answer.read()) == published.files
+    assert asked == []
+
+
 # --- what lasts -------------------------------------------------------------------------------------------------
 async def test_ids_and_addresses_of_a_study_work_where_nothing_is_remembered(published, tmp_path):
     """R53, R79: after a restart, on another replica, and when what was kept has expired."""
@@ -188,9 +253,7 @@ async def test_ids_and_addresses_of_a_study_work_where_nothing_is_remembered(pub
         found: dict[str, bytes] = {}
         for address in addresses:
             here = address.replace(published.stack.base_url, other.base_url)
-            status, headers, body = await published.get(
-                f"{here}/{published.path}", 'multipart/related; type="application/dicom"; transfer-syntax=*'
-            )
+            status, headers, body = await published.get(f"{here}/{published.path}", ANY)
             assert status in (200, 206)
             found |= parts_of(headers, body)
         assert found == published.files
