@@ -20,6 +20,7 @@ from gateway.mhd.authorisation import client_of_token
 from gateway.mhd.bases import BASES, by_release, releases
 from gateway.mhd.middleware import bounded, name_request, observed, outcomes
 from gateway.mhd.publish import Publisher
+from gateway.mhd.round_trips import not_again
 from gateway.mhd.routes import MhdRoutes
 from gateway.mhd.versions import versions_table
 from gateway.model.releases import FhirRelease
@@ -86,7 +87,9 @@ def create_app(settings: Settings, parts: Parts, base_url: str) -> tuple[web.App
     health = Health(parts.store, (parts.soap, parts.dicomweb, parts.fhir), abilities(settings))
     admission = Admission(settings.server.max_bundle_bytes, settings.server.max_publish_bytes_in_flight)
     limited = bounded(settings.fan_out.deadline)
-    app = web.Application(middlewares=[observed(parts.metrics, parts.traced), releases, outcomes, limited])
+    once = not_again(settings.home_community_id)
+    observing = observed(parts.metrics, parts.traced)
+    app = web.Application(middlewares=[observing, releases, outcomes, limited, once])
     connections = _watched_connections(app, settings)
     _record_requests(app, settings, parts, base_url)
     if guarded is not None:

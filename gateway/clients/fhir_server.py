@@ -30,6 +30,7 @@ from gateway.model.errors import (
 )
 from gateway.soap.exchange import tls_of
 from gateway.soap.resilience import AttemptFailed, CallObserver, Lane, Peer, unobserved
+from gateway.soap.via import COMMUNITIES_HEADER, came_through, header_value
 from gateway.tls import Context, default_context
 
 FHIR_JSON: Final = "application/fhir+json"
@@ -228,6 +229,8 @@ class FhirClient:
             raise RuntimeError("the FHIR client is used outside its context")
         peer = server.peer
         headers = {**self._headers(), "Accept": request.accept, **request.headers}
+        if communities := header_value((*came_through(), *peer.via)):
+            headers[COMMUNITIES_HEADER] = communities
         if server.is_own(request.url):
             try:
                 shown = await server.access.header()

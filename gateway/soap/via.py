@@ -18,6 +18,8 @@ from gateway.model.codes import NS_VIA
 _VIA: Final = f"{{{NS_VIA}}}Via"
 _COMMUNITY: Final = f"{{{NS_VIA}}}HomeCommunityId"
 _MOST: Final = 64
+COMMUNITIES_HEADER: Final = "Gateway-Communities"
+"""The same in requests of FHIR, as a list with commas."""
 
 _came_through: ContextVar[tuple[str, ...]] = ContextVar("came_through", default=())
 
@@ -55,3 +57,13 @@ def read_via(header: _Element | None) -> tuple[str, ...]:
         return ()
     named = ((item.text or "").strip() for item in block.iterchildren(_COMMUNITY))
     return tuple(text for text in named if text)[:_MOST]
+
+
+def header_value(communities: Iterable[str]) -> str | None:
+    """What `COMMUNITIES_HEADER` says; None where there is nothing to say."""
+    return ", ".join(dict.fromkeys(communities)) or None
+
+
+def read_header_value(text: str | None) -> tuple[str, ...]:
+    """The communities that the header of a request names, at most 64."""
+    return tuple(name for part in (text or "").split(",") if (name := part.strip()))[:_MOST]

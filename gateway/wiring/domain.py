@@ -84,7 +84,9 @@ def mhd_peer(
     )
     return MhdPeer(
         parts.fhir,
-        fhir_server(server, name, key),
+        fhir_server(
+            server, name, key, via=(settings.home_community_id,) if settings.home_community_id else ()
+        ),
         terminology(settings),
         repository_unique_id=server.repository_unique_id,
         rules=rules,
@@ -92,10 +94,10 @@ def mhd_peer(
     )
 
 
-def fhir_server(server: MhdServerSettings, name: str, key: str) -> FhirServer:
+def fhir_server(server: MhdServerSettings, name: str, key: str, via: tuple[str, ...] = ()) -> FhirServer:
     """The HTTP side of an MHD server. Raises SettingsError where its key cannot be read."""
     hosts = frozenset(server.allowed_hosts)
-    peer = peer_at(server.base_url, name, server)
+    peer = peer_at(server.base_url, name, server, via)
     bare = FhirServer(peer, hosts=hosts)
     return FhirServer(peer, _access(server.access, bare, f"{key}.access"), hosts)
 

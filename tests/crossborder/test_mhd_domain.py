@@ -1,8 +1,10 @@
 """A consumer and source of XDS.b, and other communities, before a gateway whose own domain speaks MHD alone: another
 gateway of the tests, behind which documents are in an affinity domain."""
 
+import os
 from contextlib import asynccontextmanager
 
+import pytest
 from msgspec import structs
 
 from gateway.clients.patient_discovery import Asker, PatientDiscovery
@@ -11,11 +13,13 @@ from gateway.ebxml.query_response import read_query_response
 from gateway.ebxml.retrieve import read_retrieve_response, write_retrieve_request
 from gateway.ebxml.stored_queries import write_query
 from gateway.model import DocumentRequest, ImageRequest, ImageSetRequest, ResponseStatus
+from gateway.model.codes import APND, HAS_MEMBER
 from gateway.model.identity import PatientQuery
-from gateway.model.query import ANY_STATUS, FindDocuments, GetAll
+from gateway.model.query import ANY_STATUS, FindDocuments, GetAll, GetDocuments
 from gateway.model.transfer_syntaxes import ANY
 from gateway.settings import Settings
 from gateway.soap.client import Peer
+from tests.affinity.samples import entry, entry_uuid, folder, link, sha1, submission
 from tests.crossborder.test_xds_servers import CONTENTS, SERVING, patient, told
 from tests.crossborder.xds_consumer import all_queries, behind, statuses, xds_consumer
 from tests.system.imaging import published_study
@@ -182,3 +186,95 @@ async def test_images_of_the_server_come_byte_for_byte_by_rad_75(tmp_path, asser
             answer = read_retrieve_response(await client.soap.call(peer, "RAD-75", body))
     assert (answer.status, answer.errors) == (ResponseStatus.SUCCESS, ())
     assert {d.header.document_unique_id: d.content for d in answer.documents} == published.files
+
+
+# --- submissions ----------------------------------------------------------------------------------------
+
+
+async def test_symbolic_ids_become_those_of_the_server(tmp_path, assert_valid):
+    of, content = patient(), b"text"
+    note = entry(patient_id=of, entry_uuid="Document01", hash=sha1(content), size=4)
+    episode = folder(patient_id=of, entry_uuid="Folder01")
+    whole = submission(
+        note,
+        folders=(episode,),
+        associations=[link(HAS_MEMBER, "Folder01", "Document01")],
+        patient_id=of,
+        entry_uuid="SubmissionSet01",
+    )
+    async with two_gateways(tmp_path, assert_valid) as (_, client, _):
+        answer = await client.provide(whole, content)
+        assert answer.errors == ()
+        found = await client.query(GetAll(patient_id=of))
+    (stored,), (held,), (brought,) = found.entries, found.folders, found.submission_sets
+    assert (stored.unique_id, held.unique_id) == (note.unique_id, episode.unique_id)
+    assert {(a.source, a.target) for a in found.associations} == {
+        (held.entry_uuid, stored.entry_uuid),
+        (brought.entry_uuid, stored.entry_uuid),
+        (brought.entry_uuid, held.entry_uuid),
+    }
+
+
+def to_an_old_folder(of, made):
+    note = entry(patient_id=of, hash=sha1(b"x"), size=1)
+    episode = made[0].folders[0].entry_uuid
+    return submission(note, associations=[link(HAS_MEMBER, episode, note.entry_uuid)], patient_id=of)
+
+
+def of_something_unknown(of, made):
+    note = entry(patient_id=of, hash=sha1(b"x"), size=1)
+    return submission(note, associations=[link(APND, note.entry_uuid, entry_uuid())], patient_id=of)
+
+
+def with_a_wrong_hash(of, made):
+    return submission(entry(patient_id=of, hash=sha1(b"y"), size=1), patient_id=of)
+
+
+def of_another_patient(of, made):
+    return submission(entry(patient_id=patient(), hash=sha1(b"x"), size=1), patient_id=of)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "code", "text"),
+    [
+        (to_an_old_folder, "XDSRepositoryError", "Folder that exists"),
+        (of_something_unknown, "UnresolvedReferenceException", "1 of the objects"),
+        (with_a_wrong_hash, "XDSRepositoryMetadataError", "hash"),
+        (of_another_patient, "XDSPatientIdDoesNotMatch", "same patient"),
+    ],
+)
+async def test_a_submission_that_cannot_be_stored_whole_is_refused_with_its_reason(
+    tmp_path, assert_valid, wrong, code, text
+):
+    of = patient()
+    async with two_gateways(tmp_path, assert_valid) as (_, client, _):
+        made = await told(client, of)
+        refused = wrong(of, made)
+        answer = await client.provide(refused, b"x")
+        uid = refused.entries[0].unique_id
+        found = await client.query(GetDocuments(unique_ids=(uid,)))
+    assert answer.status is ResponseStatus.FAILURE
+    assert answer.errors[0].code == code
+    assert text in answer.errors[0].context
+    assert found.empty
+
+
+async def test_a_large_document_passes_both_ways(tmp_path, assert_valid):
+    content = os.urandom(3 * 1024 * 1024 + 1)
+    of = submission(entry(hash=sha1(content), size=len(content)))
+    async with two_gateways(tmp_path, assert_valid) as (_, client, front):
+        assert (await client.provide(of, content)).errors == ()
+        _, contents = await client.retrieve(of.entries[0].unique_id)
+        assert not list((front.settings.state_dir / "spool").rglob("part-*"))
+    assert contents == {of.entries[0].unique_id: content}
+
+
+async def test_a_server_that_does_not_answer_is_an_error_that_says_what_is_known(tmp_path, assert_valid):
+    dead = {"mhd_domain": {"base_url": "http://127.0.0.1:9/fhir", "max_attempts": 1}}
+    of = patient()
+    async with two_gateways(tmp_path, assert_valid, **dead) as (_, client, _):
+        found = await client.query(FindDocuments(patient_id=of))
+        stored = await client.provide(with_a_wrong_hash(of, ()), b"y")
+    assert [error.code for error in found.errors] == ["XDSRegistryNotAvailable"]
+    assert [error.code for error in stored.errors] == ["XDSRegistryNotAvailable"]
+    assert "nothing was stored" in stored.errors[0].context

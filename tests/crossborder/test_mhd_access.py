@@ -1,0 +1,97 @@
+"""A gateway gets access tokens of the MHD server that is its own domain (ITI-71), and shows them (ITI-72)."""
+
+import json
+
+import pytest
+
+from gateway.clients.token_request import ClientKey
+from gateway.model import ResponseStatus
+from gateway.model.query import FindDocuments
+from gateway.settings import Settings, SettingsError
+from gateway.wiring.parts import open_parts
+from tests.crossborder.test_mhd_domain import UNUSED
+from tests.crossborder.test_xds_servers import CONTENTS, SERVING, patient, told
+from tests.crossborder.xds_consumer import xds_consumer
+from tests.system.stack import REPOSITORY, running_gateway, running_stack
+
+OPEN = {"access": "open"}
+
+
+def key_pair(folder):
+    """The file of a private key, and what the server has to know of it."""
+    _, private = ClientKey.made()
+    path = folder / "key.json"
+    path.write_text(json.dumps(private))
+    return path, {name: value for name, value in private.items() if name != "d"}
+
+
+def guarded(public, scopes):
+    client = {"jwks": {"keys": [public]}, "scopes": scopes}
+    return {"access": None, "authorisation_server": {"clients": {"front": client}}}
+
+
+def front(tmp_path, server, **access):
+    return Settings(
+        state_dir=tmp_path / "b",
+        mhd_domain={
+            "base_url": server.base_url,
+            "repository_unique_id": REPOSITORY,
+            "max_attempts": 1,
+            "access": access,
+        },
+        security=OPEN,
+        **UNUSED,
+        **SERVING,
+    )
+
+
+async def test_documents_pass_both_ways_with_tokens(tmp_path, assert_valid):
+    key_file, public = key_pair(tmp_path)
+    section = guarded(public, ["system/*.cruds"])
+    async with running_stack(tmp_path / "a", security=section) as server:
+        settings = front(tmp_path, server, client_id="front", key_file=key_file, scope="system/*.cruds")
+        async with (
+            running_gateway(settings) as gateway,
+            xds_consumer(gateway.base_url, assert_valid) as client,
+        ):
+            of = patient()
+            made = await told(client, of)
+            uid = made[2].entries[0].unique_id
+            found = await client.query(FindDocuments(patient_id=of))
+            _, contents = await client.retrieve(uid)
+    assert [e.unique_id for e in found.entries] == [uid]
+    assert contents == {uid: CONTENTS[2]}
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_without_a_token_that_does_nothing_is_found_or_stored(tmp_path, assert_valid, known):
+    key_file, public = key_pair(tmp_path)
+    section = guarded(public, ["system/Patient.r"])
+    async with running_stack(tmp_path / "a", security=section) as server:
+        access = {"client_id": "front" if known else "stranger", "key_file": key_file}
+        settings = front(tmp_path, server, scope="system/Patient.r", **access)
+        async with (
+            running_gateway(settings) as gateway,
+            xds_consumer(gateway.base_url, assert_valid) as client,
+        ):
+            answer = await client.query(FindDocuments(patient_id=patient()))
+            calls = sum(server.soap_calls.values())
+    assert answer.status is ResponseStatus.FAILURE
+    assert [e.code for e in answer.errors] == ["XDSRegistryError" if known else "XDSRegistryNotAvailable"]
+    assert calls == 0
+
+
+async def test_a_key_that_cannot_be_used_stops_the_start_and_names_its_setting(tmp_path):
+    (tmp_path / "key.json").write_text("{}")
+    access = {"client_id": "front", "key_file": tmp_path / "key.json"}
+    community = {
+        "home_community_id": "2.999.2",
+        "name": "b",
+        "mhd": {"base_url": "https://b.example/fhir", "access": access},
+    }
+    settings = Settings(
+        state_dir=tmp_path, home_community_id="2.999.1", communities=[community], security=OPEN, **UNUSED
+    )
+    with pytest.raises(SettingsError, match=r"communities\.0\.mhd\.access\.key_file"):
+        async with open_parts(settings):
+            pass
