@@ -7,7 +7,7 @@ have been checked; redirects are not followed, no cookie and no proxy of the env
 import asyncio
 import re
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Final, Self
@@ -55,6 +55,10 @@ def unrecorded(url: str, path: str, failure: str | None, headers: Mapping[str, s
     """Nobody keeps a record."""
 
 
+Authorise = Callable[[], Awaitable[Mapping[str, str]]]
+"""Gives the headers that show a peer who asks. Raises AttemptFailed."""
+
+
 class DicomWebClient:
     """HTTP to DICOMweb archives. One per process; an async context manager."""
 
@@ -96,15 +100,20 @@ class DicomWebClient:
         return {f"{peer.name} {TRANSACTION}": lane.state for peer, lane in self._lanes.items()}
 
     @asynccontextmanager
-    async def get(self, peer: Peer, path: str, accept: str) -> AsyncIterator[aiohttp.ClientResponse]:
+    async def get(
+        self, peer: Peer, path: str, accept: str, authorise: Authorise | None = None
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
         """GET `peer.url` + `path`, with the peer's retries, bounds and circuit. Raises PeerError.
+
+        `authorise` gives the Authorization header of each attempt.
 
         Statuses of a client error other than 429 are returned: what they mean depends on the request.
         """
         lane = self._lanes.setdefault(peer, Lane(peer, TRANSACTION, self._observe))
 
         async def attempt() -> aiohttp.ClientResponse:
-            return await self._send(peer, path, accept)
+            shown = await authorise() if authorise is not None else None
+            return await self._send(peer, path, {"Accept": accept, **(shown or {})})
 
         failure: str | None = "it was given up"
         sent: dict[str, str] = {}
@@ -130,13 +139,13 @@ class DicomWebClient:
         await self._lanes[peer].failed(failure)
         return failure
 
-    async def _send(self, peer: Peer, path: str, accept: str) -> aiohttp.ClientResponse:
+    async def _send(self, peer: Peer, path: str, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
         if self._session is None:
             raise RuntimeError("the DICOMweb client is used outside its context")
         try:
             response = await self._session.get(
                 peer.url + path,
-                headers={**self._headers(), "Accept": accept},
+                headers={**self._headers(), **headers},
                 timeout=aiohttp.ClientTimeout(
                     total=None, connect=peer.connect_timeout, sock_read=peer.read_timeout
                 ),
@@ -256,10 +265,18 @@ class DicomWebSource:
     """One archive: an image leg by WADO-RS."""
 
     def __init__(
-        self, client: DicomWebClient, peer: Peer, prefix: str = "", studies: str = "studies"
+        self,
+        client: DicomWebClient,
+        peer: Peer,
+        prefix: str = "",
+        studies: str = "studies",
+        *,
+        authorise: Authorise | None = None,
     ) -> None:
-        """`peer.url` and `prefix` are the base that `/studies` follows, or what the service calls it."""
+        """`peer.url` and `prefix` are the base that `/studies` follows, or what the service calls it;
+        `authorise` gives its Authorization header."""
         self._client = client
+        self._authorise = authorise
         self._prefix = prefix
         self._studies = studies
         self.peer = peer
@@ -276,7 +293,7 @@ class DicomWebSource:
         """Whole series by series, single instances one by one (`gateway.clients.image_leg.ImageLeg`)."""
         accept = accept_dicom(transfer_syntaxes)
         queue = _Ahead(
-            (request, self._client.get(self.peer, self._place(request.path), accept))
+            (request, self._client.get(self.peer, self._place(request.path), accept, self._authorise))
             for request in _requests(wanted)
         )
 
@@ -297,7 +314,8 @@ class DicomWebSource:
 
         Raises PeerError; the status is the archive's where it has not what is asked for.
         """
-        async with self._client.get(self.peer, self._place(path.text + suffix), accept) as response:
+        place = self._place(path.text + suffix)
+        async with self._client.get(self.peer, place, accept, self._authorise) as response:
             yield PassedThrough(
                 response.status,
                 response.headers.get("Content-Type", ""),

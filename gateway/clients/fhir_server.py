@@ -16,6 +16,7 @@ import aiohttp
 import orjson
 
 from gateway.clients.fhir_access import Anonymous, FhirAccess, NoAccess
+from gateway.clients.mhd_exchange import RecordMhd, unrecorded
 from gateway.clients.outside_resources import OutsidePolicy
 from gateway.fhir.datatypes import Json
 from gateway.fhir.peer_shapes import shaped
@@ -31,6 +32,7 @@ from gateway.model.errors import (
 from gateway.soap.exchange import tls_of
 from gateway.soap.resilience import AttemptFailed, CallObserver, Lane, Peer, unobserved
 from gateway.soap.via import COMMUNITIES_HEADER, came_through, header_value
+from gateway.spans import span
 from gateway.tls import Context, default_context
 
 FHIR_JSON: Final = "application/fhir+json"
@@ -97,8 +99,10 @@ class FhirClient:
         *,
         observe: CallObserver = unobserved,
         headers: Callable[[], Mapping[str, str]] = dict,
+        record: RecordMhd = unrecorded,
     ) -> None:
-        """`headers` gives what each request sends besides."""
+        """`headers` gives what each request sends besides; `record` is told of exchanges with MHD servers."""
+        self.record = record
         self._tls = tls
         self._observe = observe
         self._headers = headers
@@ -139,8 +143,9 @@ class FhirClient:
                     raise AttemptFailed(PeerProtocolError(server.peer.name, transaction, text))
             return response.status, bytes(body)
 
-        async with self._lane(server, transaction).place():
-            status, body = await self._answer(server, transaction, request, whole)
+        with span(transaction, "client", {"peer.service": server.peer.name}):
+            async with self._lane(server, transaction).place():
+                status, body = await self._answer(server, transaction, request, whole)
         if status >= 400:
             raise Refused(status, outcome_errors(_loaded(body)))
         resource = _loaded(body)
@@ -157,14 +162,15 @@ class FhirClient:
         async def begun(response: aiohttp.ClientResponse) -> aiohttp.ClientResponse:
             return response
 
-        async with self._lane(server, transaction).place():
-            response = await self._answer(server, transaction, request, begun, keep=True)
-            try:
-                if response.status >= 400:
-                    raise Refused(response.status, ())
-                yield response
-            finally:
-                response.close()
+        with span(transaction, "client", {"peer.service": server.peer.name}):
+            async with self._lane(server, transaction).place():
+                response = await self._answer(server, transaction, request, begun, keep=True)
+                try:
+                    if response.status >= 400:
+                        raise Refused(response.status, ())
+                    yield response
+                finally:
+                    response.close()
 
     async def broken(self, server: FhirServer, transaction: str, error: Exception) -> PeerError:
         """What to raise for an answer that broke on the way; it speaks against the server."""

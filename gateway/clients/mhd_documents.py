@@ -13,9 +13,11 @@ from typing import Final
 
 import aiohttp
 import orjson
+from msgspec import structs
 
 from gateway.clients.document_domain import UNKNOWN_REPOSITORY
 from gateway.clients.fhir_server import FHIR_JSON, FhirClient, FhirRequest, FhirServer, Refused
+from gateway.clients.mhd_exchange import MhdExchange, recorded
 from gateway.clients.mhd_queries import MhdQueries
 from gateway.clients.mhd_resources import Found
 from gateway.clients.pieces import in_order
@@ -83,8 +85,15 @@ class MhdDocuments:
             mime_type=document.entry.mime_type,
             home_community_id=self._home,
         )
-        async with self._content(document, request) as chunks:
-            yield RetrievedDocument(header, self._verified(document, chunks))
+        exchange = MhdExchange(
+            transaction=TRANSACTION,
+            url=self._server.peer.url,
+            patient=document.entry.patient_id,
+            document=structs.replace(request, home_community_id=self._home),
+        )
+        with recorded(self._client.record, exchange):
+            async with self._content(document, request) as chunks:
+                yield RetrievedDocument(header, self._verified(document, chunks))
 
     async def retrieve_many(
         self, requests: Iterable[DocumentRequest], *, max_bytes: int

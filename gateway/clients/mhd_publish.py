@@ -21,6 +21,7 @@ from gateway.clients.fhir_server import (
     Refused,
     outcome_errors,
 )
+from gateway.clients.mhd_exchange import MhdExchange, recorded
 from gateway.clients.mhd_queries import MhdQueries
 from gateway.clients.mhd_resources import Found, MhdResources
 from gateway.clients.repository import OutgoingDocument
@@ -94,8 +95,15 @@ class MhdPublisher:
             bundle = write_provide_bundle(described, parts)
         except NotWritable as error:
             raise PeerUnsupported(self._server.peer.name, TRANSACTION, f"the submission: {error}") from None
+        exchange = MhdExchange(
+            transaction=TRANSACTION,
+            url=self._server.peer.url,
+            patient=described.submission_set.patient_id,
+            submission_set=described.submission_set.unique_id,
+        )
         by_mark = {mark: contents[name] for name, mark in marks.items() if contents[name].length}
-        return await self._send(orjson.dumps(bundle), by_mark)
+        with recorded(self._client.record, exchange):
+            return await self._send(orjson.dumps(bundle), by_mark)
 
     async def _send(self, text: bytes, by_mark: Mapping[str, OutgoingDocument]) -> RegistryResponse:
         request = FhirRequest(

@@ -14,12 +14,13 @@ from lxml.etree import Element
 from msgspec.structs import replace
 
 from gateway.clients.fhir_server import FhirClient, FhirRequest, FhirServer, Refused, outcome_errors
+from gateway.clients.mhd_exchange import MhdExchange, recorded
 from gateway.ebxml.document_entry import write_document_entry
 from gateway.ebxml.errors import MetadataError
 from gateway.ebxml.registry_package import write_folder, write_submission_set
 from gateway.fhir.datatypes import Json
 from gateway.fhir.peer_resources import FoundDocument, FoundList, LeftOut, PeerReader
-from gateway.fhir.peer_search import DOCUMENTS, LISTS, PeerSearch, patient_parameter
+from gateway.fhir.peer_search import DOCUMENTS, LISTS, Parameters, PeerSearch, patient_parameter
 from gateway.fhir.terminology import Terminology
 from gateway.model import Cx, Folder, RegistryError, RegistryFailure, Severity
 from gateway.model.errors import PeerError, PeerProtocolError, PeerUnsupported
@@ -80,8 +81,26 @@ class MhdResources:
         if search.resource == LISTS and not self._rules.lists:
             raise PeerUnsupported(self.name, search.transaction, "its settings say that it has no Lists")
         target = (("targetCommunityIdList", self._rules.homes[0]),) if self._rules.targeted else ()
+        parameters = (*search.parameters, *target)
+        exchange = MhdExchange(
+            transaction=search.transaction,
+            url=self._server.peer.url,
+            query=urlencode(parameters).encode(),
+            patient=patient,
+        )
+        with recorded(self._client.record, exchange):
+            await self._searched(search, parameters, target, found, patient)
+
+    async def _searched(
+        self,
+        search: PeerSearch,
+        parameters: Parameters,
+        target: Parameters,
+        found: Found,
+        patient: Cx | None,
+    ) -> None:
         try:
-            await self._pages(search, (*search.parameters, *target), found, patient)
+            await self._pages(search, parameters, found, patient)
         except Refused as refusal:
             if search.wider is None or refusal.status in _NO_SUCH_SEARCH:
                 raise self._refused(search.transaction, refusal) from None

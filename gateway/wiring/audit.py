@@ -16,12 +16,13 @@ from gateway.audit.dicom_message import write_audit_message
 from gateway.audit.fhir_event import write_audit_event
 from gateway.audit.fhir_feed import FhirRepository
 from gateway.audit.queue import AuditQueue, AuditQueueError
-from gateway.audit.record import AuditRecord, Outcome, Party, Study
+from gateway.audit.record import AuditRecord, Document, Outcome, Party, Query, Study
 from gateway.audit.soap_records import soap_records
 from gateway.audit.syslog import SyslogRepository, write_frame
 from gateway.audit.trail import Identity, Trail, record_id
 from gateway.audit_settings import AuditFhirSettings, AuditSettings, AuditTlsSettings
 from gateway.clients.dicomweb import RecordRetrieve
+from gateway.clients.mhd_exchange import MhdExchange, RecordMhd
 from gateway.model import Cx
 from gateway.security.sealing import KeyRing, Sealer
 from gateway.security.subjects import Subjects, current
@@ -243,6 +244,47 @@ def tell_where_records_go(settings: AuditSettings) -> None:
         )
     elif not destinations(settings):
         log.warning("audit.local_only", setting="audit.fhir or audit.syslog", kept_seconds=settings.keep)
+
+
+def mhd_recorder(trail: Trail) -> RecordMhd:
+    """Records each exchange with an MHD server (ITI-65 to ITI-68 as Document Source and Consumer)."""
+
+    def record(exchange: MhdExchange) -> None:
+        subjects, asked = current(), asked_now()
+        known = tuple(subjects.patients) if subjects else ()
+        document = exchange.document
+        time = trail.clock()
+        trail.add(
+            [
+                AuditRecord(
+                    id=record_id(time),
+                    recorded=time,
+                    transaction=exchange.transaction,
+                    side="client",
+                    client=trail.identity.party,
+                    server=Party(exchange.url, urlsplit(exchange.url).hostname or ""),
+                    outcome=Outcome.SUCCESS if exchange.failure is None else Outcome.SERIOUS,
+                    outcome_text=exchange.failure or "",
+                    actor=subjects.actor if subjects else None,
+                    patient=exchange.patient or (known[0] if len(known) == 1 else None),
+                    query=Query(exchange.query) if exchange.query else None,
+                    documents=()
+                    if document is None
+                    else (
+                        Document(
+                            document.document_unique_id,
+                            document.repository_unique_id,
+                            document.home_community_id or "",
+                        ),
+                    ),
+                    submission_set=exchange.submission_set,
+                    request_id=asked.request_id if asked else "",
+                )
+            ],
+            durable=False,
+        )
+
+    return record
 
 
 def watch_trail(trail: Trail, metrics: Metrics) -> None:

@@ -1,5 +1,6 @@
 """The own domain, for what speaks to it by XDS: registry and repositories, or an MHD server."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -7,7 +8,7 @@ import orjson
 
 from gateway.clients.dicomweb import DicomWebClient, DicomWebSource
 from gateway.clients.document_domain import DocumentDomain, XdsDomain
-from gateway.clients.fhir_access import Anonymous, BackendServices, FhirAccess, HeaderFile
+from gateway.clients.fhir_access import Anonymous, BackendServices, FhirAccess, HeaderFile, NoAccess
 from gateway.clients.fhir_server import FhirClient, FhirServer
 from gateway.clients.image_leg import ImageLeg
 from gateway.clients.mhd_peer import MhdPeer
@@ -15,8 +16,10 @@ from gateway.clients.mhd_resources import MhdRules
 from gateway.clients.outside_resources import OutsidePolicy
 from gateway.clients.token_request import ClientKey, TokenRequestError
 from gateway.mhd_settings import MhdAccessSettings, MhdServerSettings
+from gateway.model.errors import PeerUnreachable
 from gateway.settings import Settings, SettingsError
 from gateway.soap.client import SoapClient
+from gateway.soap.resilience import AttemptFailed
 from gateway.wiring.fhir import terminology
 from gateway.wiring.peers import document_registry, document_repositories, peer_at
 
@@ -52,7 +55,7 @@ def document_domain(settings: Settings, parts: PeerClients) -> DocumentDomain:
 def domain_images(settings: Settings, parts: PeerClients) -> ImageLeg | None:
     """What has the images of the own domain, but for those of `imaging.locations`."""
     server = settings.mhd_domain
-    return None if server is None else _images(server, "mhd domain", parts.dicomweb)
+    return None if server is None else _images(server, "mhd domain", parts.dicomweb, "mhd_domain")
 
 
 def xds_domain(settings: Settings, soap: SoapClient) -> XdsDomain:
@@ -90,7 +93,7 @@ def mhd_peer(
         terminology(settings),
         repository_unique_id=server.repository_unique_id,
         rules=rules,
-        images=_images(server, name, parts.dicomweb),
+        images=_images(server, name, parts.dicomweb, key),
     )
 
 
@@ -123,7 +126,21 @@ def _access(access: MhdAccessSettings, server: FhirServer, key: str) -> FhirAcce
     return BackendServices(server.peer.url, access.client_id, own, access.scope, allows=allows)
 
 
-def _images(server: MhdServerSettings, name: str, client: DicomWebClient) -> DicomWebSource | None:
+def _images(server: MhdServerSettings, name: str, client: DicomWebClient, key: str) -> DicomWebSource | None:
+    """Its WADO-RS, which is shown what its FHIR side is shown where it is at the same host."""
     if server.dicomweb_url is None:
         return None
-    return DicomWebSource(client, peer_at(server.dicomweb_url, name, server))
+    peer = peer_at(server.dicomweb_url, name, server)
+    fhir = fhir_server(server, name, key)
+    if not fhir.is_own(server.dicomweb_url):
+        return DicomWebSource(client, peer)
+    access = fhir.access
+
+    async def authorise() -> Mapping[str, str]:
+        try:
+            shown = await access.header()
+        except NoAccess as error:
+            raise AttemptFailed(PeerUnreachable(name, "RAD-107", str(error))) from None
+        return {"Authorization": shown} if shown else {}
+
+    return DicomWebSource(client, peer, authorise=authorise)

@@ -10,6 +10,7 @@ from gateway.audit.trail import Trail
 from gateway.clients.dicomweb import DicomWebClient
 from gateway.clients.dicomweb import unrecorded as unrecorded_retrieve
 from gateway.clients.fhir_server import FhirClient
+from gateway.clients.mhd_exchange import unrecorded as unrecorded_mhd
 from gateway.clients.outside_resources import OutsidePolicy, OutsideResources
 from gateway.correlation.connection import RedisClient, RedisOptions, connect
 from gateway.correlation.embedded import EmbeddedRedis, EmbeddedRedisError, EmbeddedRedisInUse, running_beside
@@ -22,7 +23,7 @@ from gateway.soap.observed import Record, unrecorded
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.traces import Traced, TracesError
 from gateway.telemetry.tracing import headers_for_peers
-from gateway.wiring.audit import AuditStartError, open_trail, retrieve_recorder, soap_recorder
+from gateway.wiring.audit import AuditStartError, mhd_recorder, open_trail, retrieve_recorder, soap_recorder
 from gateway.wiring.calls import dicomweb_client, soap_client
 from gateway.wiring.communities import members
 from gateway.wiring.domain import Clients
@@ -171,7 +172,12 @@ async def open_parts(
             )
         )
         fhir = await stack.enter_async_context(
-            FhirClient(usual_tls(settings), observe=metrics.peer_call, headers=headers_for_peers)
+            FhirClient(
+                usual_tls(settings),
+                observe=metrics.peer_call,
+                headers=headers_for_peers,
+                record=unrecorded_mhd if trail is None else mhd_recorder(trail),
+            )
         )
         issuers = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
         others = members(settings, Clients(soap, dicomweb, fhir))

@@ -10,6 +10,7 @@ from typing import Any
 from aiohttp import web
 
 from gateway.clients.fhir_server import FhirClient, FhirServer
+from gateway.clients.mhd_exchange import unrecorded
 from gateway.clients.mhd_peer import MhdPeer
 from gateway.clients.mhd_resources import MhdRules
 from gateway.fhir.terminology import Terminology
@@ -176,12 +177,21 @@ def outcome(status: int, text: str) -> web.Response:
 
 
 @asynccontextmanager
-async def fhir_store(*, access=None, hosts=(), rules=None, images=None, peer=None, **habits: Any):
+async def fhir_store(
+    *,
+    access=None,
+    hosts=(),
+    rules=None,
+    images=None,
+    peer=None,
+    record=unrecorded,
+    **habits: Any,
+):
     """The server, and the gateway's client of it."""
     store = Store(Habits(**habits))
     app = web.Application(client_max_size=1 << 26)
     app.router.add_route("*", "/fhir{path:.*}", store.answer)
-    async with site(app) as url, FhirClient() as client:
+    async with site(app) as url, FhirClient(record=record) as client:
         store.base = f"{url}/fhir"
         known = Peer("store", store.base, **{"max_attempts": 1, **(peer or {})})
         more = {} if access is None else {"access": access}

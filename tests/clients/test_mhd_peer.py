@@ -382,3 +382,22 @@ async def test_a_header_that_cannot_be_read_is_an_error_before_anything_is_sent(
         with pytest.raises(PeerUnreachable, match="header"):
             await peer.query(FindDocuments(patient_id=P))
     assert store.headers == []
+
+
+async def test_each_exchange_is_told_to_who_keeps_a_record_of_it():
+    told = []
+    async with fhir_store(record=told.append) as (store, peer):
+        store.document(store.patient("P"))
+        (entry,) = (await peer.query(FindDocuments(patient_id=P))).entries
+        await content(peer, entry)
+        store.contents.clear()
+        with pytest.raises(PeerProtocolError):
+            await content(peer, entry)
+    searched = told[0]
+    retrieved, failed = (each for each in told if each.transaction == "ITI-68")
+    assert (searched.transaction, searched.url, searched.failure) == ("ITI-67", store.base, None)
+    assert searched.patient == P
+    assert searched.query.startswith(b"patient.identifier=https%3A%2F%2Fhospital.example")
+    assert (retrieved.transaction, retrieved.patient, retrieved.failure) == ("ITI-68", P, None)
+    assert retrieved.document == DocumentRequest(entry.repository_unique_id, entry.unique_id)
+    assert "500" in failed.failure

@@ -3,16 +3,21 @@
 import json
 
 import pytest
+from aiohttp import web
 
 from gateway.clients.token_request import ClientKey
+from gateway.mhd_settings import MhdServerSettings
 from gateway.model import ResponseStatus
+from gateway.model.images import SeriesWanted
+from gateway.model.imaging import RetrieveLocation, RetrieveLocationUid
 from gateway.model.query import FindDocuments
 from gateway.settings import Settings, SettingsError
+from gateway.wiring.domain import mhd_peer
 from gateway.wiring.parts import open_parts
 from tests.crossborder.test_mhd_domain import UNUSED
 from tests.crossborder.test_xds_servers import CONTENTS, SERVING, patient, told
 from tests.crossborder.xds_consumer import xds_consumer
-from tests.system.stack import REPOSITORY, running_gateway, running_stack
+from tests.system.stack import REPOSITORY, running_gateway, running_stack, site
 
 OPEN = {"access": "open"}
 
@@ -95,3 +100,30 @@ async def test_a_key_that_cannot_be_used_stops_the_start_and_names_its_setting(t
     with pytest.raises(SettingsError, match=r"communities\.0\.mhd\.access\.key_file"):
         async with open_parts(settings):
             pass
+
+
+@pytest.mark.parametrize("here", [True, False])
+async def test_images_are_asked_for_with_what_is_shown_at_the_same_host_alone(tmp_path, here):
+    (tmp_path / "header").write_text("Bearer secret")
+    seen = []
+
+    async def nothing(request):
+        seen.append((request.path, request.headers.get("Authorization")))
+        return web.Response(status=404)
+
+    app, uid = web.Application(), RetrieveLocationUid("2.999.3")
+    app.router.add_get("/dicomweb/{rest:.*}", nothing)
+    wanted = SeriesWanted("2.999.1", "2.999.2", ("2.999.4",), RetrieveLocation(uid=uid))
+    async with site(app) as url:
+        server = MhdServerSettings(
+            base_url=f"{url if here else 'https://elsewhere.example'}/fhir",
+            dicomweb_url=f"{url}/dicomweb",
+            access={"header_file": tmp_path / "header"},
+        )
+        settings = Settings(state_dir=tmp_path, security=OPEN, **UNUSED)
+        async with open_parts(settings) as parts:
+            peer = mhd_peer(settings, server, "server", parts, key="mhd_domain")
+            async with peer.images([wanted]) as items:
+                assert [item.code async for item in items] == ["HTTP 404"]
+    path = "/dicomweb/studies/2.999.1/series/2.999.2/instances/2.999.4"
+    assert seen == [(path, "Bearer secret" if here else None)]
