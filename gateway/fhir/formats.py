@@ -5,19 +5,26 @@ client asks for XML. Everything works on R4 as well; R5 is written from it, and 
 """
 
 from enum import StrEnum
+from typing import Final
 
 import orjson
 import structlog
 
 from gateway.fhir.datatypes import Json
-from gateway.fhir.issues import OutcomeError
+from gateway.fhir.issues import Issue, OutcomeError, fail
+from gateway.fhir.outcome import write_outcome
 from gateway.fhir.strict_json import read_json
-from gateway.fhir.versions import to_r5
+from gateway.fhir.versions import ConversionError, to_r5
 from gateway.fhir.xml_reader import read_xml
 from gateway.fhir.xml_writer import write_xml
 from gateway.model.releases import FhirRelease
 
 log = structlog.get_logger()
+
+_NOT_SHOWN: Final = (
+    "A resource cannot be shown in FHIR R5, for its document has values in it that FHIR R4 does not have "
+    "either; it can be read at the base of R4."
+)
 
 
 class FhirFormat(StrEnum):
@@ -61,8 +68,31 @@ def _is_alike(resource: bytes, release: FhirRelease) -> bool:
 
 
 def _in_r5(content: Json) -> Json:
+    """The resource in R5; of a Bundle, what can be shown in it. Raises OutcomeError 406."""
     lost: list[str] = []
-    converted = to_r5(content, lost.append)
+    try:
+        converted = to_r5(content, lost.append)
+    except ConversionError as error:
+        log.warning("fhir.not_in_r5", resource=content.get("resourceType"), reason=str(error))
+        if content.get("resourceType") != "Bundle":
+            raise fail(406, "not-supported", _NOT_SHOWN) from None
+        converted = to_r5(_showable(content), lost.append)
     if lost:
         log.info("fhir.no_place_in_r5", elements=sorted(set(lost)))
     return converted
+
+
+def _showable(bundle: Json) -> Json:
+    """A searchset without the resources that cannot be shown in R5, which says so."""
+    kept = [entry for entry in bundle["entry"] if _converts(entry)]
+    outcome = write_outcome([Issue("warning", "incomplete", _NOT_SHOWN)])
+    return {**bundle, "entry": [*kept, {"resource": outcome, "search": {"mode": "outcome"}}]}
+
+
+def _converts(entry: Json) -> bool:
+    try:
+        to_r5(entry)
+        to_r5(entry.get("resource", {}))
+    except ConversionError:
+        return False
+    return True

@@ -16,7 +16,7 @@ from gateway.fhir.formats import FhirFormat
 from gateway.fhir.issues import OutcomeError
 from gateway.fhir.report_terms import release_of, release_of_text
 from gateway.fhir.strict_json import read_json
-from gateway.fhir.versions import from_r5
+from gateway.fhir.versions import ConversionError, from_r5
 from gateway.fhir.xml_reader import read_xml
 from gateway.model.releases import FhirRelease
 from gateway.model.report_entries import ReportEntries, ReportEntry
@@ -35,7 +35,10 @@ def read_report_entries(raw: bytes, wire_format: FhirFormat = FhirFormat.JSON) -
     if bundle.get("resourceType") != "Bundle":
         raise NotABundle("it is no Bundle")
     if release_of(bundle) is FhirRelease.R5:
-        bundle = from_r5(bundle, document=True)
+        try:
+            bundle = from_r5(bundle, document=True)
+        except ConversionError as error:
+            raise NotABundle(f"it is no FHIR R5: {error}") from None
     entries = tuple(_entries(bundle.get("entry")))
     return ReportEntries(entries if any(e.kind == "DiagnosticReport" for e in entries) else ())
 

@@ -43,6 +43,10 @@ def _profiles_down(_: Json, profiles: list[str]) -> list[str]:
     ]
 
 
+class ConversionError(ValueError):
+    """A resource has values of other shapes than its release has, as one that nobody has validated may."""
+
+
 # --- resources --------------------------------------------------------------------------------------------
 class Conversion:
     """One resource from one release to the other, `up` from R4 to R5; `documents` converts those, too."""
@@ -63,8 +67,15 @@ class Conversion:
         self._documents = documents
         self._url: Callable[[str], str] = canonical_in_r5 if up else canonical_in_r4
 
+    def convert(self, given: Json) -> Json:
+        """A resource of either release in the other. Raises ConversionError."""
+        try:
+            return self.resource(given)
+        except (AttributeError, IndexError, KeyError, TypeError):
+            raise ConversionError("an element has a value of another shape than FHIR has") from None
+
     def resource(self, given: Json) -> Json:
-        """A resource of either release in the other."""
+        """The same of one whose shape is known."""
         if given.get("resourceType") == SELECTION and not self._up:
             given = selection_as_basic(given, self._lost)
         elif given.get("resourceType") == BASIC and self._up and is_selection(given):

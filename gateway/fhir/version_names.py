@@ -1,6 +1,7 @@
 """Names that differ between FHIR R4 and R5: paths of elements, and canonicals of HL7 Europe."""
 
 import re
+from collections.abc import Mapping
 from typing import Final
 
 from gateway.fhir.version_rules import Shape
@@ -42,11 +43,25 @@ _EU_BASES: Final = (
 )
 
 
+_CANONICAL: Final = re.compile(
+    r"(?:ActorDefinition|CapabilityStatement|CodeSystem|ConceptMap|ImplementationGuide|NamingSystem|"
+    r"OperationDefinition|SearchParameter|StructureDefinition|ValueSet)/"
+)
+
+
 def canonical_in_r5(url: str) -> str:
     """A canonical of HL7 Europe as its guides for R5 have it."""
-    return next((new + url.removeprefix(old) for old, new in _EU_BASES if url.startswith(old)), url)
+    return _moved(url, dict(_EU_BASES))
 
 
 def canonical_in_r4(url: str) -> str:
     """A canonical of HL7 Europe as its guides for R4 have it."""
-    return next((old + url.removeprefix(new) for old, new in _EU_BASES if url.startswith(new)), url)
+    return _moved(url, {new: old for old, new in _EU_BASES})
+
+
+def _moved(url: str, bases: Mapping[str, str]) -> str:
+    """The canonical below the base that replaces its own; any other URL, of a Binary for example, stays."""
+    for base, other in bases.items():
+        if url.startswith(base) and _CANONICAL.match(url, len(base)):
+            return other + url.removeprefix(base)
+    return url

@@ -14,7 +14,7 @@ from gateway.fhir import version_documents as documents
 from gateway.fhir import version_others as others
 from gateway.fhir.datatypes import Json
 from gateway.fhir.version_clinical_rows import CLINICAL
-from gateway.fhir.version_conversion import Conversion
+from gateway.fhir.version_conversion import Conversion, ConversionError
 from gateway.fhir.version_names import PATH
 from gateway.fhir.version_rules import (
     CODING_CONCEPT,
@@ -242,14 +242,18 @@ def _ignore(_: str) -> None:
 def to_r5(resource: Json, lost: Lost = _ignore) -> Json:
     """A resource of FHIR R4 in R5; `lost` is told what has no place in it. FHIR documents stay as they are.
 
-    `lost` gets the element with its type, `ImagingStudy.interpreter`.
+    `lost` gets the element with its type, `Composition.section.mode`. Raises ConversionError.
     """
-    return Conversion(DIFFERENCES, resource, lost, up=True).resource(resource)
+    return Conversion(DIFFERENCES, resource, lost, up=True).convert(resource)
 
 
 def from_r5(resource: Json, lost: Lost = _ignore, *, document: bool = False) -> Json:
     """A valid resource of FHIR R5 in R4; `lost` is told what has no place in it.
 
     `document` reads a FHIR document too, for what it says; it must not be stored in this form.
+    Raises ConversionError.
     """
-    return Conversion(DIFFERENCES, resource, lost, up=False, documents=document).resource(resource)
+    return Conversion(DIFFERENCES, resource, lost, up=False, documents=document).convert(resource)
+
+
+__all__ = ["DIFFERENCES", "ConversionError", "from_r5", "to_r5"]

@@ -74,3 +74,16 @@ async def test_a_manifest_has_modality_and_body_site_as_elements(published):
         get_fhir_model_class("DocumentReference").model_validate(document)
         assert len(document["content"][0]["profile"]) == 1
         assert "extension-DocumentReference" not in json.dumps(document)
+
+
+@pytest.mark.parametrize("names", [("basedon", "based-on"), ("bodysite", "body-site")])
+async def test_parameters_are_known_by_the_spellings_of_both_releases(published, names):
+    (study, *_) = (await answered(published, "R4", "ImagingStudy"))[0].values()
+    region = next(s["bodySite"]["code"] for s in study["series"] if "bodySite" in s)
+    value = region if "bodysite" in names else study["basedOn"][0]["reference"]
+    for release in ("R4", "R5"):
+        for name in names:
+            query = {"patient.identifier": published.content.patient.token, name: value}
+            status, bundle = await published.stack.get(f"{release}/ImagingStudy", **query)
+            assert status == 200 and "issues" not in bundle, bundle
+            assert [e["resource"]["id"] for e in bundle["entry"]] == [study["id"]], (release, name)
