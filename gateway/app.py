@@ -15,9 +15,10 @@ from aiohttp import web
 from gateway.connections import CONNECTIONS, ConnectionLimits, Connections, WatchedRunner, raise_file_limit
 from gateway.health import Health, abilities
 from gateway.mhd.admission import Admission
+from gateway.mhd.audit_routes import AuditRoutes
 from gateway.mhd.auditing import IS_SOAP, Auditing
 from gateway.mhd.authorisation import client_of_token
-from gateway.mhd.bases import BASES, by_release, releases
+from gateway.mhd.bases import BASES, Bases, by_release, releases
 from gateway.mhd.middleware import bounded, name_request, observed, outcomes
 from gateway.mhd.publish import Publisher
 from gateway.mhd.round_trips import not_again
@@ -28,7 +29,7 @@ from gateway.settings import Settings
 from gateway.soap.server import Admit, SoapService
 from gateway.telemetry.logs import configure
 from gateway.watched_files import refresh_all
-from gateway.wiring.audit import tell_where_records_go, watch_trail
+from gateway.wiring.audit import event_writer, tell_where_records_go, watch_trail
 from gateway.wiring.bases import BASE_PATH, bases_of, releases_of
 from gateway.wiring.callers import admission as admission_of
 from gateway.wiring.imaging import (
@@ -91,7 +92,7 @@ def create_app(settings: Settings, parts: Parts, base_url: str) -> tuple[web.App
     observing = observed(parts.metrics, parts.traced)
     app = web.Application(middlewares=[observing, releases, outcomes, limited, once])
     connections = _watched_connections(app, settings)
-    _record_requests(app, settings, parts, base_url)
+    _record_requests(app, settings, parts, bases, guarded=guarded is not None)
     if guarded is not None:
         app.middlewares.append(guarded.middleware)
         app.add_routes(guarded.routes.table([base.path for base in bases], bases.shared.path))
@@ -146,14 +147,24 @@ def _watched_connections(app: web.Application, settings: Settings) -> Connection
     return connections
 
 
-def _record_requests(app: web.Application, settings: Settings, parts: Parts, base_url: str) -> None:
-    if parts.trail is not None:
-        parts.trail.named(settings.audit.source_id or base_url)
-        auditing = Auditing(parts.trail, base_url)
-        watch_trail(parts.trail, parts.metrics)
-        app.middlewares.insert(1, auditing.recorded())
-        app.middlewares.append(auditing.has_room())
-        app.on_response_prepare.append(auditing.begins)
+def _record_requests(
+    app: web.Application, settings: Settings, parts: Parts, bases: Bases, *, guarded: bool
+) -> None:
+    if parts.trail is None:
+        return
+    base_url = bases.shared.url
+    parts.trail.named(settings.audit.source_id or base_url)
+    auditing = Auditing(parts.trail, base_url)
+    watch_trail(parts.trail, parts.metrics)
+    app.middlewares.insert(1, auditing.recorded())
+    app.middlewares.append(auditing.has_room())
+    app.on_response_prepare.append(auditing.begins)
+    asked = settings.audit.local_query
+    if asked or (asked is None and guarded):
+        write = event_writer(settings, parts.trail)
+        for base in bases:
+            if base.release is not FhirRelease.R5:
+                app.add_routes(AuditRoutes(parts.trail, write, base.url).table(base.path))
 
 
 def _client_of(request: web.Request) -> str:

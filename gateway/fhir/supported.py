@@ -418,6 +418,12 @@ SUPPORTED: tuple[SupportedRow, ...] = (
         "every transaction at both ends, as DICOM audit messages and as AuditEvents (BALP, IHE MHD); durable "
         "queue, each record once",
     ),
+    SupportedRow(
+        "ITI-81 Retrieve ATNA Audit Event",
+        "what is queued or kept here",
+        Level.YES,
+        "[base]/AuditEvent by date and more, in FHIR R4, to tokens with system/AuditEvent.rs or ITI-81",
+    ),
 )
 
 

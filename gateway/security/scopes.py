@@ -41,6 +41,7 @@ TRANSACTION_SCOPES: Final[Mapping[str, frozenset[Permission]]] = MappingProxyTyp
         "ITI-67": _permissions("DocumentReference", "rs"),
         "ITI-68": _permissions("Binary", "r"),
         "ITI-78": _permissions("Patient", "rs"),
+        "ITI-81": _permissions("AuditEvent", "rs"),
         "ITI-105": _permissions("DocumentReference", "c"),
         "ITI-106": _permissions("DocumentReference", "c"),
         "RAD-107": _permissions("ImagingStudy", "r"),

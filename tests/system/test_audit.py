@@ -285,6 +285,57 @@ async def test_a_full_queue_refuses_requests_where_the_settings_say_so(tmp_path)
             assert answer.status == 200, "what is not recorded is answered"
 
 
+async def test_records_can_be_asked_for_here_by_those_who_may(tmp_path):
+    async with AsyncExitStack() as stack:
+        issuer = await stack.enter_async_context(running_issuer())
+        security = {"access": "token", "issuers": [{"issuer": issuer.url, "jwks_url": f"{issuer.url}/jwks"}]}
+        gateway = await stack.enter_async_context(audited(tmp_path, security=security))
+        base, patient = gateway.stack.base_url, a_patient("asked")
+
+        def bearer(scope, **claims):
+            return {"Authorization": f"Bearer {issuer.token(base, scope, jti=str(uuid.uuid4()), **claims)}"}
+
+        query = {"patient.identifier": patient.token, "status": "current"}
+        await gateway.asked("GET", "/DocumentReference", params=query, headers=bearer("system/*.rs"))
+        at = {
+            "date": ["ge2026-01-01", "le2100-01-01"],
+            "patient.identifier": patient.token,
+            "subtype": "ITI-67",
+        }
+
+        async def ask(scope, path="/AuditEvent", params=at, **claims):
+            pairs = [(n, v) for n, vs in params.items() for v in (vs if isinstance(vs, list) else [vs])]
+            status, body, _ = await gateway.asked("GET", path, params=pairs, headers=bearer(scope, **claims))
+            return status, json.loads(body)
+
+        for scope in ("system/AuditEvent.rs", "ITI-81"):
+            status, bundle = await ask(scope)
+            assert (status, bundle["total"]) == (200, 1), bundle
+        event = bundle["entry"][0]["resource"]
+        assert named(event) == "ITI-67"
+        assert (await ask("ITI-81", f"/AuditEvent/{event['id']}", {}))[1] == event
+        assert (await ask("ITI-81", "/AuditEvent/nothing", {}))[0] == 404
+        for scope in ("system/*.rs", "system/DocumentReference.rs", "patient/*.rs"):
+            assert (await ask(scope, patient=patient.token))[0] == 403, scope
+        assert (
+            await ask("ITI-81", patient=patient.token, extensions={"ihe_bppc": {"patient_id": patient.token}})
+        )[0] == 403
+        assert (await ask("ITI-81", params={"subtype": "ITI-67"}))[1]["issue"][0]["code"] == "required"
+        assert (await ask("ITI-81", params={**at, "date": "soon"}))[0] == 400
+        assert (await ask("ITI-81", params={**at, "entity-name": "x"}))[0] == 400
+        assert (await ask("ITI-81", params={**at, "outcome": "8"}))[1]["total"] == 0
+        assert (await ask("ITI-81", params={**at, "date": "lt2026-01-01"}))[1]["total"] == 0
+        status, bundle = await ask("ITI-81", params={"date": "ge2026-01-01", "subtype": "ITI-81"})
+        assert bundle["total"] >= 5, "each look is recorded"
+        async with gateway.session.get(f"{base}/AuditEvent?date=ge2026-01-01") as answer:
+            assert answer.status == 401
+
+
+async def test_with_open_access_the_records_are_not_shown_unless_that_is_said(gateway, tmp_path):
+    async with gateway.session.get(f"{gateway.stack.base_url}/AuditEvent?date=ge2026-01-01") as answer:
+        assert answer.status == 404
+
+
 REQUESTS = 2000
 
 
