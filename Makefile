@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help install demo demo-check test lint types check bench docs sbom chart-schema lock clean
+.PHONY: help install demo demo-check demo-check-crossborder test lint types check bench docs sbom chart-schema lock clean
 .DEFAULT_GOAL := help
 
 help: ## Show what can be made
@@ -24,6 +24,9 @@ demo: $(READY) ## Run affinity domain, Redis and gateway on this machine with sa
 
 demo-check: $(READY) ## Walk through publish, find and retrieve as an outside client
 	@$(BIN)/gateway demo --check
+
+demo-check-crossborder: $(READY) ## The same over three communities, by FHIR, DICOMweb and SOAP
+	@$(BIN)/gateway demo --check --communities 3
 
 test: $(READY) ## Run all tests
 	@$(BIN)/python -m pytest -n auto

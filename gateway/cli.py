@@ -114,11 +114,17 @@ def demo(
         int | None, typer.Option(help="Port of the gateway; 8080, or a free one where that is taken.")
     ] = None,
     state_dir: Annotated[Path, typer.Option(help="Where the demo keeps its state.")] = Path("state/demo"),
+    communities: Annotated[
+        int, typer.Option(help="3: with two other communities, one by XCA and one by MHD.", min=1, max=3)
+    ] = 1,
 ) -> None:
     """Run affinity domain, Redis and gateway on this machine with sample content."""
     from gateway.demo.run import run_demo
 
-    raise typer.Exit(run_demo(port=port, state_dir=state_dir, check=check))
+    if communities not in {1, 3}:
+        typer.echo("demo: --communities is 1 or 3", err=True)
+        raise typer.Exit(2)
+    raise typer.Exit(run_demo(port=port, state_dir=state_dir, check=check, communities=communities))
 
 
 @app.command()

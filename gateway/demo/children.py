@@ -55,6 +55,11 @@ class Child:
             self._lines.put(line.rstrip("\n"))
         self._lines.put(None)
 
+    @property
+    def pid(self) -> int:
+        """Process id."""
+        return self._process.pid
+
     def wait_until_ready(self, seconds: float) -> str:
         """URL after `ready`. Raises ChildError where the process ends or says nothing in time."""
         deadline = time.monotonic() + seconds

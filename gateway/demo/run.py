@@ -26,10 +26,12 @@ from gateway.demo.check import run_check
 from gateway.demo.children import Child, ChildError
 from gateway.demo.content import SampleContent, sample_content
 from gateway.demo.ct_study import FIRST_LOCATION, SECOND_LOCATION
+from gateway.demo.neighbours import Neighbourhood, neighbourhood
 from gateway.demo.outside_client import MismatchError, OutsideClient
 from gateway.demo.report_content import sample_reports
 from gateway.demo.samples import CLASS_CODES_BY_TYPE, DOCUMENT_DEFAULTS, SOURCE_ID, IdSource, SampleDocument
 from gateway.demo.walk_admin import AdminCommand
+from gateway.demo.walk_communities import check_communities, publish_studies
 from gateway.demo.walk_publish import response_entries
 from gateway.demo.walk_reports import REPORT_TYPE, publish_report
 
@@ -46,18 +48,22 @@ class _Stopped(KeyboardInterrupt):
     """A signal asked to end; asyncio lets this kind of exception through from wherever it is raised."""
 
 
-def run_demo(*, port: int | None = None, state_dir: Path, check: bool) -> int:
+def run_demo(*, port: int | None = None, state_dir: Path, check: bool, communities: int = 1) -> int:
     """Start everything, publish the sample content and stay up until Ctrl-C or SIGTERM.
 
     Without `port` the gateway takes 8080, or a free port where that is taken. With `check` all state is
-    temporary, ports are free ones, and the outside client's walk is run instead. Returns the exit code.
+    temporary, ports are free ones, and the outside client's walk is run instead. With three `communities`
+    there are two others beside the own one. Returns the exit code.
     """
     try:
         with _signals_end_it():
             if check:
                 with tempfile.TemporaryDirectory(prefix="gateway-demo-") as folder:
-                    return _check(Path(folder))
-            _stay_up(state_dir, _free_port() if port is None else port)
+                    return _check(Path(folder)) if communities == 1 else check_communities(Path(folder))
+            wanted = _free_port() if port is None else port
+            if communities == 1:
+                _stay_up(state_dir, wanted)
+            _stay_up_with_communities(state_dir / "communities", wanted)
     except _Stopped:
         return 130 if check else 0
     except ChildError as error:
@@ -198,6 +204,40 @@ def _stay_up(state_dir: Path, port: int) -> NoReturn:
             time.sleep(0.5)
             for child in running.children:
                 child.require_running()
+
+
+def _stay_up_with_communities(state_dir: Path, port: int) -> NoReturn:
+    with neighbourhood(state_dir, port, _SEED, "DEMO-1", "info") as running:
+        asyncio.run(_publish_studies(running))
+        front, patient = running.front, running.front.content.patient
+        token = f"{_command()} token --client {CLIENT_ID} --key {_shown(running.client.key_file)}"
+        print(
+            f"""
+Base URL: {front.base_url}   (in front of three communities: {", ".join(p.home for p in running.places)})
+
+get an access token, which is good for five minutes:
+  TOKEN=$({token} --url '{front.base_url}')
+find the studies of all communities, with the addresses of their images:
+  curl -s -G '{front.base_url}/ImagingStudy' -H "Authorization: Bearer $TOKEN" \\
+       --data-urlencode 'patient.identifier={patient.token}' --data-urlencode '_include=ImagingStudy:endpoint'
+find the documents of one:
+  curl -s -G '{front.base_url}/DocumentReference' -H "Authorization: Bearer $TOKEN" \\
+       --data-urlencode 'patient.identifier={patient.token}' --data-urlencode 'status=current' \\
+       --data-urlencode 'targetCommunityIdList={running.places[1].home}'
+stop community 2 and search again:
+  kill {running.places[1].pid}
+
+Ctrl-C ends it. Logs and state are in {_shown(state_dir)}.""",
+            flush=True,
+        )
+        while True:
+            time.sleep(0.5)
+            front.require_running()
+
+
+async def _publish_studies(running: Neighbourhood) -> None:
+    async with aiohttp.ClientSession() as session:
+        await publish_studies(running, session)
 
 
 async def _publish(running: _Running, content: SampleContent) -> str:

@@ -12,6 +12,7 @@ from msgspec import structs
 
 from gateway.clients.community import Queries
 from gateway.model import AvailabilityStatus, DocumentEntry, QueryResult, RegistryFailure, Submission
+from gateway.model.errors import PeerUnsupported
 from gateway.model.query import GetDocuments, GetDocumentsAndAssociations
 
 _NO_VERSION: Final = 0
@@ -22,7 +23,8 @@ async def with_current_versions(
 ) -> QueryResult:
     """`result`, the answer to `query` by entryUUIDs, with the current versions in place of older ones.
 
-    Raises PeerError. That a registry refuses logicalIDs is no error: it has no versions then.
+    Raises PeerError. That a registry refuses logicalIDs, or cannot be asked for them, is no error: it has no
+    versions then.
     """
     settled = {e.entry_uuid for e in result.entries if e.status is AvailabilityStatus.APPROVED}
     open_ids = tuple(uuid for uuid in query.entry_uuids if uuid not in settled)
@@ -30,7 +32,7 @@ async def with_current_versions(
         return result
     try:
         later = await registry.query(structs.replace(query, entry_uuids=(), logical_ids=open_ids))
-    except RegistryFailure:
+    except (RegistryFailure, PeerUnsupported):
         return result
     entries = newest_versions((*result.entries, *later.entries))
     associations = {a.entry_uuid: a for a in (*result.associations, *later.associations)}
