@@ -31,7 +31,7 @@ from gateway.model.identity import DiscoveryStatus, PatientQuery
 from gateway.model.images import SeriesWanted
 from gateway.model.imaging import RetrieveLocation, RetrieveLocationUid
 from gateway.model.query import GetDocuments
-from gateway.settings import PeerSettings, Settings, SettingsError
+from gateway.settings import PeerSettings, RegistrySettings, Settings, SettingsError
 from gateway.soap.client import Peer, SoapClient
 from gateway.soap.contract import check_peer_wsdl, load_contract
 from gateway.telemetry.logs import configure
@@ -160,11 +160,18 @@ def _tell_quirks(name: str, quirks: Quirks, findings: _Findings) -> None:
         findings.ok(f"{name} quirks", active)
 
 
-async def _examine_peers(settings: Settings, soap: SoapClient, findings: _Findings) -> None:
-    registry = DocumentRegistry(soap, peer_of("registry", settings.registry), settings.registry.quirks)
+async def _examine_registry(
+    settings: Settings, section: RegistrySettings, soap: SoapClient, findings: _Findings
+) -> None:
+    registry = DocumentRegistry(soap, peer_of("registry", section), section.quirks)
     await _try("registry", "ITI-18", findings, lambda: _ask_registry(registry))
-    await _check_wsdl("registry", settings.registry, findings, _tls(settings, settings.registry))
-    _tell_quirks("registry", settings.registry.quirks, findings)
+    await _check_wsdl("registry", section, findings, _tls(settings, section))
+    _tell_quirks("registry", section.quirks, findings)
+
+
+async def _examine_peers(settings: Settings, soap: SoapClient, findings: _Findings) -> None:
+    if settings.registry is not None:
+        await _examine_registry(settings, settings.registry, soap, findings)
     for each in settings.repositories:
         name = f"repository {each.unique_id}"
         peer = peer_of(name, each)

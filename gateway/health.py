@@ -9,15 +9,23 @@ from aiohttp import web
 from gateway.correlation.store import CorrelationStore
 from gateway.settings import Settings
 
+_BY_MHD = {"find": "ITI-67", "publish": "ITI-65", "retrieve": "ITI-68"}
 _OK = frozenset({"ready", "impaired"})
 
 
 def abilities(settings: Settings) -> dict[str, tuple[str, ...]]:
     """What a gateway with these settings can do, and the circuits (`peer transaction`) that each needs."""
+    domain: dict[str, tuple[str, ...]]
+    if settings.mhd_domain is not None:
+        domain = {name: (f"mhd domain {transaction}",) for name, transaction in _BY_MHD.items()}
+    else:
+        domain = {
+            "find": ("registry ITI-18",),
+            "publish": (f"repository {settings.publish_repository.unique_id} ITI-41",),
+            "retrieve": tuple(f"repository {each.unique_id} ITI-43" for each in settings.repositories),
+        }
     found = {
-        "find": ("registry ITI-18",),
-        "publish": (f"repository {settings.publish_repository.unique_id} ITI-41",),
-        "retrieve": tuple(f"repository {each.unique_id} ITI-43" for each in settings.repositories),
+        **domain,
         "images": tuple(
             f"imaging source {each.uid} {'RAD-69' if each.protocol == 'rad-69' else 'RAD-107'}"
             for each in settings.imaging.locations

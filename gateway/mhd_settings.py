@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from gateway.model.oids import oid_of_url
 from gateway.setting_types import Count, HostAndPort, HttpUrl, Oid, PeerLimits, Section
 
 _SCOPE = (
@@ -55,3 +56,8 @@ class MhdServerSettings(PeerLimits):
     """Resources of one search; more are XDSTooManyResults."""
     targeted: bool = False
     """True: searches name the community (targetCommunityIdList), for a server that would ask others too."""
+
+    @property
+    def repository(self) -> str:
+        """The repositoryUniqueId of its documents."""
+        return self.repository_unique_id or oid_of_url(self.base_url)

@@ -315,8 +315,8 @@ class Settings(BaseSettings):
     home_community_id: HomeCommunityId | None = None
     """The own community."""
     server: ServerSettings = ServerSettings()
-    registry: RegistrySettings
-    repositories: Annotated[tuple[RepositorySettings, ...], Field(min_length=1)]
+    registry: RegistrySettings | None = None
+    repositories: tuple[RepositorySettings, ...] = ()
     publish_to: Oid | None = None
     """repositoryUniqueId that takes submissions; the first of `repositories` by default."""
     imaging: ImagingSettings = ImagingSettings()
@@ -326,8 +326,7 @@ class Settings(BaseSettings):
     patient_discovery: PatientDiscoverySettings = PatientDiscoverySettings()
     xds_server: XdsServerSettings = XdsServerSettings()
     mhd_domain: MhdServerSettings | None = None
-    """The own domain where it speaks MHD: what `xds_server` and `responding_gateway` answer from, in place of
-    `registry` and `repositories`."""
+    """The own domain where it speaks MHD, in place of `registry` and `repositories`."""
     redis: RedisSettings = RedisSettings()
     lifetimes: LifetimeSettings = LifetimeSettings()
     terminology: TerminologySettings = TerminologySettings()
@@ -341,6 +340,14 @@ class Settings(BaseSettings):
     metrics: MetricsSettings = MetricsSettings()
     traces: TracesSettings = TracesSettings()
     log: LogSettings = LogSettings()
+
+    @model_validator(mode="after")
+    def _domain(self) -> Self:
+        if self.mhd_domain is not None and (self.registry is not None or self.repositories):
+            raise ValueError("mhd_domain: stands in the place of registry and repositories, which are set")
+        if self.mhd_domain is None and (self.registry is None or not self.repositories):
+            raise ValueError("set registry and repositories, or mhd_domain")
+        return self
 
     @model_validator(mode="after")
     def _routes(self) -> Self:
@@ -380,7 +387,8 @@ class Settings(BaseSettings):
 
     def peers(self) -> Iterator[tuple[str, PeerLimits]]:
         """Every peer of the settings with the key that it stands under."""
-        yield "registry", self.registry
+        if self.registry is not None:
+            yield "registry", self.registry
         for key, several in (
             ("repositories", self.repositories),
             ("imaging.locations", self.imaging.locations),
@@ -393,7 +401,10 @@ class Settings(BaseSettings):
 
     @property
     def publish_repository(self) -> RepositorySettings:
-        """The repository that ITI-65 submits to."""
+        """The repository that ITI-65 submits to, or what stands for it."""
+        if self.mhd_domain is not None:
+            server = self.mhd_domain
+            return RepositorySettings(unique_id=server.repository, url=server.base_url)
         wanted = self.publish_to or self.repositories[0].unique_id
         return next(r for r in self.repositories if r.unique_id == wanted)
 

@@ -72,10 +72,10 @@ async def doctor(**environment):
 
 
 @pytest.mark.parametrize("command", ["serve", "doctor"])
-def test_settings_that_are_missing_are_named_one_a_line(command):
+def test_settings_that_are_missing_are_named(command):
     code, output, errors = gateway(command)
     assert (code, output) == (2, [])
-    assert errors == ["settings: registry: is not set", "settings: repositories: is not set"]
+    assert errors == ["settings: settings: set registry and repositories, or mhd_domain"]
 
 
 @pytest.mark.parametrize(

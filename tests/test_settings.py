@@ -52,6 +52,31 @@ COMMUNITY = {"home_community_id": "2.999.60.2", "name": "b", "query_url": "http:
 OWN = {"home_community_id": "2.999.60.1"}
 
 
+MHD_DOMAIN = {"base_url": "https://a.example/fhir"}
+
+
+@pytest.mark.parametrize(
+    ("values", "line"),
+    [
+        ({}, "set registry and repositories, or mhd_domain"),
+        ({"registry": {"url": "http://127.0.0.1:1/"}}, "set registry and repositories, or mhd_domain"),
+        ({"registry": {"url": "http://127.0.0.1:1/"}, "mhd_domain": MHD_DOMAIN}, "mhd_domain: stands in"),
+        (
+            {"mhd_domain": MHD_DOMAIN | {"access": {"client_id": "x"}}},
+            "client_id and key_file belong together",
+        ),
+    ],
+)
+def test_the_own_domain_is_a_registry_with_repositories_or_an_mhd_server(values, line):
+    with pytest.raises(SettingsError, match=line):
+        load_settings(overrides=values)
+
+
+def test_an_mhd_domain_needs_nothing_else():
+    settings = load_settings(overrides={"mhd_domain": MHD_DOMAIN})
+    assert settings.publish_repository.unique_id.startswith("2.25.")
+
+
 @pytest.mark.parametrize(
     ("change", "line"),
     [
@@ -91,7 +116,7 @@ def test_a_community_is_known_by_all_its_ids():
         ({"registry": {}}, "registry.url: is not set"),
         ({"repositories": [{**REPOSITORY, "unique_id": "abc"}]}, "repositories.0.unique_id: must be an OID"),
         ({"repositories": [REPOSITORY, REPOSITORY]}, "repositories: each unique_id may appear once"),
-        ({"repositories": []}, "repositories: "),
+        ({"repositories": []}, "set registry and repositories"),
         ({"publish_to": "2.999.77"}, "publish_to must be the unique_id of one of the repositories"),
         ({"home_community_id": "here"}, "home_community_id: must be an OID"),
         (

@@ -10,16 +10,15 @@ import typer
 from gateway.admin.changes import Change, Changes, Halfway, Refused, orphan
 from gateway.admin.documents import Document, Documents, NotOne
 from gateway.admin.report import described, where
-from gateway.clients.registry import DocumentRegistry
 from gateway.clients.repository import DocumentRepository
 from gateway.ebxml.errors import MetadataError
 from gateway.model import AvailabilityStatus, RegistryFailure
 from gateway.model.errors import PeerError
-from gateway.settings import Settings
+from gateway.settings import Settings, SettingsError
 from gateway.soap.client import SoapClient
 from gateway.telemetry.logs import configure
 from gateway.wiring.calls import soap_client
-from gateway.wiring.peers import document_repositories, peer_of
+from gateway.wiring.peers import document_registry, document_repositories
 
 FAILED: Final = 1
 WRONG_USE: Final = 2
@@ -36,9 +35,9 @@ class Desk:
     """The peers of the settings, and what is said to the operator."""
 
     def __init__(self, settings: Settings, soap: SoapClient) -> None:
-        self._registry = DocumentRegistry(
-            soap, peer_of("registry", settings.registry), settings.registry.quirks
-        )
+        if settings.registry is None:
+            raise SettingsError("registry: is not set; what it holds is what gateway admin changes")
+        self._registry = document_registry(settings, soap)
         self._repositories: dict[str, DocumentRepository] = document_repositories(settings, soap)
         self._documents = Documents(self._registry)
         # the submitting source: the same for all that is changed in this registry
@@ -160,6 +159,8 @@ def run_at_desk(settings: Settings, work: Callable[[Desk], Awaitable[int]]) -> i
 
     try:
         return asyncio.run(at_the_desk())
+    except SettingsError as error:
+        return _fail(str(error), WRONG_USE)
     except NotOne as error:
         return _fail(str(error), NOT_ONE)
     except Refused as error:

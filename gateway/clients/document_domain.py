@@ -38,13 +38,19 @@ class DocumentSource(Queries, Protocol):
         """One document as a stream. Raises PeerError, and RegistryFailure where it is not given."""
 
 
-class DocumentDomain(DocumentSource, Protocol):
-    """The own domain, which also takes documents."""
+class DocumentRecipient(Protocol):
+    """Takes documents. `unique_id` is the repositoryUniqueId that they are found under."""
 
-    async def provide(
+    unique_id: str
+
+    async def provide_and_register(
         self, submission: Submission, documents: Sequence[OutgoingDocument]
     ) -> RegistryResponse:
         """Store a submission, all of it or nothing; sent once. Raises as `DocumentRepository`."""
+
+
+class DocumentDomain(DocumentSource, DocumentRecipient, Protocol):
+    """The own domain, which also takes documents."""
 
 
 class XdsDomain:
@@ -62,6 +68,7 @@ class XdsDomain:
         self._registry = registry
         self._repositories = dict(repositories)
         self._publish_to = publish_to
+        self.unique_id = publish_to.unique_id
 
     async def query(self, query: StoredQuery) -> QueryResult:
         """Asks the registry, which knows of no communities."""
@@ -77,7 +84,7 @@ class XdsDomain:
         async with repository.retrieve(structs.replace(request, home_community_id=None)) as document:
             yield document
 
-    async def provide(
+    async def provide_and_register(
         self, submission: Submission, documents: Sequence[OutgoingDocument]
     ) -> RegistryResponse:
         """Submits to the repository of the settings."""

@@ -2,7 +2,6 @@
 ITI-65): the own
 domain, or another community."""
 
-import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 
@@ -18,13 +17,9 @@ from gateway.fhir.terminology import Terminology
 from gateway.model import DocumentRequest, QueryResult, RegistryResponse, Submission
 from gateway.model.errors import PeerUnsupported
 from gateway.model.images import ImageError, ImagePart, SeriesWanted
+from gateway.model.oids import oid_of_url
 from gateway.model.query import StoredQuery
 from gateway.security.access import check_query, only_visible
-
-
-def repository_id_of(base_url: str) -> str:
-    """The repositoryUniqueId that stands for a server whose settings have none: an OID of its base URL."""
-    return f"2.25.{uuid.uuid5(uuid.NAMESPACE_URL, base_url).int}"
 
 
 class MhdPeer:
@@ -42,17 +37,17 @@ class MhdPeer:
     ) -> None:
         """`rules.homes` are its homeCommunityIds; `images` gives its images, None where it has none."""
         known = rules or MhdRules()
-        self.repository_unique_id = repository_unique_id or repository_id_of(server.peer.url)
+        self.unique_id = repository_unique_id or oid_of_url(server.peer.url)
         self._server = server
         self._images = images
         self._home = next(iter(known.homes), None)
         self._homes = frozenset(known.homes)
-        reader = PeerReader(terminology, server.peer.url, self.repository_unique_id)
+        reader = PeerReader(terminology, server.peer.url, self.unique_id)
         resources = MhdResources(client, server, reader, known)
         tables = with_any_system(terminology)
         self._queries = MhdQueries(resources, tables, self._home)
         self._publisher = MhdPublisher(client, server, self._queries, resources, tables)
-        self._documents = MhdDocuments(client, server, self._queries, self.repository_unique_id, self._home)
+        self._documents = MhdDocuments(client, server, self._queries, self.unique_id, self._home)
 
     @property
     def name(self) -> str:
@@ -90,11 +85,11 @@ class MhdPeer:
             raise PeerUnsupported(self.name, "RAD-107", "its settings have no dicomweb_url")
         return self._images.retrieve(wanted, transfer_syntaxes)
 
-    async def provide(
+    async def provide_and_register(
         self, submission: Submission, documents: Sequence[OutgoingDocument]
     ) -> RegistryResponse:
-        """Publish documents by ITI-65, as `MhdPublisher.provide`."""
-        return await self._publisher.provide(submission, documents)
+        """Publish documents by ITI-65, as `MhdPublisher.provide_and_register`."""
+        return await self._publisher.provide_and_register(submission, documents)
 
     def _check_home(self, home: str | None) -> None:
         """A request for another community is a mistake of the caller."""

@@ -70,7 +70,7 @@ class MhdPublisher:
         self._resources = resources
         self._terminology = terminology
 
-    async def provide(
+    async def provide_and_register(
         self, submission: Submission, documents: Sequence[OutgoingDocument]
     ) -> RegistryResponse:
         """Success with the server's warnings.

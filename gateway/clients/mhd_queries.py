@@ -66,6 +66,7 @@ from gateway.model.query import (
 
 _PER_SEARCH: Final = 50
 """Ids that one search names."""
+_WITH_VERSIONS: Final = 2
 _OBJECTS: Final = ("entries", "submission_sets", "folders", "associations")
 
 
@@ -78,12 +79,15 @@ class MhdQueries:
         self._home = home
 
     async def run(self, query: StoredQuery) -> QueryResult:
-        """Raises PeerError, PeerUnsupported for what FHIR cannot answer, and RegistryFailure."""
-        logical = isinstance(query, GetDocuments | GetDocumentsAndAssociations) and query.logical_ids
-        if query.metadata_level == 2 or logical:
-            raise PeerUnsupported(self._resources.name, "ITI-67", "FHIR has no versions and logicalIDs")
+        """Raises PeerError, PeerUnsupported for what the server cannot answer, and RegistryFailure."""
+        if isinstance(query, GetDocuments | GetDocumentsAndAssociations) and query.logical_ids:
+            # without versions every object is the first and only one of itself
+            query = replace(query, entry_uuids=query.logical_ids, logical_ids=())
         found = Found()
         result = await self._answer(query, found)
+        if query.metadata_level == _WITH_VERSIONS:
+            entries = (replace(e, logical_id=e.entry_uuid, version="1") for e in result.entries)
+            result = replace(result, entries=tuple(entries))
         if query.association_status and AvailabilityStatus.APPROVED not in query.association_status:
             result = replace(result, associations=())
         failed = any(error.severity is Severity.ERROR for error in found.errors)

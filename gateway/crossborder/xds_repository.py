@@ -86,7 +86,7 @@ class XdsRepository:
         except MetadataError as error:
             return _refused(RegistryError(error.code, error.context))
         try:
-            response = await self._domain.provide(provided.submission, documents)
+            response = await self._domain.provide_and_register(provided.submission, documents)
         except MetadataError as error:
             return _refused(RegistryError(error.code, error.context))
         except RegistryFailure as failure:

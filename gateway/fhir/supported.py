@@ -367,8 +367,8 @@ SUPPORTED: tuple[SupportedRow, ...] = (
         "IHE MHD 4.2.4: ITI-66, ITI-67, ITI-68, ITI-65",
         "client",
         Level.PART,
-        "communities[].mhd, and mhd_domain as own domain behind XDS.b and the responding gateway; all 14 "
-        "stored queries; neither versions nor additions to Folders",
+        "communities[].mhd, and mhd_domain as own domain behind FHIR, XDS.b and the responding gateway; all "
+        "14 stored queries; neither versions nor additions to Folders",
     ),
     SupportedRow(
         "ITI-71 Get Access Token",

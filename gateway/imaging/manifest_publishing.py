@@ -12,7 +12,7 @@ from typing import Final, Literal
 import structlog
 from msgspec.structs import replace
 
-from gateway.clients.registry import DocumentRegistry
+from gateway.clients.community import Queries
 from gateway.correlation.manifests import ManifestStore
 from gateway.dicom.kos_writer import write_kos
 from gateway.fhir.imaging_documents import manifest_format
@@ -62,7 +62,7 @@ class ManifestPublishing:
 
     def __init__(
         self,
-        registry: DocumentRegistry,
+        registry: Queries,
         readers: Mapping[str, Reader],
         store: ManifestStore,
         terminology: Terminology,

@@ -17,9 +17,10 @@ import orjson
 import structlog
 from msgspec.structs import replace
 
+from gateway.clients.community import Queries
+from gateway.clients.document_domain import DocumentRecipient
 from gateway.clients.outside_resources import OutsideResources
-from gateway.clients.registry import DocumentRegistry
-from gateway.clients.repository import DocumentRepository, OutgoingDocument
+from gateway.clients.repository import OutgoingDocument
 from gateway.correlation.idempotency import Done, Fresh, IdempotencyStore, InProgress
 from gateway.fhir.datatypes import Json
 from gateway.fhir.document_reference import WriteContext, logical_id
@@ -96,8 +97,8 @@ class PublishLifetimes:
 class PublishPeers:
     """Who is asked: for what is registered, to store, and for what a Bundle refers to at other servers."""
 
-    registry: DocumentRegistry
-    repository: DocumentRepository
+    registry: Queries
+    repository: DocumentRecipient
     outside: OutsideResources
 
 

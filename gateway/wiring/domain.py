@@ -6,8 +6,9 @@ from typing import Protocol
 
 import orjson
 
+from gateway.clients.community import Documents, Queries
 from gateway.clients.dicomweb import DicomWebClient, DicomWebSource
-from gateway.clients.document_domain import DocumentDomain, XdsDomain
+from gateway.clients.document_domain import DocumentDomain, DocumentRecipient, XdsDomain
 from gateway.clients.fhir_access import Anonymous, BackendServices, FhirAccess, HeaderFile, NoAccess
 from gateway.clients.fhir_server import FhirClient, FhirServer
 from gateway.clients.image_leg import ImageLeg
@@ -47,9 +48,35 @@ class Clients:
 def document_domain(settings: Settings, parts: PeerClients) -> DocumentDomain:
     """The own domain. Raises SettingsError where a key cannot be read."""
     if settings.mhd_domain is not None:
-        homes = (settings.home_community_id,) if settings.home_community_id else ()
-        return mhd_peer(settings, settings.mhd_domain, "mhd domain", parts, homes=homes, key="mhd_domain")
+        return _own_server(settings, settings.mhd_domain, parts)
     return xds_domain(settings, parts.soap)
+
+
+def _own_server(settings: Settings, server: MhdServerSettings, parts: PeerClients) -> MhdPeer:
+    homes = (settings.home_community_id,) if settings.home_community_id else ()
+    return mhd_peer(settings, server, "mhd domain", parts, homes=homes, key="mhd_domain")
+
+
+def own_registry(settings: Settings, parts: PeerClients) -> Queries:
+    """What answers stored queries of the own domain."""
+    if settings.mhd_domain is None:
+        return document_registry(settings, parts.soap)
+    return document_domain(settings, parts)
+
+
+def own_documents(settings: Settings, parts: PeerClients) -> Mapping[str, Documents]:
+    """What gives documents of the own domain, by repositoryUniqueId."""
+    if settings.mhd_domain is None:
+        return document_repositories(settings, parts.soap)
+    server = _own_server(settings, settings.mhd_domain, parts)
+    return {server.unique_id: server}
+
+
+def own_recipient(settings: Settings, parts: PeerClients) -> DocumentRecipient:
+    """What takes the documents of clients."""
+    if settings.mhd_domain is None:
+        return document_repositories(settings, parts.soap)[settings.publish_repository.unique_id]
+    return _own_server(settings, settings.mhd_domain, parts)
 
 
 def domain_images(settings: Settings, parts: PeerClients) -> ImageLeg | None:

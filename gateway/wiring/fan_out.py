@@ -9,7 +9,7 @@ from gateway.crossborder.fan_out import FanOutRegistry
 from gateway.crossborder.identities import SharedOrDiscovered
 from gateway.model.imaging import RetrieveLocation
 from gateway.settings import Settings
-from gateway.wiring.peers import document_registry, document_repositories
+from gateway.wiring.domain import own_documents, own_registry
 from gateway.wiring.reaching import Reaching
 
 
@@ -18,7 +18,7 @@ def every_registry(settings: Settings, parts: Reaching, own: Queries | None = No
     lifetimes = settings.lifetimes
     store = PatientStore(parts.store, lifetimes.patient, lifetimes.unknown_patient)
     return FanOutRegistry(
-        own or document_registry(settings, parts.soap),
+        own or own_registry(settings, parts),
         parts.communities,
         SharedOrDiscovered(store),
         deadline=settings.fan_out.deadline,
@@ -33,7 +33,7 @@ def every_place(settings: Settings, parts: Reaching) -> DocumentPlaces:
         member = communities.of_home(home)
         return None if member is None else CommunityDocuments(member)
 
-    return DocumentPlaces(document_repositories(settings, parts.soap), of_community, communities.is_own)
+    return DocumentPlaces(own_documents(settings, parts), of_community, communities.is_own)
 
 
 class LegsOfCommunities:

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from gateway.clients.dicomweb import DicomWebClient, DicomWebSource
+from gateway.clients.fhir_server import FhirClient
 from gateway.clients.image_leg import ImageLeg
 from gateway.clients.imaging_source import ImagingDocumentSource
 from gateway.clients.outside_resources import OutsidePolicy
@@ -51,9 +52,10 @@ from gateway.soap.client import Peer, SoapClient
 from gateway.soap.contract import load_contract
 from gateway.soap.observed import Record
 from gateway.soap.server import ServiceLimits, SoapService
+from gateway.wiring.domain import own_registry
 from gateway.wiring.fan_out import LegsOfCommunities, every_place, every_registry
 from gateway.wiring.fhir import patient_references, terminology
-from gateway.wiring.peers import document_registry, peer_of
+from gateway.wiring.peers import peer_of
 
 _ARCHIVES_BY_URL = 256
 _LARGEST_REQUEST = 16 * 1024 * 1024
@@ -65,6 +67,7 @@ class ImagingParts:
 
     soap: SoapClient
     dicomweb: DicomWebClient
+    fhir: FhirClient
     store: CorrelationStore
     ring: KeyRing
     communities: Communities
@@ -146,9 +149,7 @@ def manifest_publishing(settings: Settings, parts: ImagingParts) -> ManifestPubl
         zone=imaging_zone(settings),
         accessions=accessions(settings),
     )
-    return ManifestPublishing(
-        document_registry(settings, parts.soap), manifest_readers(terms), store, terms, policy
-    )
+    return ManifestPublishing(own_registry(settings, parts), manifest_readers(terms), store, terms, policy)
 
 
 def manifest_translator(settings: Settings, parts: ImagingParts, base_url: str) -> ManifestTranslator:

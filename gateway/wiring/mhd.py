@@ -32,6 +32,7 @@ from gateway.model.releases import FhirRelease
 from gateway.security.document_urls import DocumentTokens, PageTokens
 from gateway.settings import Settings
 from gateway.wiring.bases import scope_of
+from gateway.wiring.domain import own_recipient, own_registry
 from gateway.wiring.fan_out import every_place, every_registry
 from gateway.wiring.fhir import patient_references, search_context, terminology
 from gateway.wiring.imaging import (
@@ -42,7 +43,6 @@ from gateway.wiring.imaging import (
     offered_manifests,
 )
 from gateway.wiring.parts import Parts
-from gateway.wiring.peers import document_registry, document_repositories
 from gateway.wiring.publishing import metadata_tables, publish_policy, publishing_sources
 from gateway.wiring.resources import patient_directory, patient_notes, stored_note
 from gateway.wiring.security import Guard
@@ -74,9 +74,8 @@ def use_cases(
     terms = terminology(settings)
     tokens = DocumentTokens(parts.ring)
     references = patient_references(parts.ring, terms, base_url)
-    registry = document_registry(settings, parts.soap)
+    registry = own_registry(settings, parts)
     everywhere = every_registry(settings, parts)
-    repositories = document_repositories(settings, parts.soap)
     document_url = document_urls(tokens, base_url)
     write_context = WriteContext(
         terminology=terms,
@@ -98,7 +97,7 @@ def use_cases(
         KnownPatients(manifests(settings, parts.imaging)[1], terms, references.of),
         patient_notes(settings, parts.imaging).of_entries,
     )
-    publish_to = repositories[settings.publish_repository.unique_id]
+    publish_to = own_recipient(settings, parts)
     return UseCases(
         publisher=Publisher(
             PublishPeers(registry, publish_to, parts.outside),

@@ -99,7 +99,7 @@ class Parts:
     @property
     def imaging(self) -> ImagingParts:
         """Those that images need."""
-        return ImagingParts(self.soap, self.dicomweb, self.store, self.ring, self.communities)
+        return ImagingParts(self.soap, self.dicomweb, self.fhir, self.store, self.ring, self.communities)
 
 
 def _outside_policy(settings: Settings) -> OutsidePolicy:

@@ -3,7 +3,7 @@
 from gateway.clients.registry import DocumentRegistry
 from gateway.clients.repository import DocumentRepository
 from gateway.setting_types import PeerLimits
-from gateway.settings import PeerSettings, Settings
+from gateway.settings import PeerSettings, Settings, SettingsError
 from gateway.soap.client import Peer, SoapClient
 from gateway.soap.contract import load_contract
 from gateway.wiring.tls import client_tls
@@ -36,7 +36,9 @@ def peer_at(url: str, name: str, limits: PeerLimits, via: tuple[str, ...] = ()) 
 
 
 def document_registry(settings: Settings, soap: SoapClient) -> DocumentRegistry:
-    """The registry."""
+    """The registry. Raises SettingsError where the settings have none."""
+    if settings.registry is None:
+        raise SettingsError("registry: is not set")
     return DocumentRegistry(soap, peer_of("registry", settings.registry), settings.registry.quirks)
 
 

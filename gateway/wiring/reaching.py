@@ -4,15 +4,11 @@ from typing import Protocol
 
 from gateway.correlation.store import CorrelationStore
 from gateway.crossborder.communities import Communities
-from gateway.soap.client import SoapClient
+from gateway.wiring.domain import PeerClients
 
 
-class Reaching(Protocol):
+class Reaching(PeerClients, Protocol):
     """Some of the parts."""
-
-    @property
-    def soap(self) -> SoapClient:
-        """The SOAP client."""
 
     @property
     def store(self) -> CorrelationStore:

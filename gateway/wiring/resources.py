@@ -28,6 +28,7 @@ from gateway.security.document_urls import PageTokens
 from gateway.security.report_ids import ReportIds
 from gateway.settings import Settings
 from gateway.wiring.bases import scope_of
+from gateway.wiring.domain import own_registry
 from gateway.wiring.fan_out import every_place, every_registry
 from gateway.wiring.fhir import patient_references, search_context, terminology
 from gateway.wiring.imaging import (
@@ -38,7 +39,6 @@ from gateway.wiring.imaging import (
     study_finder,
     study_names,
 )
-from gateway.wiring.peers import document_registry
 
 
 def imaging_resources(
@@ -113,7 +113,7 @@ def patient_directory(
 ) -> PatientDirectory:
     """Patients by identifier and by what they are called."""
     return PatientDirectory(
-        document_registry(settings, parts.soap),
+        own_registry(settings, parts),
         patient_imaging(settings, parts),
         patient_notes(settings, parts),
         terminology(settings),

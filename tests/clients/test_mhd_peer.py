@@ -273,15 +273,14 @@ async def test_a_server_without_lists_does_not_do_queries_for_them():
             assert len((await peer.query(FindDocuments(patient_id=P))).entries) == 1
 
 
-async def test_versions_are_unknown():
+async def test_every_document_is_the_first_version_of_itself():
     async with fhir_store() as (store, peer):
-        for query in (
-            GetDocuments(logical_ids=("urn:uuid:00000000-0000-4000-8000-000000000001",)),
-            FindDocuments(patient_id=P, metadata_level=2),
-        ):
-            with pytest.raises(PeerUnsupported, match="versions"):
-                await peer.query(query)
-    assert store.asked == []
+        store.document(store.patient("P"))
+        (entry,) = (await peer.query(FindDocuments(patient_id=P))).entries
+        (named,) = (await peer.query(GetDocuments(logical_ids=(entry.entry_uuid,)))).entries
+        (version,) = (await peer.query(FindDocuments(patient_id=P, metadata_level=2))).entries
+    assert named == entry
+    assert (version.logical_id, version.version) == (entry.entry_uuid, "1")
 
 
 async def test_on_demand_documents_are_told_from_those_without_hash_by_their_time():

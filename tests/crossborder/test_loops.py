@@ -7,7 +7,6 @@ from gateway.demo.bundles import provide_bundle
 from gateway.settings import Settings
 from gateway.soap.via import COMMUNITIES_HEADER
 from gateway.wiring.communities import members
-from tests.crossborder.test_mhd_domain import UNUSED
 from tests.system.documents import a_document, a_patient
 from tests.system.stack import running_gateway, running_stack
 
@@ -23,12 +22,12 @@ async def in_a_circle(tmp_path):
             home_community_id=SECOND,
             responding_gateway={"enabled": True},
             mhd_domain={"base_url": first.base_url, "max_attempts": 1},
-            **UNUSED,
         )
         async with running_gateway(settings) as second:
             url = second.base_url.removesuffix("/fhir") + "/xca/gateway"
             other = {"home_community_id": SECOND, "name": "second", "query_url": url, "max_attempts": 1}
-            asking = Settings(home_community_id=FIRST, communities=[other], **UNUSED)
+            own = {"base_url": first.base_url}
+            asking = Settings(home_community_id=FIRST, communities=[other], mhd_domain=own)
             first.parts.communities.change_to(members(asking, first.parts))
             yield first
 

@@ -14,7 +14,6 @@ from gateway.model.query import FindDocuments
 from gateway.settings import Settings, SettingsError
 from gateway.wiring.domain import mhd_peer
 from gateway.wiring.parts import open_parts
-from tests.crossborder.test_mhd_domain import UNUSED
 from tests.crossborder.test_xds_servers import CONTENTS, SERVING, patient, told
 from tests.crossborder.xds_consumer import xds_consumer
 from tests.system.stack import REPOSITORY, running_gateway, running_stack, site
@@ -45,7 +44,6 @@ def front(tmp_path, server, **access):
             "access": access,
         },
         security=OPEN,
-        **UNUSED,
         **SERVING,
     )
 
@@ -95,7 +93,11 @@ async def test_a_key_that_cannot_be_used_stops_the_start_and_names_its_setting(t
         "mhd": {"base_url": "https://b.example/fhir", "access": access},
     }
     settings = Settings(
-        state_dir=tmp_path, home_community_id="2.999.1", communities=[community], security=OPEN, **UNUSED
+        state_dir=tmp_path,
+        home_community_id="2.999.1",
+        communities=[community],
+        mhd_domain={"base_url": "https://a.example/fhir"},
+        security=OPEN,
     )
     with pytest.raises(SettingsError, match=r"communities\.0\.mhd\.access\.key_file"):
         async with open_parts(settings):
@@ -120,7 +122,8 @@ async def test_images_are_asked_for_with_what_is_shown_at_the_same_host_alone(tm
             dicomweb_url=f"{url}/dicomweb",
             access={"header_file": tmp_path / "header"},
         )
-        settings = Settings(state_dir=tmp_path, security=OPEN, **UNUSED)
+        own = {"base_url": "https://a.example/fhir"}
+        settings = Settings(state_dir=tmp_path, security=OPEN, mhd_domain=own)
         async with open_parts(settings) as parts:
             peer = mhd_peer(settings, server, "server", parts, key="mhd_domain")
             async with peer.images([wanted]) as items:

@@ -8,6 +8,7 @@ import pytest
 from msgspec import structs
 
 from gateway.clients.patient_discovery import Asker, PatientDiscovery
+from gateway.demo.bundles import provide_bundle
 from gateway.ebxml.imaging_retrieve import write_imaging_request
 from gateway.ebxml.query_response import read_query_response
 from gateway.ebxml.retrieve import read_retrieve_response, write_retrieve_request
@@ -22,13 +23,9 @@ from gateway.soap.client import Peer
 from tests.affinity.samples import entry, entry_uuid, folder, link, sha1, submission
 from tests.crossborder.test_xds_servers import CONTENTS, SERVING, patient, told
 from tests.crossborder.xds_consumer import all_queries, behind, statuses, xds_consumer
+from tests.system.documents import a_document, a_patient
 from tests.system.imaging import published_study
 from tests.system.stack import REPOSITORY, running_gateway, running_stack
-
-UNUSED = {
-    "registry": {"url": "http://127.0.0.1:9/"},
-    "repositories": [{"unique_id": REPOSITORY, "url": "http://127.0.0.1:9/"}],
-}
 
 
 @asynccontextmanager
@@ -38,7 +35,6 @@ async def two_gateways(tmp_path, assert_valid, **settings):
         values = {
             "state_dir": tmp_path / "b",
             "mhd_domain": {"base_url": server.base_url, "repository_unique_id": REPOSITORY},
-            **UNUSED,
             **SERVING,
             **settings,
         }
@@ -161,7 +157,6 @@ async def test_images_of_the_server_come_byte_for_byte_by_rad_75(tmp_path, asser
                 "base_url": published.stack.base_url,
                 "dicomweb_url": f"{published.stack.base_url}/dicomweb",
             },
-            **UNUSED,
             **ANSWERING,
         }
         # the archive gives what it has seen a manifest of
@@ -278,3 +273,32 @@ async def test_a_server_that_does_not_answer_is_an_error_that_says_what_is_known
     assert [error.code for error in found.errors] == ["XDSRegistryNotAvailable"]
     assert [error.code for error in stored.errors] == ["XDSRegistryNotAvailable"]
     assert "nothing was stored" in stored.errors[0].context
+
+
+# --- FHIR clients ---------------------------------------------------------------------------------------
+
+
+async def test_fhir_clients_publish_find_and_read_what_is_at_the_server(tmp_path, assert_valid):
+    person, content = a_patient(), b"letter\r\n"
+    first, second = a_document(content=content), a_document()
+    async with two_gateways(tmp_path, assert_valid) as (server, _, front):
+        status, answer = await front.publish(provide_bundle([first], patient=person))
+        assert status == 200, answer
+        again = await front.publish(provide_bundle([first], patient=person))
+        assert again == (200, answer)
+        await server.publish(provide_bundle([second], patient=person))
+        found = await front.find(patient__identifier=person.token, status="current")
+        lists = await front.find_lists(
+            patient__identifier=person.token, code="submissionset", status="current"
+        )
+        downloads = [await front.download(reference) for reference in found]
+        read = [await front.get(f"DocumentReference/{reference['id']}") for reference in found]
+        there = await server.find(patient__identifier=person.token, status="current")
+        unknown, _ = await front.get("DocumentReference/00000000-0000-4000-8000-00000000dead")
+        health = await front.health()
+    assert {body for _, _, body in downloads} == {content, second.content}
+    assert read == [(200, reference) for reference in found]
+    assert {r["masterIdentifier"]["value"] for r in found} == {r["masterIdentifier"]["value"] for r in there}
+    assert len(lists) == 2
+    assert unknown == 404
+    assert health["abilities"] == {"find": "up", "publish": "up", "retrieve": "up"}

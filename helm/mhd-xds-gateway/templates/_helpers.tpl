@@ -64,6 +64,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- fail "state.existingClaim: is for one replica only" -}}
 {{- end -}}
 {{- end -}}
+{{- if not (or (and .Values.settings.registry .Values.settings.repositories) .Values.settings.mhd_domain) -}}
+{{- fail "settings: set registry and repositories, or mhd_domain" -}}
+{{- end -}}
 {{- $security := .Values.settings.security | default dict -}}
 {{- if not (or $security.access $security.issuers $security.authorisation_server) -}}
 {{- fail "settings.security: set issuers or authorisation_server, or access to open to serve everyone who reaches the port" -}}
