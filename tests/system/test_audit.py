@@ -14,8 +14,12 @@ import pytest_asyncio
 from gateway.audit import delivery as delivering
 from gateway.demo.bundles import provide_bundle
 from gateway.demo.content import sample_content
+from gateway.soap.client import Peer, SoapClient
+from gateway.soap.contract import load_contract
 from tests.audit.archive_process import stored
 from tests.audit.repositories import FhirArchive
+from tests.audit.samples import soap_messages
+from tests.soap.wire import envelope
 from tests.system.documents import a_patient
 from tests.system.issuers import running_issuer
 from tests.system.stack import (
@@ -283,6 +287,51 @@ async def test_a_full_queue_refuses_requests_where_the_settings_say_so(tmp_path)
         assert statuses == [404, 404, 404, 503, 503, 503]
         async with gateway.session.get(f"{gateway.stack.base_url}/metadata") as answer:
             assert answer.status == 200, "what is not recorded is answered"
+
+
+async def test_what_is_asked_by_soap_is_recorded_as_the_server_that_was_asked(tmp_path):
+    community = {"home_community_id": "2.999.60.2", "responding_gateway": {"enabled": True}}
+    async with (
+        audited(tmp_path, xds_server={"enabled": True}, **community) as gateway,
+        SoapClient(load_contract()) as soap,
+    ):
+        site = gateway.stack.base_url.removesuffix("/fhir")
+        paths = {
+            "ITI-18": "/xds/registry",
+            "ITI-43": "/xds/repository",
+            "RAD-69": "/xds/imaging",
+            "ITI-38": "/xca/gateway",
+            "ITI-39": "/xca/gateway",
+            "RAD-75": "/xca-i/imaging",
+        }
+        for transaction, path in paths.items():
+            body, _ = soap_messages(transaction)
+            await soap.call(Peer("gateway", site + path), transaction, body)
+        # neither a message of this transaction, nor one at all
+        wrong = envelope("<a/>", headers=f"<wsa:Action>{load_contract()['ITI-18'].action}</wsa:Action>")
+        async with gateway.session.post(
+            site + "/xds/registry", data=wrong, headers={"Content-Type": "application/soap+xml"}
+        ) as answer:
+            assert answer.status >= 400
+
+        def served():
+            return [
+                e for e in gateway.archive.events.values() if e["agent"][1]["who"] == e["source"]["observer"]
+            ]
+
+        async with asyncio.timeout(30):
+            while len({named(e) for e in served()}) < len(paths) or not any(
+                e["outcome"] == "8" and named(e) == "ITI-18" for e in served()
+            ):
+                await asyncio.sleep(0.05)
+    found = {named(event): event for event in served() if event["outcome"] == "0"}
+    assert {"ITI-18", "ITI-38"} <= set(found)
+    assert {named(event) for event in served()} == set(paths)
+    for event in served():
+        client, server = event["agent"][:2]
+        assert client["network"] == {"address": "127.0.0.1", "type": "2"}
+        assert server["requestor"] is False
+        assert "/fhir" not in json.dumps(server["network"])
 
 
 async def test_records_can_be_asked_for_here_by_those_who_may(tmp_path):
