@@ -66,7 +66,7 @@ def write_capability_statement(
     `versions` that several releases share the base, and `actors` which of them are stated.
     `instantiates` claims the Comprehensive and the UnContained Recipient, not the others,
     since XDS does not take every Minimal Bundle, and the Responder without Target Communities. Of HL7 Europe
-    it claims resource access; the statement of document access wants Provenance of DocumentReferences.
+    it claims access to documents and to resources.
     """
     statement: Json = {
         "resourceType": "CapabilityStatement",

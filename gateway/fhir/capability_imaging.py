@@ -13,7 +13,11 @@ from gateway.model import imaging_codes as imaging
 
 IMAGING_TABLES: Final = (STUDY_PARAMETERS, ENDPOINT_PARAMETERS, *REPORT_TABLES.values())
 IMAGING_GUIDES: Final = (imaging.EU_IMAGING_GUIDE, imaging.MADO_GUIDE)
-IMAGING_STATEMENTS: Final = (imaging.EU_RESOURCE_PROVIDER, imaging.MADO_RESPONDER)
+IMAGING_STATEMENTS: Final = (
+    imaging.EU_DOCUMENT_PROVIDER,
+    imaging.EU_RESOURCE_PROVIDER,
+    imaging.MADO_RESPONDER,
+)
 """CapabilityStatements of the guides that are met."""
 
 DOCUMENT_OPERATION: Final = {"name": "document", "definition": imaging.OPERATION_DOCUMENT}
@@ -29,7 +33,11 @@ _HELD: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
         "The imaging orders that reports hold and manifests name.",
         (imaging.PROFILE_EU_ORDER, imaging.PROFILE_MADO_REQUEST),
     ),
-    "Provenance": ("Leads from what was assembled to the document it was made of.", ()),
+    "Provenance": (
+        "Leads from what was assembled to the document it was made of, and from a document to the "
+        "SubmissionSet that brought it. The latter is found by target or _id.",
+        (),
+    ),
     "Basic": ("ImagingSelection of FHIR R5.", (imaging.EU_STRUCTURE + "ImagingSelectionEuImaging",)),
 }
 

@@ -12,6 +12,7 @@ from gateway.model import imaging_codes as imaging
 from gateway.model.metadata import DocumentEntry
 from gateway.model.object_ids import is_object_id
 
+_PROVENANCE: Final = "-origin"
 _SUFFIXES: Final = {imaging.MIME_DICOM: "-kos", imaging.MIME_FHIR_JSON: "-fhir"}
 
 
@@ -30,6 +31,17 @@ def read_document_id(text: str) -> DocumentId | None:
             found = bare.removesuffix(suffix)
             return DocumentId(f"urn:uuid:{found}", mime_type) if is_object_id(f"urn:uuid:{found}") else None
     return DocumentId(f"urn:uuid:{bare}") if is_object_id(f"urn:uuid:{bare}") else None
+
+
+def provenance_id(document_id: str) -> str:
+    """The id of the Provenance of a document, which leads back to it."""
+    return document_id + _PROVENANCE
+
+
+def read_provenance_id(text: str) -> DocumentId | None:
+    """The document whose Provenance has this id; None for an id that cannot be of one."""
+    bare = text.lower()
+    return read_document_id(bare.removesuffix(_PROVENANCE)) if bare.endswith(_PROVENANCE) else None
 
 
 def translation_id(document_id: str, mime_type: str) -> str:

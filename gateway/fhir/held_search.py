@@ -11,6 +11,7 @@ from datetime import UTC, tzinfo
 from functools import partial
 from typing import Any, Final
 
+from gateway.fhir.document_ids import DocumentId, read_document_id, read_provenance_id
 from gateway.fhir.found_study import with_synonyms
 from gateway.fhir.held import (
     IMPLIED,
@@ -23,7 +24,16 @@ from gateway.fhir.held import (
     values_at,
 )
 from gateway.fhir.manifest_read_values import scheme_of
-from gateway.fhir.matching import CodeToken, Elements, HasCode, HasDisplay, IsInTime, IsMissing, folded
+from gateway.fhir.matching import (
+    CodeToken,
+    Elements,
+    HasCode,
+    HasDisplay,
+    IdentifierToken,
+    IsInTime,
+    IsMissing,
+    folded,
+)
 from gateway.fhir.patient_resources import HasAny, PatientResourceParser, parsed, token_codes
 from gateway.fhir.search_dates import Interval, dtm_interval, read_date_in_zone
 from gateway.fhir.search_request import Search, Searchable, SearchContext
@@ -32,6 +42,7 @@ from gateway.fhir.search_table import Kind, ParameterTable, SearchParameter
 from gateway.fhir.search_values import SearchProblem, read_token, unescape
 from gateway.fhir.terminology import Terminology
 from gateway.model.metadata import AvailabilityStatus, Code
+from gateway.model.query import GetDocumentsAndAssociations, StoredQuery
 
 _EVERY_VERSION: Final = frozenset(AvailabilityStatus)
 _PATIENT: Final = frozenset({"patient", "subject", "patient.identifier", "subject.identifier"})
@@ -66,7 +77,8 @@ def parse_held_search(
         persons=lambda held: (),
     )
     latest: Rules = tuple((name, True) for name in _DATES if table.can_sort_by(name))
-    parser = _HeldParser(Searchable(table, elements, {}, "", (*latest[:1], *_ORDER)), ctx, strict=strict)
+    kind = _ProvenanceParser if table.resource == "Provenance" else _HeldParser
+    parser = kind(Searchable(table, elements, {}, "", (*latest[:1], *_ORDER)), ctx, strict=strict)
     parser.zone = zone
     return parsed(parser, parameters)
 
@@ -192,6 +204,41 @@ class _HeldParser(PatientResourceParser[HeldResource]):
             system, code = identifier_key(token.system, token.code, self._ctx.terminology)
             asked.append(IdentifierAsked(None if token.system is None else system, code))
         return tuple(asked)
+
+
+class _ProvenanceParser(_HeldParser):
+    """That of a document is found by the document, so that nothing has to be asked of its patient."""
+
+    _documents: frozenset[str] | None = None
+
+    def _read_own(self, parameter: SearchParameter, modifier: str | None, values: Sequence[str]) -> None:
+        super()._read_own(parameter, modifier, values)
+        if parameter.name == "target":
+            named = [_document_of(reference) for reference in self._references(values)]
+        elif parameter.name == "_id":
+            named = [read_provenance_id(one) for one in token_codes(values)]
+        else:
+            return
+        if not any(named):
+            return
+        if not all(named):
+            raise SearchProblem("value", f"{parameter.name}: search what is of documents by itself.")
+        found = frozenset(one.entry_uuid for one in named if one is not None)
+        self._documents = found if self._documents is None else self._documents & found
+        self._every_version = True
+
+    def _queries_by_id(self, groups: Sequence[Sequence[IdentifierToken]]) -> tuple[StoredQuery, ...] | None:
+        if not self._documents:
+            return None if self._documents is None else ()
+        return (GetDocumentsAndAssociations(entry_uuids=tuple(sorted(self._documents))),)
+
+    def _without_patient(self) -> str:
+        return f"{super()._without_patient()}, unless target or _id names a document"
+
+
+def _document_of(reference: str) -> DocumentId | None:
+    """The document that `DocumentReference/id` or an id names; the ids of other resources are none of one."""
+    return read_document_id(reference.removeprefix("DocumentReference/"))
 
 
 def _code_token(value: str, terminology: Terminology) -> CodeToken:

@@ -58,7 +58,7 @@ class PatientResourceParser(SearchParser[_R]):
 
     formats: tuple[Code, ...] = ()
 
-    def _queries_by_id(self, groups: Sequence[Sequence[IdentifierToken]]) -> None:
+    def _queries_by_id(self, groups: Sequence[Sequence[IdentifierToken]]) -> tuple[StoredQuery, ...] | None:
         return None
 
     def _queries_of_patient(

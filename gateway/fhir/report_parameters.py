@@ -207,9 +207,15 @@ PROVENANCE_PARAMETERS: Final = ParameterTable(
     "Provenance",
     (
         *_common("Provenance", identified=False),
-        _row("Provenance", "target", Kind.REFERENCE, "target", "Type/id of what was made of a document."),
+        _row(
+            "Provenance",
+            "target",
+            Kind.REFERENCE,
+            "target",
+            "Type/id of what was made of a document, or is one.",
+        ),
         _row("Provenance", "entity", Kind.REFERENCE, "entity.what", "DocumentReference/id of the document."),
-        _date("Provenance", "recorded", "recorded", "When the document was made."),
+        _date("Provenance", "recorded", "recorded", "When the document was made, or submitted."),
     ),
 )
 

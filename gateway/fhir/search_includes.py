@@ -1,7 +1,8 @@
 """`_include` and `_revinclude` of ITI-66 and ITI-67 (FHIR R4 search 3.1.1.5.5).
 
 What can come along with a page is what XDS relates to it: the patient, documents by association, members of
-SubmissionSets and Folders, and the SubmissionSets and Folders that hold a document.
+SubmissionSets and Folders, the SubmissionSets and Folders that hold a document, and the Provenance that the
+SubmissionSet of a document makes.
 """
 
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from types import MappingProxyType
 from typing import Final
 
 _PATIENT, _DOCUMENT, _LIST = "Patient", "DocumentReference", "List"
+_PROVENANCE: Final = "Provenance"
 
 
 class Inclusion(StrEnum):
@@ -21,6 +23,7 @@ class Inclusion(StrEnum):
     MEMBER_DOCUMENTS = "documents in matching Lists"
     MEMBER_LISTS = "Folders in matching SubmissionSets"
     HOLDING_LISTS = "SubmissionSets and Folders that hold matches"
+    PROVENANCES = "where matching documents come from"
 
 
 def included_type(inclusion: Inclusion) -> str:
@@ -35,6 +38,7 @@ _TYPES: Final = {
     Inclusion.MEMBER_DOCUMENTS: _DOCUMENT,
     Inclusion.MEMBER_LISTS: _LIST,
     Inclusion.HOLDING_LISTS: _LIST,
+    Inclusion.PROVENANCES: _PROVENANCE,
 }
 
 _Paths = Mapping[str, Mapping[str, Inclusion]]
@@ -54,6 +58,7 @@ _REVERSE: Final[_Paths] = MappingProxyType(
     {
         f"{_DOCUMENT}:relatesto": {_DOCUMENT: Inclusion.RELATING_DOCUMENTS},
         f"{_LIST}:item": {_DOCUMENT: Inclusion.HOLDING_LISTS, _LIST: Inclusion.HOLDING_LISTS},
+        f"{_PROVENANCE}:target": {_DOCUMENT: Inclusion.PROVENANCES},
     }
 )
 

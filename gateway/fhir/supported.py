@@ -171,7 +171,7 @@ SUPPORTED: tuple[SupportedRow, ...] = (
         "search results",
         Level.YES,
         "_count, _sort, _total, _summary, _elements; _include and _revinclude of patients, related "
-        "documents, List.item, with a query for each kind; Prefer: handling",
+        "documents, List.item and Provenance.target, with a query for each kind; Prefer: handling",
     ),
     SupportedRow("FHIR R4", "JSON", Level.YES, "Accept with weights, _format, _pretty, fhirVersion 4.0"),
     SupportedRow("FHIR R4", "XML", Level.YES, "requests and answers, errors included"),
@@ -251,7 +251,7 @@ SUPPORTED: tuple[SupportedRow, ...] = (
         "FHIR R4",
         Level.YES,
         "ImagingStudy, ServiceRequest, Endpoint and Provenance of a patient, assembled from manifests and "
-        "reports; Endpoints from manifests alone",
+        "reports; Endpoints from manifests alone; Provenance of documents, of their SubmissionSets",
     ),
     SupportedRow(
         "Patient",

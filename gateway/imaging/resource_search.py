@@ -15,6 +15,7 @@ from urllib.parse import quote, urlencode
 import orjson
 
 from gateway.fhir.datatypes import Json
+from gateway.fhir.document_ids import read_provenance_id
 from gateway.fhir.issues import Issue, fail
 from gateway.fhir.search_request import Search, SearchContext
 from gateway.fhir.searchset import write_searchset
@@ -22,7 +23,8 @@ from gateway.imaging.included import along_with
 from gateway.imaging.patient_imaging import BOTH, PatientImaging
 from gateway.imaging.resource_kinds import ResourceKind, T
 from gateway.imaging.shelf import Shelf, ShelfServices
-from gateway.model.query import FindDocuments
+from gateway.mhd.document_provenances import DocumentProvenances
+from gateway.model.query import FindDocuments, GetDocumentsAndAssociations
 from gateway.security.access import require_types
 from gateway.security.document_urls import NotOurs as NoPageLink
 from gateway.security.document_urls import PageKey, PageTokens
@@ -37,6 +39,7 @@ class ImagingServices:
 
     patients: PatientImaging
     shelf: ShelfServices
+    provenances: DocumentProvenances
     search_context: SearchContext
     max_results: int
 
@@ -81,6 +84,8 @@ class ResourceSearch(Generic[T]):
 
     async def read(self, resource_id: str) -> bytes:
         """One resource by its id. Raises OutcomeError 404, PeerError and RegistryFailure."""
+        if self._kind.name == "Provenance" and read_provenance_id(resource_id) is not None:
+            return orjson.dumps(await self._services.provenances.read(resource_id))
         shelf = Shelf(self._services.shelf)
         resource = await self._kind.read(self._services.patients, shelf, resource_id)
         if resource is None:
@@ -99,6 +104,8 @@ class ResourceSearch(Generic[T]):
                 found = await self._services.patients.found_by(query, wanted)
                 await shelf.add(found)
                 issues += found.issues
+            elif isinstance(query, GetDocumentsAndAssociations):
+                shelf.hold(await self._services.provenances.found_by(query))
         matching = await self._matching(search, shelf)
         start, count = self._start(matching, key), search.count if key is None else key.count
         page = _Page(

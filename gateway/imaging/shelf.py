@@ -77,6 +77,7 @@ class Shelf:
         self._held: dict[str, list[HeldResource]] = {}
         self._tellers: dict[str, list[Json]] = {}
         """Sources of a study besides its manifests, as Provenance.entity."""
+        self._of_documents: list[HeldResource] = []
         self._named: dict[str, dict[str, Json]] = {}
         self._orders: dict[tuple[str, str], tuple[str, tuple[Json, ...]]] | None = None
         self._context = StudyContext(
@@ -111,6 +112,10 @@ class Shelf:
             if view.is_current and report.entry.patient_id is not None:
                 for study in self._studies_of(view, report.entry.patient_id):
                     await names.remember(study, report.entry.home_community_id)
+
+    def hold(self, provenances: Iterable[HeldResource]) -> None:
+        """Put Provenance of documents on the shelf."""
+        self._of_documents += provenances
 
     # --- studies ----------------------------------------------------------------------------------------
     def study(self, study_id: str) -> FoundStudy | None:
@@ -231,7 +236,7 @@ class Shelf:
             if kind == _ORDER:
                 found += self._orders_besides(found)
             elif kind == "Provenance":
-                found += self._provenances()
+                found += [*self._provenances(), *self._of_documents]
             self._held[kind] = list({held.id: held for held in found}.values())
         return self._held[kind]
 

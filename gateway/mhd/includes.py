@@ -1,9 +1,9 @@
 """Resources that come along with a page of ITI-66 or ITI-67: `_include` and `_revinclude` (FHIR R4 search
 3.1.1.5.5; ITI TF-2 3.18).
 
-Whatever the size of the page there is one query for documents, one for Folders, one for SubmissionSets, one
-for the associations of all that came along, and one for each patient. Where one fails the page is given
-without and a warning says so.
+Whatever the size of the page there is one query for documents, one for Folders, one for SubmissionSets, which
+are Lists and Provenance, one for the associations of all that came along, and one for each patient. Where one
+fails the page is given without and a warning says so.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -21,10 +21,11 @@ from gateway.fhir.matching import Registered
 from gateway.fhir.outcome import issues_of_warnings, means_several_patients
 from gateway.fhir.search_includes import Inclusion, included_type
 from gateway.imaging.patient_directory import PatientDirectory
+from gateway.mhd.document_provenances import provenances
 from gateway.mhd.members import memberships
 from gateway.mhd.page_writers import document_writer, list_writer
 from gateway.mhd.registered import registered, registered_uuids
-from gateway.mhd.submissions import submissions_of
+from gateway.mhd.submissions import NONE, Submissions, brought_by, submissions_of
 from gateway.model import (
     Association,
     AvailabilityStatus,
@@ -74,9 +75,12 @@ class Includer:
         asked = _Asked(self._registry)
         documents = await asked.documents(page.documents_for(wanted) - page.own, page.patients)
         lists: list[RegistryList] = []
-        if Inclusion.HOLDING_LISTS in wanted:
+        submissions = NONE
+        if not wanted.isdisjoint((Inclusion.HOLDING_LISTS, Inclusion.PROVENANCES)):
             held = {i.entry_uuid: i for i in map(registered, items) if not isinstance(i, SubmissionSet)}
-            lists += await asked.submission_sets(tuple(held.values()))
+            submissions = await asked.submissions(tuple(held.values()))
+        if Inclusion.HOLDING_LISTS in wanted:
+            lists += submissions.submission_sets
         known = {item.entry_uuid for item in lists} | page.own
         lists += await asked.folders(page.folders_for(wanted) - known)
         documents += _translations(items, wanted)
@@ -95,6 +99,10 @@ class Includer:
         if Inclusion.PATIENTS in wanted:
             patients = await asked.patients(self._patients, page.patients)
             written += [(f"{base}/Patient/{p['id']}", orjson.dumps(p)) for p in patients]
+        if Inclusion.PROVENANCES in wanted:
+            of_page = [item for item in items if isinstance(item, DocumentEntry)]
+            made = provenances(of_page, brought_by(submissions, of_page), associations, context.terminology)
+            written += [(f"{base}/{p.reference}", orjson.dumps(p.resource)) for p in made]
         return written, (*asked.issues, *writer_of_lists.issues)
 
 
@@ -205,13 +213,13 @@ class _Asked:
         found = await self._ask(uuids, lambda: GetFolders(entry_uuids=tuple(sorted(uuids))))
         return list(found.folders) if found else []
 
-    async def submission_sets(self, members: Sequence[Registered]) -> Sequence[SubmissionSet]:
+    async def submissions(self, members: Sequence[Registered]) -> Submissions:
         """SubmissionSets of the patients that have one of the members."""
         try:
-            return (await submissions_of(self._registry, members)).submission_sets
+            return await submissions_of(self._registry, members)
         except (PeerError, RegistryFailure) as error:
             self._report(error)
-            return ()
+            return NONE
 
     async def associations(self, uuids: Sequence[str]) -> Sequence[Association]:
         """What touches one of the objects."""

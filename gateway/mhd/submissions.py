@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from gateway.clients.community import Queries
 from gateway.fhir.matching import Registered
@@ -20,6 +21,9 @@ class Submissions:
 
     submission_sets: Sequence[SubmissionSet]
     associations: Sequence[Association]
+
+
+NONE: Final = Submissions((), ())
 
 
 async def submissions_of(registry: Queries, members: Sequence[Registered]) -> Submissions:
@@ -47,19 +51,31 @@ async def submissions_of(registry: Queries, members: Sequence[Registered]) -> Su
     return Submissions([s for s in submission_sets if s.patient_id in patients], associations)
 
 
-async def submission_times(registry: Queries, entries: Sequence[DocumentEntry]) -> dict[str, str]:
-    """DTM of the submission of each document by entryUUID. Raises PeerError, RegistryFailure.
+async def submissions_by_document(
+    registry: Queries, entries: Sequence[DocumentEntry]
+) -> dict[str, SubmissionSet]:
+    """The SubmissionSet that brought each document, by entryUUID. Raises PeerError, RegistryFailure."""
+    originals = {registered(entry).entry_uuid: registered(entry) for entry in entries}
+    return brought_by(await submissions_of(registry, tuple(originals.values())), entries)
+
+
+def brought_by(found: Submissions, entries: Sequence[DocumentEntry]) -> dict[str, SubmissionSet]:
+    """The SubmissionSet that brought each document, by entryUUID.
 
     A document may later be referred to by other SubmissionSets; the one that brought it counts, and for a
     translation that of its original.
     """
-    originals = {registered(entry).entry_uuid: registered(entry) for entry in entries}
-    found = await submissions_of(registry, tuple(originals.values()))
-    times = {held.entry_uuid: held.submission_time for held in found.submission_sets}
-    submitted = {
-        a.target: times[a.source]
+    sets = {held.entry_uuid: held for held in found.submission_sets}
+    brought = {
+        a.target: sets[a.source]
         for a in found.associations
-        if a.type == HAS_MEMBER and a.source in times and a.submission_set_status != _REFERENCE
+        if a.type == HAS_MEMBER and a.source in sets and a.submission_set_status != _REFERENCE
     }
-    translated = ((e.entry_uuid, registered(e).entry_uuid) for e in entries if e.made_of is not None)
-    return submitted | {made: submitted[of] for made, of in translated if of in submitted}
+    by_entry = ((entry.entry_uuid, registered(entry).entry_uuid) for entry in entries)
+    return {entry: brought[known] for entry, known in by_entry if known in brought}
+
+
+async def submission_times(registry: Queries, entries: Sequence[DocumentEntry]) -> dict[str, str]:
+    """DTM of the submission of each document by entryUUID. Raises PeerError, RegistryFailure."""
+    brought = await submissions_by_document(registry, entries)
+    return {uuid: held.submission_time for uuid, held in brought.items()}

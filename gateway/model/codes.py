@@ -118,6 +118,7 @@ XCPD_PROBLEMS: Final = "1.3.6.1.4.1.19376.1.2.27.3"
 # --- FHIR and MHD ---------------------------------------------------------------------------------------
 URI_SYSTEM: Final = "urn:ietf:rfc:3986"
 DICOM_UID_SYSTEM: Final = "urn:dicom:uid"
+DATA_OPERATION: Final = "http://terminology.hl7.org/CodeSystem/v3-DataOperation"
 DICOM_CODE_SYSTEM: Final = "http://dicom.nema.org/resources/ontology/DCM"
 V2_IDENTIFIER_TYPE: Final = "http://terminology.hl7.org/CodeSystem/v2-0203"
 MHD: Final = "https://profiles.ihe.net/ITI/MHD/"

@@ -58,6 +58,7 @@ SNOMED_IMAGING: Final = "363679005"
 V2_UNIVERSAL_ID_TYPES: Final = "http://terminology.hl7.org/CodeSystem/v2-0301"
 ENDPOINT_CONNECTION: Final = "http://terminology.hl7.org/CodeSystem/endpoint-connection-type"
 ENDPOINT_PAYLOAD: Final = "http://terminology.hl7.org/CodeSystem/endpoint-payload-type"
+LIFECYCLE: Final = "http://terminology.hl7.org/CodeSystem/iso-21089-lifecycle"
 PROVENANCE_PARTICIPANT: Final = "http://terminology.hl7.org/CodeSystem/provenance-participant-type"
 LOINC_SYSTEM: Final = "http://loinc.org"
 SNOMED_SYSTEM: Final = "http://snomed.info/sct"
@@ -127,6 +128,7 @@ LEGACY_EU_STRUCTURES: Final = (
     "http://hl7.eu/fhir/imaging-r5/StructureDefinition/",
 )
 EU_IMAGING_GUIDE: Final = "http://hl7.eu/fhir/imaging/ImplementationGuide/hl7.fhir.eu.imaging"
+EU_DOCUMENT_PROVIDER: Final = EU_IMAGING + "CapabilityStatement/EehrxfImagingDocumentAccessProvider"
 EU_RESOURCE_PROVIDER: Final = EU_IMAGING + "CapabilityStatement/EeehrxfImagingReportResourceAccessProvider"
 PROFILE_EU_REPORT_DOCUMENT: Final = EU_STRUCTURE + "DocumentReferenceImagingReport"
 OPERATION_DOCUMENT: Final = EU_IMAGING + "OperationDefinition/DiagnosticReport-fhir-report"

@@ -19,6 +19,7 @@ from gateway.imaging.resource_routes import ImagingRoutes
 from gateway.imaging.resource_search import ImagingServices, ResourceSearch
 from gateway.imaging.shelf import Shelf, ShelfServices
 from gateway.mhd.bases import Base
+from gateway.mhd.document_provenances import DocumentProvenances
 from gateway.mhd.references import PatientReferences
 from gateway.mhd.retrieve import Retriever
 from gateway.model import DocumentEntry
@@ -36,6 +37,7 @@ from gateway.wiring.imaging import (
     every_location,
     imaging_zone,
     manifests,
+    offered_manifests,
     study_finder,
     study_names,
 )
@@ -60,6 +62,7 @@ def imaging_resources(
     services = ImagingServices(
         patients,
         shelves,
+        DocumentProvenances(every_registry(settings, parts), offered_manifests(settings, parts), terms),
         search_context(settings, terms, references, base_url, parts.communities),
         settings.search.max_results,
     )

@@ -58,7 +58,12 @@ def test_what_contradicts_or_is_no_value_is_refused(parameters):
         (documents, ("_include", "*"), {Inclusion.PATIENTS, Inclusion.RELATED_DOCUMENTS}),
         (documents, ("_revinclude", "DocumentReference:relatesto"), {Inclusion.RELATING_DOCUMENTS}),
         (documents, ("_revinclude", "List:item"), {Inclusion.HOLDING_LISTS}),
-        (documents, ("_revinclude", "*"), {Inclusion.RELATING_DOCUMENTS, Inclusion.HOLDING_LISTS}),
+        (
+            documents,
+            ("_revinclude", "*"),
+            {Inclusion.RELATING_DOCUMENTS, Inclusion.HOLDING_LISTS, Inclusion.PROVENANCES},
+        ),
+        (documents, ("_revinclude", "Provenance:target"), {Inclusion.PROVENANCES}),
         (lists, ("_include", "List:item"), {Inclusion.MEMBER_DOCUMENTS, Inclusion.MEMBER_LISTS}),
         (lists, ("_include", "List:item:List"), {Inclusion.MEMBER_LISTS}),
         (lists, ("_include", "List:patient"), {Inclusion.PATIENTS}),
