@@ -11,6 +11,7 @@ import aiohttp
 import structlog
 
 from gateway.clients.token_request import ClientKey, TokenRequestError, request_token
+from gateway.tls import Context, default_context
 
 _EARLY: Final = 30.0
 """Seconds before its end in which a token is not used any more."""
@@ -78,8 +79,10 @@ class BackendServices:
         scope: str,
         *,
         allows: Callable[[str], bool],
+        tls: Context = default_context,
     ) -> None:
-        """`allows` says whether a token endpoint may be asked."""
+        """`allows` says whether a token endpoint may be asked; `tls` is that of the server and of it."""
+        self._tls = tls
         self._base_url = base_url
         self._client_id = client_id
         self._key = key
@@ -104,7 +107,10 @@ class BackendServices:
     async def _renew(self) -> None:
         self._token = None
         try:
-            async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
+            connector = aiohttp.TCPConnector(ssl=self._tls())
+            async with aiohttp.ClientSession(
+                connector=connector, cookie_jar=aiohttp.DummyCookieJar()
+            ) as session:
                 answer = await request_token(
                     session, self._base_url, self._client_id, self._key, self._scope, allows=self._allows
                 )

@@ -23,7 +23,7 @@ from gateway.model import Cx
 from gateway.model.errors import PeerProtocolError
 from gateway.model.imaging import Instance, RetrieveLocation, RetrieveLocationUid, Series, Study
 from gateway.model.oids import bare_oid
-from gateway.security.access import bound_patient
+from gateway.security.access import is_limited
 
 _SERIES_UID: Final = "0020000E"
 _SOP_UID: Final = "00080018"
@@ -78,7 +78,7 @@ class LocatedImages:
 
     @property
     def _may_answer(self) -> bool:
-        return self.responding and bound_patient() is None
+        return self.responding and not is_limited()
 
     async def _at_location(self, wanted: Located) -> ImageSelection:
         place = RetrieveLocation(uid=RetrieveLocationUid(wanted.location))

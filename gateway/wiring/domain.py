@@ -21,8 +21,10 @@ from gateway.model.errors import PeerUnreachable
 from gateway.settings import Settings, SettingsError
 from gateway.soap.client import SoapClient
 from gateway.soap.resilience import AttemptFailed
+from gateway.tls import Context, default_context
 from gateway.wiring.fhir import terminology
 from gateway.wiring.peers import document_registry, document_repositories, peer_at
+from gateway.wiring.tls import context_of
 
 
 class PeerClients(Protocol):
@@ -82,7 +84,10 @@ def own_recipient(settings: Settings, parts: PeerClients) -> DocumentRecipient:
 def domain_images(settings: Settings, parts: PeerClients) -> ImageLeg | None:
     """What has the images of the own domain, but for those of `imaging.locations`."""
     server = settings.mhd_domain
-    return None if server is None else _images(server, "mhd domain", parts.dicomweb, "mhd_domain")
+    if server is None:
+        return None
+    tls = context_of(server.tls or settings.security.tls)
+    return _images(server, "mhd domain", parts.dicomweb, "mhd_domain", tls)
 
 
 def xds_domain(settings: Settings, soap: SoapClient) -> XdsDomain:
@@ -112,27 +117,39 @@ def mhd_peer(
         homes=homes,
         targeted=server.targeted and bool(homes),
     )
+    tls = context_of(server.tls or settings.security.tls)
     return MhdPeer(
         parts.fhir,
         fhir_server(
-            server, name, key, via=(settings.home_community_id,) if settings.home_community_id else ()
+            server,
+            name,
+            key,
+            tls=tls,
+            via=(settings.home_community_id,) if settings.home_community_id else (),
         ),
         terminology(settings),
         repository_unique_id=server.repository_unique_id,
         rules=rules,
-        images=_images(server, name, parts.dicomweb, key),
+        images=_images(server, name, parts.dicomweb, key, tls),
     )
 
 
-def fhir_server(server: MhdServerSettings, name: str, key: str, via: tuple[str, ...] = ()) -> FhirServer:
+def fhir_server(
+    server: MhdServerSettings,
+    name: str,
+    key: str,
+    *,
+    tls: Context = default_context,
+    via: tuple[str, ...] = (),
+) -> FhirServer:
     """The HTTP side of an MHD server. Raises SettingsError where its key cannot be read."""
     hosts = frozenset(server.allowed_hosts)
     peer = peer_at(server.base_url, name, server, via)
     bare = FhirServer(peer, hosts=hosts)
-    return FhirServer(peer, _access(server.access, bare, f"{key}.access"), hosts)
+    return FhirServer(peer, _access(server.access, bare, f"{key}.access", tls), hosts)
 
 
-def _access(access: MhdAccessSettings, server: FhirServer, key: str) -> FhirAccess:
+def _access(access: MhdAccessSettings, server: FhirServer, key: str, tls: Context) -> FhirAccess:
     if access.header_file is not None:
         return HeaderFile(access.header_file)
     if access.client_id is None or access.key_file is None:
@@ -150,15 +167,17 @@ def _access(access: MhdAccessSettings, server: FhirServer, key: str) -> FhirAcce
     def allows(endpoint: str) -> bool:
         return server.is_own(endpoint) or policy.allows(endpoint)
 
-    return BackendServices(server.peer.url, access.client_id, own, access.scope, allows=allows)
+    return BackendServices(server.peer.url, access.client_id, own, access.scope, allows=allows, tls=tls)
 
 
-def _images(server: MhdServerSettings, name: str, client: DicomWebClient, key: str) -> DicomWebSource | None:
+def _images(
+    server: MhdServerSettings, name: str, client: DicomWebClient, key: str, tls: Context
+) -> DicomWebSource | None:
     """Its WADO-RS, which is shown what its FHIR side is shown where it is at the same host."""
     if server.dicomweb_url is None:
         return None
     peer = peer_at(server.dicomweb_url, name, server)
-    fhir = fhir_server(server, name, key)
+    fhir = fhir_server(server, name, key, tls=tls)
     if not fhir.is_own(server.dicomweb_url):
         return DicomWebSource(client, peer)
     access = fhir.access

@@ -226,6 +226,34 @@ async def test_other_communities_get_images_as_their_manifest_opens(site):
                 assert bool(read_retrieve_response(answer).documents) is given
 
 
+async def test_images_at_a_location_need_a_manifest_that_was_seen_where_a_policy_decides(tmp_path):
+    content = sample_content("policy unseen", a_patient().id)
+    folders = content.images.write(tmp_path / "images")
+    series = next(s for s in content.images.series if s.location_uid == SECOND_LOCATION)
+    path = (
+        f"wado/homeCommunityId/2.999.5/RetrieveLocationUID/{SECOND_LOCATION}/studies/"
+        f"{content.images.study_instance_uid}/series/{series.series_instance_uid}/instances/"
+        f"{series.images[0].sop_instance_uid}"
+    )
+    (tmp_path / "rules.yaml").write_text("default: permit")
+    accept = {"Accept": 'multipart/related; type="application/dicom"; transfer-syntax=*'}
+    async with running_issuer() as issuer:
+        security = {
+            "access": "token",
+            "issuers": [{"issuer": issuer.url, "jwks_url": f"{issuer.url}/jwks"}],
+        }
+        policy = {"policy": {"rules_file": str(tmp_path / "rules.yaml")}}
+        for more, status in (({}, 200), (policy, 404)):
+            async with running_stack(
+                tmp_path / str(status),
+                images={SECOND_LOCATION: (folders[SECOND_LOCATION], "wado-rs")},
+                home_community_id="2.999.5",
+                responding_gateway={"enabled": True},
+                security={**security, **more},
+            ) as stack:
+                assert (await Site(stack, issuer).ask(path, headers=accept))[0] == status
+
+
 async def test_an_opted_out_patient_is_there_for_nobody(site):
     patient = a_patient()
     opted = type(patient)("OPTED-OUT", *[getattr(patient, n) for n in list(patient.__dataclass_fields__)[1:]])
