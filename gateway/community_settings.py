@@ -90,8 +90,8 @@ class RespondingGatewaySettings(Section):
 
     enabled: bool = False
     """True: /xca/gateway answers ITI-38 and ITI-39, /xca/patients ITI-55 and /xca-i/imaging RAD-75, from
-    `registry`, `repositories` and `imaging.locations`. Whoever reaches them gets what he asks for: TLS with
-    client certificates and the decision who may ask are those of the proxy in front."""
+    `registry`, `repositories` and `imaging.locations`. Who may ask is said by security.assertions.accept and
+    communities[].client_certificates; without them whoever reaches the port is answered."""
     spool_bytes: Count = 8 * 1024 * 1024 * 1024
     """Bytes in the state directory that answers with documents may take up together; those with images may
     take up as many."""
@@ -105,7 +105,8 @@ class XdsServerSettings(Section):
 
     enabled: bool = False
     """True: /xds/registry answers ITI-18, /xds/repository ITI-43 and ITI-41, from the own domain. Access
-    tokens are not asked for there: who may ask is decided by the proxy in front."""
+    tokens are not asked for there, but assertions are with security.assertions.accept; without it whoever
+    reaches the port is answered."""
     spool_bytes: Count = 8 * 1024 * 1024 * 1024
     """Bytes in the state directory that documents on their way may take up together, in either direction."""
     max_request_bytes: Count = 4 * 1024 * 1024 * 1024

@@ -147,7 +147,8 @@ class ImagingSettings(Section):
     """Seconds left to slow sources before an answer begins that may turn out to be partial."""
     rad69_server: bool | None = None
     """True: /xds/imaging answers RAD-69 for the images of manifests that this gateway has seen, to everyone
-    who reaches the port: access tokens are not asked for there. By default only where access is open."""
+    who reaches the port, or who shows an assertion with security.assertions.accept: access tokens are not
+    asked for there. By default only where access is open."""
     rad69_spool_bytes: Count = 8 * 1024 * 1024 * 1024
     """Bytes in the state directory that answers to RAD-69 may take up together; an answer begins when the
     last source has answered. Images for which there is no room are an XDSRepositoryOutOfResources."""

@@ -472,6 +472,21 @@ async def test_a_second_gateway_in_the_same_state_directory_is_refused(tmp_path)
     assert f"in use by another gateway (process {os.getpid()})" in line
 
 
+async def test_a_soap_service_that_asks_nobody_is_shouted_about(tmp_path):
+    changes = {
+        "GATEWAY_SECURITY__ACCESS": "token",
+        "GATEWAY_SECURITY__ISSUERS": '[{"issuer": "https://login.example", "jwks_url": "https://login.example"}]',
+        "GATEWAY_HOME_COMMUNITY_ID": "2.999.5",
+        "GATEWAY_RESPONDING_GATEWAY__ENABLED": "true",
+    }
+    service = Service(["serve"], settings_for(tmp_path, **changes), tmp_path / "log")
+    await service.start()
+    await service.kill(signal.SIGTERM)
+    lines = map(json.loads, (tmp_path / "log").read_text().splitlines())
+    shouted = {line["path"] for line in lines if line["event"] == "security.open_service"}
+    assert shouted == {"/xca/gateway", "/xca/patients", "/xca-i/imaging"}
+
+
 async def test_ready_is_the_only_line_on_standard_output(tmp_path):
     service = Service(["serve"], settings_for(tmp_path), tmp_path / "log")
     await service.start()
