@@ -262,7 +262,7 @@ async def test_doctor_finds_everything_well(tmp_path):
     assert (code, errors) == (0, [])
     checked = [line.split(": ")[0] for line in output]
     assert checked == [
-        *("ok    settings", "ok    contract", "ok    keys", "ok    redis"),
+        *("ok    settings", "ok    contract", "ok    keys", "ok    redis", "ok    audit"),
         *("ok    registry", f"ok    repository {REPOSITORY}"),
     ]
 
@@ -494,4 +494,4 @@ async def test_ready_is_the_only_line_on_standard_output(tmp_path):
     assert await service.process.stdout.read() == b""
     assert await service.process.wait() == 0
     events = [json.loads(line)["event"] for line in (tmp_path / "log").read_text().splitlines()]
-    assert events == ["security.open_access", "gateway.ready", "gateway.stopping"]
+    assert events == ["security.open_access", "audit.local_only", "gateway.ready", "gateway.stopping"]
