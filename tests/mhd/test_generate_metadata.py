@@ -123,6 +123,9 @@ def damaged(seed):
         try:
             for step in path[:-1]:
                 place = place[step]
+            if isinstance(place, dict) != isinstance(path[-1], str):
+                # what was there is something else since the last change
+                continue
             if chance.random() < 0.4:
                 del place[path[-1]]
             else:

@@ -146,6 +146,6 @@ async def test_no_request_is_dropped_when_a_gateway_under_load_is_stopped(tmp_pa
     assert client.report["status"] == "stopping"
     told = client.outcomes.pop("told to leave")
     assert set(client.outcomes) == {"200 1"}, client.outcomes
-    assert client.outcomes["200 1"] > 20
+    assert client.outcomes["200 1"] >= 8, "one of each that ask at once"
     assert told > 0
     assert size == 8_000_000
