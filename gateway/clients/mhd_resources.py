@@ -90,6 +90,7 @@ class MhdResources:
         )
         with recorded(self._client.record, exchange):
             await self._searched(search, parameters, target, found, patient)
+        found.documents[:] = _without_renderings(found.documents)
 
     async def _searched(
         self,
@@ -266,6 +267,17 @@ def _writable_list(found: FoundList, patient: Cx) -> FoundList:
     except MetadataError as error:
         raise LeftOut(error.context) from None
     return FoundList(found.key, item, found.subject, found.members)
+
+
+def _without_renderings(documents: Iterable[FoundDocument]) -> list[FoundDocument]:
+    """The documents without those that a server makes of another one under the same uniqueId.
+
+    In XDS a uniqueId is one sequence of bytes, and ITI-43 could not say which is meant. What is stored is the
+    one with a hash.
+    """
+    documents = list(documents)
+    stored = {(d.entry.unique_id, d.entry.status) for d in documents if d.entry.hash}
+    return [d for d in documents if d.entry.hash or (d.entry.unique_id, d.entry.status) not in stored]
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

@@ -156,9 +156,6 @@ def neighbourhood(state_dir: Path, port: int, seed: str, patient: str, log: str)
                 place.settings["GATEWAY_IMAGING__RAD69_SERVER"] = "true"
             elif place is places[1]:
                 place.settings["GATEWAY_RESPONDING_GATEWAY__ENABLED"] = "true"
-            else:
-                # an MHD server that has what is registered and makes nothing of it
-                place.settings["GATEWAY_IMAGING__TWINS"] = "false"
             place.domain_url = domain_url
             place.start_gateway(port if place is places[0] else 0)
         yield Neighbourhood(places, client)

@@ -9,6 +9,7 @@ from aiohttp import web
 from gateway.clients.fhir_access import HeaderFile
 from gateway.clients.mhd_resources import MhdRules
 from gateway.fhir.peer_ids import entry_uuid_of_id, unique_id_of_uuid
+from gateway.mhd.current_version import with_current_versions
 from gateway.model import Code, DocumentRequest, RegistryFailure, ResponseStatus, Severity
 from gateway.model.codes import HAS_MEMBER, RPLC
 from gateway.model.errors import PeerBusy, PeerProtocolError, PeerUnreachable, PeerUnsupported
@@ -400,3 +401,26 @@ async def test_each_exchange_is_told_to_who_keeps_a_record_of_it():
     assert (retrieved.transaction, retrieved.patient, retrieved.failure) == ("ITI-68", P, None)
     assert retrieved.document == DocumentRequest(entry.repository_unique_id, entry.unique_id)
     assert "500" in failed.failure
+
+
+async def test_an_id_that_the_server_does_not_have_is_unknown_although_it_has_no_versions():
+    query = GetDocuments(entry_uuids=("urn:uuid:7d1c9e53-0c3f-4c6f-9a53-3f1f4c1b2a90",))
+    async with fhir_store() as (_, peer):
+        found = await with_current_versions(peer, query, await peer.query(query))
+    assert found.entries == ()
+
+
+@pytest.mark.parametrize("stored_first", [True, False])
+async def test_of_two_formats_under_one_unique_id_the_stored_one_is_found_and_retrieved(stored_first):
+    master = {"masterIdentifier": {"system": "urn:ietf:rfc:3986", "value": "urn:oid:2.999.2.77"}}
+    async with fhir_store() as (store, peer):
+        patient = store.patient("P")
+        for is_stored in (stored_first, not stored_first):
+            made = store.document(patient, b"stored\r\n" if is_stored else b"{}", **master)
+            if not is_stored:
+                attachment = made["content"][0]["attachment"]
+                attachment["contentType"] = "application/fhir+json"
+                del attachment["hash"], attachment["size"]
+        (entry,) = (await peer.query(FindDocuments(patient_id=P))).entries
+        assert (entry.unique_id, entry.mime_type) == ("2.999.2.77", "text/plain")
+        assert await content(peer, entry) == b"stored\r\n"
