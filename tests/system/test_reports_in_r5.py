@@ -206,3 +206,29 @@ async def test_every_observation_of_a_section_is_a_result_in_r5(published):
             assert status == 200
             wanted = {name for name in literals(composition["section"]) if name.startswith("Observation/")}
             assert wanted <= set(literals(report["result"]))
+
+
+@pytest.mark.parametrize(
+    ("kind", "element"),
+    [
+        ("ImagingSelection", "studyUid"),
+        ("DiagnosticReport", "study"),
+        ("DiagnosticReport", "composition"),
+        ("Composition", "version"),
+        ("ImagingStudy", "partOf"),
+        ("ServiceRequest", "reason"),
+        ("Procedure", "occurrenceDateTime"),
+    ],
+)
+async def test_parts_are_asked_for_by_the_elements_of_r5(published, kind, element):
+    patient, _ = published.patients
+    whole = by_id(await search(published, f"R5/{kind}", patient))
+    for asked in (element, f"{kind}.{element}"):
+        bundle = await search(published, f"R5/{kind}", patient, _elements=asked)
+        assert "issues" not in bundle, bundle["issues"]
+        parts = by_id(bundle)
+        assert parts.keys() == whole.keys()
+        for name, part in parts.items():
+            get_fhir_model_class(kind).model_validate(part)
+            assert part.get(element) == whole[name].get(element)
+            assert part.keys() < whole[name].keys()
