@@ -202,6 +202,12 @@ async def test_lists_of_a_community_lead_to_their_members(tmp_path):
         assert status == 200
         included = [e["resource"]["id"] for e in bundle["entry"] if e["search"]["mode"] == "include"]
         assert sorted(included) == sorted(each["id"] for each in lists)
+        _, bundle = await around.front.get(
+            "DocumentReference", **{"_id": found["id"], "_revinclude": "Provenance:target"}
+        )
+        (origin,) = [e["resource"] for e in bundle["entry"] if e["search"]["mode"] == "include"]
+        assert origin["entity"][0]["what"]["reference"] in {f"List/{each['id']}" for each in lists}
+        assert await around.front.get(f"Provenance/{origin['id']}") == (200, origin)
 
 
 async def test_versions_of_a_document_of_a_community_name_each_other(tmp_path):
