@@ -24,6 +24,7 @@ from gateway.clients.quirks import Quirks
 from gateway.clients.registry import DocumentRegistry
 from gateway.clients.repository import DocumentRepository
 from gateway.community_settings import CommunitySettings
+from gateway.domain_settings import PeerSettings, RegistrySettings
 from gateway.fhir.error_table import known_code
 from gateway.model import Cx, DocumentRequest, RegistryFailure
 from gateway.model.errors import PeerError, PeerProtocolError
@@ -31,7 +32,7 @@ from gateway.model.identity import DiscoveryStatus, PatientQuery
 from gateway.model.images import SeriesWanted
 from gateway.model.imaging import RetrieveLocation, RetrieveLocationUid
 from gateway.model.query import GetDocuments
-from gateway.settings import PeerSettings, RegistrySettings, Settings, SettingsError
+from gateway.settings import Settings, SettingsError
 from gateway.soap.client import Peer, SoapClient
 from gateway.soap.contract import check_peer_wsdl, load_contract
 from gateway.telemetry.logs import configure

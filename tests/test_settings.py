@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from gateway.fhir.terminology import Terminology
-from gateway.settings import ReferenceSettings, SettingsError, load_settings
+from gateway.reference_settings import ReferenceSettings
+from gateway.settings import SettingsError, load_settings
 from gateway.wiring.publishing import metadata_tables, publishing_sources
 
 ROOT = Path(__file__).parents[1]

@@ -40,6 +40,7 @@ from gateway.imaging.search_routes import SearchRoutes
 from gateway.imaging.studies import StudyFinder
 from gateway.imaging.translations import ManifestTranslator
 from gateway.imaging.wado_routes import WadoRoutes
+from gateway.imaging_settings import ImagingLocationSettings
 from gateway.model import Organization
 from gateway.model.imaging import ReadManifest
 from gateway.model.imaging_codes import MIME_DICOM
@@ -47,7 +48,7 @@ from gateway.publish_settings import InstitutionSettings
 from gateway.security.sealing import KeyRing
 from gateway.security.study_ids import StudyIds
 from gateway.security.study_urls import StudyTokens
-from gateway.settings import ImagingLocationSettings, Settings
+from gateway.settings import Settings
 from gateway.soap.client import Peer, SoapClient
 from gateway.soap.contract import load_contract
 from gateway.soap.observed import Record

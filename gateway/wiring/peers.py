@@ -2,8 +2,9 @@
 
 from gateway.clients.registry import DocumentRegistry
 from gateway.clients.repository import DocumentRepository
+from gateway.domain_settings import PeerSettings
 from gateway.setting_types import PeerLimits
-from gateway.settings import PeerSettings, Settings, SettingsError
+from gateway.settings import Settings, SettingsError
 from gateway.soap.client import Peer, SoapClient
 from gateway.soap.contract import load_contract
 from gateway.wiring.tls import client_tls

@@ -8,6 +8,7 @@ from typing import Final
 
 import yaml  # type: ignore[import-untyped]  # its types are a package of their own
 
+from gateway.domain_settings import RepositorySettings
 from gateway.fhir.provide_policy import PublishPolicy
 from gateway.fhir.terminology import Terminology, UnmappedError
 from gateway.mhd.sources import PublishingSources
@@ -17,7 +18,7 @@ from gateway.model.metadata import Organization
 from gateway.model.oids import bare_oid, is_oid
 from gateway.model.publishing import CodeKey, DocumentDefaults, MetadataTables, PublishingSource
 from gateway.publish_settings import CodeSettings, DocumentDefaultsSettings
-from gateway.settings import RepositorySettings, Settings, SettingsError
+from gateway.settings import Settings, SettingsError
 
 _FILE: Final = "document-formats.yaml"
 _SCHEMES: Final = {FORMAT_FHIR_MANIFEST: MADO_FORMAT_CODES}
