@@ -6,10 +6,9 @@ element; its attachments are taken in before the handler runs. The reply is pack
 
 import asyncio
 import traceback
-import uuid
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -18,25 +17,18 @@ from aiohttp import web
 from lxml import etree
 from lxml.etree import _Element
 
-from gateway.http_body import write_body
 from gateway.model.codes import NS_WSA
 from gateway.multipart import parse_media_type
 from gateway.safe_xml import MessageError
+from gateway.soap.addressing import HERE, check_addressing
 from gateway.soap.contract import Contract, Packaging, Transaction
-from gateway.soap.envelope import (
-    ANONYMOUS,
-    Envelope,
-    SoapFault,
-    SoapVersionError,
-    read_envelope,
-    write_envelope,
-    write_fault,
-)
+from gateway.soap.envelope import Envelope, SoapFault, SoapVersionError, read_envelope
 from gateway.soap.exchange import bounded
 from gateway.soap.late_replies import LateReplies
 from gateway.soap.mtom import MULTIPART_RELATED, MessageLimits, NotSoap, read_message
 from gateway.soap.observed import Exchanged, Record, Settle, settled, unrecorded
-from gateway.soap.outgoing import Attachment, OutgoingMessage, inline_message, mtom_message, simple_message
+from gateway.soap.outgoing import OutgoingMessage
+from gateway.soap.replies import SoapReply, fault_message, packaged_reply, respond
 from gateway.soap.spool import RequestSpool, SpoolArea, SpooledPart
 
 __all__ = ["Handler", "ServiceLimits", "SoapReply", "SoapRequest", "SoapService", "SpooledPart"]
@@ -44,8 +36,6 @@ __all__ = ["Handler", "ServiceLimits", "SoapReply", "SoapRequest", "SoapService"
 log = structlog.get_logger()
 
 _OBJECTS_ON_LOOP: Final = 20
-_HERE: Final = frozenset({None, ANONYMOUS})
-_REQUIRED: Final = ("Action", "MessageID")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,16 +65,6 @@ class SoapRequest:
     header: _Element | None = None
     reply_to: str | None = None
     """Where the answer is posted to; None for the connection of the request."""
-
-
-@dataclass(frozen=True, slots=True)
-class SoapReply:
-    """A body element whose xop:Include name `attachments`; after a simple SOAP request they go inline, unless
-    the reply is to be `packaged` whatever the request was."""
-
-    body: _Element
-    attachments: Sequence[Attachment] = field(default=())
-    packaged: bool = False
 
 
 Handler = Callable[[SoapRequest], Awaitable[SoapReply]]
@@ -120,6 +100,10 @@ class _Turn:
     body: _Element | None = None
     header: _Element | None = None
     received: SoapRequest | None = None
+
+    def fault(self, fault: SoapFault, to: str | None = None) -> OutgoingMessage:
+        """The fault as the answer to this request."""
+        return fault_message(fault, self.message_id, addressed=self.addressed, packaged=self.packaged, to=to)
 
 
 class SoapService:
@@ -171,14 +155,14 @@ class SoapService:
                     return web.Response(status=202)
                 message, body = await self._handle(received, turn)
                 settle = self._tell(request, turn, body, flows=not message.whole)
-                return await _settled(_respond(request, message, 200, turn), settle)
+                return await respond(request, message, 200, close=turn.broken_off, settle=settle)
         except NotSoap as error:
             response = web.Response(status=415, text=f"{error}\n")
             response.force_close()
             return response
         except SoapFault as fault:
             self._tell(request, turn, None, failure=fault.reason)
-            return await self._respond_fault(request, fault, turn)
+            return await respond(request, turn.fault(fault), fault.http_status, close=turn.broken_off)
 
     def _tell(
         self,
@@ -220,7 +204,7 @@ class SoapService:
                 self._tell(request, turn, body)
             except SoapFault as fault:
                 self._tell(request, turn, None, failure=fault.reason)
-                message = _fault_message(fault, turn, received.reply_to)
+                message = turn.fault(fault, received.reply_to)
             await late.post(received.reply_to, message)
 
     async def _received(self, request: web.Request, spool: RequestSpool, turn: _Turn) -> SoapRequest:
@@ -278,7 +262,7 @@ class SoapService:
             attachments,
             spool,
             envelope.header,
-            None if envelope.reply_to in _HERE else envelope.reply_to,
+            None if envelope.reply_to in HERE else envelope.reply_to,
         )
         return turn.received
 
@@ -290,7 +274,7 @@ class SoapService:
                 "a header block that must be understood is not",
                 not_understood=envelope.not_understood,
             )
-        _check_addressing(envelope, self._late)
+        check_addressing(envelope, self._late)
         action = envelope.action or ""
         transaction = self._contract.by_action(action)
         if transaction is None or transaction.id not in self._handlers:
@@ -314,8 +298,8 @@ class SoapService:
             packaged = turn.packaged or reply.packaged
             work = (reply, request.transaction, request.message_id, packaged, request.reply_to)
             if len(reply.body) and _objects(reply.body) > _OBJECTS_ON_LOOP:
-                return await asyncio.to_thread(_package, *work), reply.body
-            return _package(*work), reply.body
+                return await asyncio.to_thread(packaged_reply, *work), reply.body
+            return packaged_reply(*work), reply.body
         except SoapFault:
             raise
         except Exception as error:
@@ -329,104 +313,7 @@ class SoapService:
             )
             raise SoapFault("Receiver", "the service failed; its log has the reason") from error
 
-    async def _respond_fault(self, request: web.Request, fault: SoapFault, turn: _Turn) -> web.StreamResponse:
-        return await _respond(request, _fault_message(fault, turn), fault.http_status, turn)
-
-
-def _fault_message(fault: SoapFault, turn: _Turn, to: str | None = None) -> OutgoingMessage:
-    envelope = write_fault(
-        fault,
-        relates_to=turn.message_id,
-        message_id=_new_message_id(),
-        must_understand=turn.addressed,
-        to=to,
-    )
-    write = mtom_message if turn.packaged else simple_message
-    return write(envelope, fault.action)
-
-
-def _check_addressing(envelope: Envelope, late: LateReplies | None) -> None:
-    """WS-Addressing 1.0 SOAP binding section 6.4. wsa:To is not compared: proxies change what it names."""
-    if envelope.repeated:
-        raise SoapFault(
-            "Sender",
-            "a WS-Addressing header appears more than once",
-            subcodes=(f"{{{NS_WSA}}}InvalidAddressingHeader", f"{{{NS_WSA}}}InvalidCardinality"),
-            problem_header=envelope.repeated[0],
-        )
-    present = {"Action": envelope.action, "MessageID": envelope.message_id}
-    for local in _REQUIRED:
-        if present[local] is None:
-            raise SoapFault(
-                "Sender",
-                f"the WS-Addressing header {local} is missing",
-                subcodes=(f"{{{NS_WSA}}}MessageAddressingHeaderRequired",),
-                problem_header=f"{{{NS_WSA}}}{local}",
-            )
-    if envelope.reply_to in _HERE or (late is not None and late.allows(str(envelope.reply_to))):
-        return
-    reason = "answers are sent on the same connection only; ReplyTo must be anonymous"
-    if late is not None:
-        reason = "ReplyTo must be anonymous, or an address that this service has been told to answer to"
-    raise SoapFault(
-        "Sender",
-        reason,
-        subcodes=(f"{{{NS_WSA}}}InvalidAddressingHeader", f"{{{NS_WSA}}}OnlyAnonymousAddressSupported"),
-        problem_header=f"{{{NS_WSA}}}ReplyTo",
-    )
-
 
 def _objects(body: _Element) -> int:
     """Children of the fullest child: the size of an answer without walking all of it."""
     return max((len(child) for child in body), default=0)
-
-
-def _package(
-    reply: SoapReply, transaction: Transaction, relates_to: str, packaged: bool, to: str | None
-) -> OutgoingMessage:
-    def envelope_around(body: _Element) -> bytes:
-        return write_envelope(
-            body,
-            action=transaction.response_action,
-            message_id=_new_message_id(),
-            relates_to=relates_to,
-            to=to,
-        )
-
-    if packaged:
-        return mtom_message(envelope_around(reply.body), transaction.response_action, reply.attachments)
-    return inline_message(reply.body, reply.attachments, transaction.response_action, envelope_around)
-
-
-def _new_message_id() -> str:
-    return f"urn:uuid:{uuid.uuid4()}"
-
-
-async def _settled(response: Awaitable[web.StreamResponse], settle: Settle) -> web.StreamResponse:
-    try:
-        sent = await response
-    except BaseException:
-        settle("the answer did not get through")
-        raise
-    settle(None)
-    return sent
-
-
-async def _respond(
-    request: web.Request, message: OutgoingMessage, status: int, turn: _Turn
-) -> web.StreamResponse:
-    headers = {"Content-Type": message.content_type}
-    response: web.StreamResponse
-    if message.whole:
-        response = web.Response(status=status, headers=headers, body=message.start)
-    else:
-        response = web.StreamResponse(status=status, headers=headers)
-        response.content_length = message.content_length
-    if turn.broken_off:
-        response.force_close()
-    await response.prepare(request)
-    if not message.whole:
-        # an error in here ends the connection, which tells the peer that the answer is not complete
-        await write_body(request, response, message.chunks())
-    await response.write_eof()
-    return response
