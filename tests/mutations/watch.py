@@ -3,7 +3,9 @@
 import asyncio
 import functools
 import gc
+import heapq
 import logging
+import weakref
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -61,31 +63,37 @@ def watching() -> Iterator[Watch]:
 
 
 def kept_objects() -> int:
-    """Objects that the collector tracks, without those in caches of bounded size."""
+    """Objects that the collector tracks, without those in caches of bounded size.
+
+    Two kinds come and go by hundreds and keep nothing: deadlines that were met, which the event loop holds until
+    enough have gathered, and weak references, of which classes have caches.
+    """
     for held in gc.get_objects():
         # some objects of libraries raise on any look at them
         if type(held) is functools._lru_cache_wrapper:
             held.cache_clear()
+    _forget_deadlines_that_were_met()
     gc.collect()
-    return len(gc.get_objects())
+    return sum(type(held) is not weakref.ReferenceType for held in gc.get_objects())
 
 
-async def least_growth(again: Callable[[], Awaitable[None]], enough: int) -> int:
-    """Objects that the same work leaves behind, in the best of up to five turns.
+async def grown_by(turn: Callable[[], Awaitable[None]]) -> int:
+    """Objects that a turn of work leaves behind, after one that has filled again what `kept_objects` emptied."""
+    kept_objects()
+    await turn()
+    before = kept_objects()
+    await turn()
+    return kept_objects() - before
 
-    A leak grows in each turn. What a library makes once, late, or what another part of the process happened to do in the
-    meantime, is not in all of them; so the turns end when one left fewer than `enough`.
-    """
-    least = None
-    for _ in range(5):
-        before = kept_objects()
-        await again()
-        grown = kept_objects() - before
-        least = grown if least is None else min(least, grown)
-        if least < enough:
-            break
-    assert least is not None
-    return least
+
+def _forget_deadlines_that_were_met() -> None:
+    loop: Any = asyncio.get_running_loop()
+    for timer in loop._scheduled:
+        # as the loop does it itself where they are many
+        timer._scheduled = not timer.cancelled()
+    loop._scheduled[:] = [timer for timer in loop._scheduled if not timer.cancelled()]
+    loop._timer_cancelled_count = 0
+    heapq.heapify(loop._scheduled)
 
 
 def resident_mib() -> float:

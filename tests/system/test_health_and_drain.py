@@ -83,6 +83,10 @@ class Client:
         self.outcomes = Counter()
         self.ready = True
 
+    @property
+    def answered(self):
+        return self.outcomes["200 1"]
+
     async def run(self):
         connector = aiohttp.TCPConnector(limit=8)
         async with aiohttp.ClientSession(connector=connector) as session, asyncio.TaskGroup() as group:
@@ -130,7 +134,9 @@ async def test_no_request_is_dropped_when_a_gateway_under_load_is_stopped(tmp_pa
             client = Client(base_url, patient)
             async with session.get(url) as slow, asyncio.TaskGroup() as group:
                 group.create_task(client.run())
-                await asyncio.sleep(0.5)
+                # a loaded machine takes its time until there is load to speak of
+                while client.answered <= 20:
+                    await asyncio.sleep(0.05)
                 group.create_task(client.probe())
                 await asyncio.sleep(0.2)
                 gateway.process.send_signal(signal.SIGTERM)
@@ -146,6 +152,6 @@ async def test_no_request_is_dropped_when_a_gateway_under_load_is_stopped(tmp_pa
     assert client.report["status"] == "stopping"
     told = client.outcomes.pop("told to leave")
     assert set(client.outcomes) == {"200 1"}, client.outcomes
-    assert client.outcomes["200 1"] >= 8, "one of each that ask at once"
+    assert client.answered > 20
     assert told > 0
     assert size == 8_000_000

@@ -101,17 +101,17 @@ async def test_a_body_that_arrives_slowly_has_the_time_of_a_request_and_no_more(
 
 
 async def test_a_request_that_takes_too_long_is_answered_504_and_a_long_answer_is_not_cut(tmp_path):
-    async with running_stack(tmp_path, server={"request_timeout": 1.0}) as stack:
+    async with running_stack(tmp_path, server={"request_timeout": 5.0}) as stack:
         patient = a_patient("limits")
         await stack.publish(provide_bundle([a_document(content=b"x" * 4 * MIB)], patient=patient))
         (found,) = await stack.find(patient__identifier=patient.token, status="current")
         url = found["content"][0]["attachment"]["url"]
         async with stack.session.get(url) as answer:
-            await asyncio.sleep(2.0)
+            await asyncio.sleep(10.0)
             assert len(await answer.read()) == 4 * MIB
 
         async def silent(_):
-            await asyncio.sleep(30)
+            await asyncio.sleep(60)
 
         stack.interfere = silent
         status, outcome = await stack.get("List", **{"patient.identifier": patient.token})
