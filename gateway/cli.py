@@ -83,7 +83,8 @@ def trace(
         str,
         typer.Argument(
             metavar="ID",
-            help="Study Instance UID, document uniqueId, entryUUID or id of a DocumentReference.",
+            help="Study Instance UID, document uniqueId, entryUUID, id of a DocumentReference, accession "
+            "or order number (also authority|number).",
         ),
     ],
     *,
@@ -99,7 +100,7 @@ def trace(
 ) -> None:
     """Say where a study or document is held, which ways lead there, and why a retrieve would fail."""
     settings = _settings(config)
-    from gateway.trace.command import run_trace
+    from gateway.trace_command import run_trace
 
     code = run_trace(settings, what, typer.echo, patient=patient, as_json=as_json, retrieve=retrieve)
     raise typer.Exit(asyncio.run(code))

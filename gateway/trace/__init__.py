@@ -1,1 +1,2 @@
-"""`gateway trace`: where a study or document is held, which ways lead there, why a retrieve would fail."""
+"""Where a study or document is held, which ways lead there, why a retrieve would fail: for `gateway trace`
+and the console."""

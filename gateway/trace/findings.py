@@ -8,13 +8,15 @@ from msgspec import Struct
 class Way(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A leg to a document or to images. `problem` is why it fails, None where it gives what it should.
 
-    `tried` is False where nobody was asked, so that only the settings speak.
+    `tried` is False where nobody was asked, so that only the settings speak. `location` is the Retrieve
+    Location UID, or the Retrieve URL, that leads to images.
     """
 
     transaction: str
     peer: str
     tried: bool = False
     problem: str | None = None
+    location: str | None = None
 
 
 class HeldSeries(Struct, frozen=True, kw_only=True):
@@ -24,13 +26,15 @@ class HeldSeries(Struct, frozen=True, kw_only=True):
     instances: int
     retrieve_location_uids: tuple[str, ...]
     ways: tuple[Way, ...]
+    modality: str | None = None
 
 
 class HeldDocument(Struct, frozen=True, kw_only=True):
     """A document of a registry. `community` is the name of its community, `home_community_id` its id.
 
-    `fhir_id` is that of its DocumentReference. `remembered` says that the correlation store holds what it
-    says, so that a retrieve need not ask for it again.
+    `fhir_id` is that of its DocumentReference. `registered` is who said that it is there, `way` leads to the
+    document, `replaced_by` are ids of DocumentReferences. `remembered` says that the correlation store holds
+    what it says, so that a retrieve need not ask for it again.
     """
 
     community: str
@@ -41,11 +45,24 @@ class HeldDocument(Struct, frozen=True, kw_only=True):
     repository_unique_id: str | None
     mime_type: str
     status: str
+    registered: Way
     way: Way
     study_instance_uid: str | None = None
     remembered: bool = False
     series: tuple[HeldSeries, ...] = ()
     problem: str | None = None
+    replaced_by: tuple[str, ...] = ()
+
+
+class Unconfirmed(Struct, frozen=True, kw_only=True):
+    """A manifest that the correlation store knows and that no registry names now; `reason` says why."""
+
+    community: str
+    home_community_id: str | None
+    entry_uuid: str
+    document_unique_id: str
+    repository_unique_id: str
+    reason: str
 
 
 class Trace(Struct, frozen=True, kw_only=True):
@@ -53,6 +70,7 @@ class Trace(Struct, frozen=True, kw_only=True):
 
     id: str
     documents: tuple[HeldDocument, ...] = ()
+    unconfirmed: tuple[Unconfirmed, ...] = ()
     silent: tuple[str, ...] = ()
     hint: str | None = None
 
@@ -67,6 +85,10 @@ def lines(trace: Trace) -> Iterator[str]:
     yield trace.id
     for document in trace.documents:
         yield from _of_document(document)
+    for known in trace.unconfirmed:
+        yield f"  remembered of {_community(known.community, known.home_community_id)}: {known.entry_uuid}"
+        yield f"      document {known.document_unique_id} in repository {known.repository_unique_id}"
+        yield f"    FAIL  {known.reason}"
     for silent in trace.silent:
         yield f"FAIL  {silent}"
     if trace.hint:
@@ -74,25 +96,35 @@ def lines(trace: Trace) -> Iterator[str]:
 
 
 def _of_document(document: HeldDocument) -> Iterator[str]:
-    home = f" ({document.home_community_id})" if document.home_community_id else ""
-    yield f"  held by {document.community}{home}: {document.entry_uuid}, {document.status}"
+    where = _community(document.community, document.home_community_id)
+    yield f"  held by {where}: {document.entry_uuid}, {document.status}"
     yield f"      DocumentReference/{document.fhir_id}"
+    for other in document.replaced_by:
+        yield f"      replaced by DocumentReference/{other}"
     of_study = f", manifest of study {document.study_instance_uid}" if document.study_instance_uid else ""
     yield f"      document {document.document_unique_id}, {document.mime_type}{of_study}"
     yield f"      in repository {document.repository_unique_id or '(not said)'}"
     yield f"      {'remembered' if document.remembered else 'not remembered'} by the correlation store"
+    yield "    " + _of_way(document.registered)
     yield "    " + _of_way(document.way)
     if document.problem:
         yield f"    FAIL  {document.problem}"
     for series in document.series:
         places = ", ".join(series.retrieve_location_uids) or "nowhere that the manifest says"
-        yield f"      series {series.series_instance_uid}: {series.instances} instances at {places}"
+        what = f"{series.modality} " if series.modality else ""
+        yield f"      {what}series {series.series_instance_uid}: {series.instances} instances at {places}"
         for way in series.ways:
             yield "      " + _of_way(way)
 
 
+def _community(name: str, home: str | None) -> str:
+    return f"{name} ({home})" if home else name
+
+
 def _of_way(way: Way) -> str:
     leg = f"{way.transaction} to {way.peer}" if way.transaction else way.peer
+    if way.location is not None:
+        leg += f" at {way.location}"
     if way.problem is not None:
         return f"FAIL  {leg}: {way.problem}"
     return f"ok    {leg}: {'gives it' if way.tried else 'leads there (not tried)'}"

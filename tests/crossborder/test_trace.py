@@ -4,10 +4,11 @@ import json
 
 import pytest
 
-from gateway.demo.ct_study import SECOND_LOCATION
+from gateway.demo.bundles import provide_bundle
+from gateway.demo.ct_study import FIRST_LOCATION, SECOND_LOCATION
 from gateway.settings import Settings
-from gateway.trace.command import run_trace
-from tests.crossborder.neighbours import OWN, garbage
+from gateway.trace_command import run_trace
+from tests.crossborder.neighbours import OWN, garbage, strange
 from tests.crossborder.test_images_of_communities import searched, studies
 
 HOME = f"{OWN}.1"
@@ -15,7 +16,7 @@ HOME = f"{OWN}.1"
 
 @pytest.fixture(autouse=True)
 def _logs_stay_those_of_the_tests(monkeypatch):
-    monkeypatch.setattr("gateway.trace.command.configure", lambda level: None)
+    monkeypatch.setattr("gateway.trace_command.configure", lambda level: None)
 
 
 async def traced(settings, text, **options):
@@ -118,3 +119,82 @@ async def test_it_says_why_a_retrieve_would_fail(tmp_path):
         assert "ITI-43" in line
         code, printed = await traced(settings, own, retrieve=False)
         assert (code, [each for each in printed if "FAIL" in each]) == (0, [])
+
+
+async def test_a_study_is_traced_by_its_accession_number(tmp_path):
+    async with studies(tmp_path, {"": "a", "1": "b"}) as (around, contents):
+        for content in contents.values():
+            await searched(around.front, content)
+        settings, content = around.front.settings, contents["1"]
+        number, authority = content.images.accession, content.images.accession_authority
+        for text in (number, f"{authority}|{number}", f"urn:oid:{authority}|{number}"):
+            code, trace = await as_json(settings, text)
+            found = [(d["home_community_id"], d["study_instance_uid"]) for d in trace["documents"]]
+            assert (code, found) == (0, [(HOME, content.images.study_instance_uid)]), text
+        # of the same number of somebody else, and of a number that nobody has, there is nothing
+        assert (await as_json(settings, f"2.999.77|{number}"))[0] == 3
+        assert (await as_json(settings, "NO-SUCH-NUMBER"))[0] == 3
+
+
+async def test_each_series_is_told_with_its_locations_and_legs(tmp_path):
+    async with studies(tmp_path, {"": "a"}) as (around, contents):
+        content = contents[""]
+        await searched(around.front, content)
+        _, trace = await as_json(around.front.settings, content.images.study_instance_uid, retrieve=False)
+        (document,) = trace["documents"]
+        assert document["registered"] == {"transaction": "ITI-18", "peer": "registry", "tried": True}
+        legs = {
+            series["series_instance_uid"]: (series["modality"], way["location"], way["transaction"])
+            for series in document["series"]
+            for way in series["ways"]
+        }
+        by_place = {FIRST_LOCATION: "RAD-69", SECOND_LOCATION: "RAD-107"}
+        assert legs == {
+            series.series_instance_uid: (series.modality, series.location_uid, by_place[series.location_uid])
+            for series in content.images.series
+        }
+
+
+async def test_a_superseded_document_names_the_one_that_replaced_it(tmp_path):
+    async with studies(tmp_path, {"": "a"}) as (around, contents):
+        front, content = around.front, contents[""]
+        await front.publish(provide_bundle([content.report], patient=content.patient))
+        (old,) = [
+            r
+            for r in await front.find(patient__identifier=content.patient.token, status="current")
+            if r["masterIdentifier"]["value"] == f"urn:oid:{content.report.unique_id}"
+        ]
+        later = content.corrected_report
+        status, answer = await front.publish(
+            provide_bundle([later], patient=content.patient, replaces=f"DocumentReference/{old['id']}")
+        )
+        assert status == 200, answer
+        code, trace = await as_json(front.settings, old["id"])
+        superseded, successor = trace["documents"]
+        assert (code, superseded["status"], successor["status"]) == (0, "superseded", "current")
+        assert superseded["replaced_by"] == [successor["fhir_id"]]
+        assert successor["document_unique_id"] == later.unique_id
+        gone = Settings(**{**front.settings.model_dump(), "retrieve": {"deprecated": "gone"}})
+        code, printed = await traced(gone, old["id"])
+        (line,) = [each for each in printed if "FAIL" in each]
+        assert (code, "retrieve.deprecated" in line) == (1, True)
+
+
+async def test_of_a_community_that_does_not_answer_it_says_what_is_remembered(tmp_path):
+    async with studies(tmp_path, {"1": "b"}) as (around, contents):
+        content = contents["1"]
+        await searched(around.front, content)
+        settings = around.front.settings
+        communities = [each.model_dump() for each in settings.communities]
+        async with strange(garbage) as place:
+            communities[0]["query_url"] = f"{place}/xca"
+            dead = Settings(**{**settings.model_dump(), "communities": communities})
+            code, trace = await as_json(dead, content.images.study_instance_uid)
+        assert (code, trace["documents"]) == (3, [])
+        (known,) = trace["unconfirmed"]
+        assert (known["home_community_id"], known["document_unique_id"]) == (
+            HOME,
+            content.manifest.unique_id,
+        )
+        assert "cannot be asked" in known["reason"]
+        assert any("1" in each and "ITI-38" in each for each in trace["silent"])

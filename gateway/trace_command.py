@@ -1,4 +1,4 @@
-"""Runs a trace over the settings and prints it."""
+"""`gateway trace`: runs a trace over the settings and prints it."""
 
 from collections.abc import Callable
 
@@ -10,11 +10,10 @@ from gateway.model import Cx
 from gateway.settings import Settings
 from gateway.telemetry.logs import configure
 from gateway.trace.findings import Trace, lines
-from gateway.trace.tracer import Reached, Tracer
-from gateway.wiring.fan_out import every_place, every_registry
+from gateway.trace.tracer import Tracer
 from gateway.wiring.fhir import terminology
-from gateway.wiring.imaging import every_location, manifest_readers, manifests
 from gateway.wiring.parts import StartError, open_parts
+from gateway.wiring.trace import reached
 
 FAILED, WRONG_USE, NOT_FOUND = 1, 2, 3
 
@@ -56,14 +55,4 @@ def _patient(settings: Settings, text: str) -> Cx:
 
 async def _traced(settings: Settings, text: str, patient: Cx | None, *, retrieve: bool) -> Trace:
     async with open_parts(settings, audited=False, beside=True) as parts:
-        _, store = manifests(settings, parts.imaging)
-        reached = Reached(
-            registry=every_registry(settings, parts),
-            places=every_place(settings, parts),
-            locations=every_location(settings, parts.imaging),
-            store=store,
-            communities=parts.communities,
-            readers=manifest_readers(terminology(settings)),
-        )
-        tracer = Tracer(reached, retrieve=retrieve, max_bytes=settings.imaging.max_manifest_bytes)
-        return await tracer.trace(text, patient)
+        return await Tracer(reached(settings, parts), retrieve=retrieve).trace(text, patient)
