@@ -29,6 +29,7 @@ from gateway.community_settings import (
     RespondingGatewaySettings,
     XdsServerSettings,
 )
+from gateway.console_settings import ConsoleSettings
 from gateway.domain_settings import RegistrySettings, RepositorySettings
 from gateway.imaging_settings import ImagingSettings
 from gateway.mhd_settings import MhdServerSettings
@@ -128,6 +129,7 @@ class Settings(BaseSettings):
     security: SecuritySettings = SecuritySettings()
     audit: AuditSettings = AuditSettings()
     metrics: MetricsSettings = MetricsSettings()
+    console: ConsoleSettings = ConsoleSettings()
     traces: TracesSettings = TracesSettings()
     log: LogSettings = LogSettings()
 
@@ -173,6 +175,17 @@ class Settings(BaseSettings):
                     raise ValueError(
                         f"{name}.assertion: {peer.assertion} needs the section security.assertions.issue"
                     )
+        return self
+
+    @model_validator(mode="after")
+    def _console(self) -> Self:
+        own, security = self.console, self.security
+        if not own.enabled:
+            return self
+        if own.access == "open" and own.port is None and security.effective_access != "open":
+            raise ValueError("console.access: open needs console.port, an own listener")
+        if own.access == "token" and not (security.issuers or security.authorisation_server):
+            raise ValueError("console.access: token needs security.issuers or security.authorisation_server")
         return self
 
     def peers(self) -> Iterator[tuple[str, PeerLimits]]:

@@ -14,6 +14,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
+from gateway.legs import leg
+
 if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.trace import Span, Tracer
@@ -95,7 +97,20 @@ def begin(name: str, kind: Kind = "internal", attributes: Attributes | None = No
 
 @contextmanager
 def span(name: str, kind: Kind = "internal", attributes: Attributes | None = None) -> Iterator[Step]:
-    """A span below the one that is open, for what happens inside; an exception marks it as failed."""
+    """A span below the one that is open, for what happens inside; an exception marks it as failed.
+
+    What calls somebody (`client`) is a leg of the request too.
+    """
+    if kind == "client":
+        with leg(name, str((attributes or {}).get("peer.service", ""))), _span(name, kind, attributes) as step:
+            yield step
+        return
+    with _span(name, kind, attributes) as step:
+        yield step
+
+
+@contextmanager
+def _span(name: str, kind: Kind, attributes: Attributes | None) -> Iterator[Step]:
     current = _open.get()
     if current is None or not current.span.is_recording():
         yield NOTHING

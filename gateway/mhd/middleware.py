@@ -1,6 +1,8 @@
 """What every FHIR request has in common: one log line, and an OperationOutcome for every error."""
 
 import time
+from contextlib import nullcontext
+from typing import Final
 
 import orjson
 import structlog
@@ -13,14 +15,16 @@ from gateway.ebxml.errors import MetadataError, StoredQueryError
 from gateway.fhir.error_table import known_code
 from gateway.fhir.issues import Issue, OutcomeError, fail
 from gateway.fhir.outcome import outcome_of_failure, outcome_of_peer_error, write_outcome
+from gateway.legs import collected
 from gateway.mhd.negotiation import respond
 from gateway.mhd.retrieve import AlteredDocument
 from gateway.model.errors import PeerError, RegistryFailure
 from gateway.telemetry.logs import where
 from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.recent import RecentRequests, Request
 from gateway.telemetry.traces import Traced
 from gateway.telemetry.tracing import REQUEST_ID, Asked, asked_by
-from gateway.telemetry.transactions import UNKNOWN, transaction_of
+from gateway.telemetry.transactions import CONSOLE, UNKNOWN, transaction_of
 
 log = structlog.get_logger()
 
@@ -68,15 +72,20 @@ async def outcomes(request: web.Request, handler: Handler) -> web.StreamResponse
         )
 
 
-def observed(metrics: Metrics, traced: Traced) -> Middleware:
+def observed(metrics: Metrics, traced: Traced, recent: RecentRequests | None = None) -> Middleware:
     """Each request is counted and has one log line: method, route, status and milliseconds, and the ids that
-    name it; never the query, ids of resources or addresses. Its span says the same."""
+    name it; never the query, ids of resources or addresses. Its span says the same, and `recent` keeps it."""
 
     @web.middleware
     async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
         started = time.perf_counter()
         status, sent = 499, 0
-        with traced(request.headers) as (asked, span), asked_by(asked), metrics.in_flight.track_inprogress():
+        with (
+            traced(request.headers) as (asked, span),
+            asked_by(asked),
+            metrics.in_flight.track_inprogress(),
+            nullcontext() if recent is None else collected() as legs,
+        ):
             request[_ASKED] = asked
             try:
                 response = await handler(request)
@@ -86,7 +95,8 @@ def observed(metrics: Metrics, traced: Traced) -> Middleware:
                 seconds = time.perf_counter() - started
                 route = _route(request)
                 name = transaction_of(request.method, route, request.match_info.get("type", ""))
-                metrics.request(name, status, seconds, request.content_length or 0, sent)
+                received = request.content_length or 0
+                metrics.request(name, status, seconds, received, sent)
                 span.name(name)
                 span.set("http.request.method", _method(request))
                 span.set("http.route", route)
@@ -100,8 +110,26 @@ def observed(metrics: Metrics, traced: Traced) -> Middleware:
                     status=status,
                     ms=round(seconds * 1000, 1),
                 )
+                if recent is not None and legs is not None and name not in _NOT_KEPT:
+                    recent.add(
+                        Request(
+                            asked.request_id,
+                            name,
+                            status,
+                            time.time(),
+                            seconds,
+                            received,
+                            sent,
+                            tuple(legs.kept),
+                            legs.more,
+                        )
+                    )
 
     return observe
+
+
+_NOT_KEPT: Final = frozenset({CONSOLE, "health", "metrics"})
+"""Who looks at the gateway would see himself."""
 
 
 def bounded(seconds: float) -> Middleware:

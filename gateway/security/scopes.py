@@ -49,16 +49,21 @@ TRANSACTION_SCOPES: Final[Mapping[str, frozenset[Permission]]] = MappingProxyTyp
 )
 """What the name of a transaction grants as a scope."""
 
+CONSOLE: Final = "console"
+"""The scope of who may look at the state of the gateway; it opens no data of patients."""
+
 
 class Scopes(Struct, frozen=True):
     """What a token grants: for every patient, and within the compartment of the patient it is bound to.
 
-    `transactions` are granted by scopes of IUA, `system` by `system/` and `user/`, `patient` by `patient/`.
+    `transactions` are granted by scopes of IUA, `system` by `system/` and `user/`, `patient` by `patient/`;
+    `console` is the scope of that name, which grants nothing else.
     """
 
     system: frozenset[Permission] = frozenset()
     transactions: frozenset[Permission] = frozenset()
     patient: frozenset[Permission] = frozenset()
+    console: bool = False
 
     @classmethod
     def of(cls, names: Iterable[str]) -> "Scopes":
@@ -74,7 +79,7 @@ class Scopes(Struct, frozen=True):
                 level, resource_type, suffix = match.groups()
                 granted = _permissions(resource_type, _letters(names, level, resource_type, suffix))
                 (patient if level == "patient" else system).update(granted)
-        return cls(frozenset(system), frozenset(transactions), frozenset(patient))
+        return cls(frozenset(system), frozenset(transactions), frozenset(patient), CONSOLE in names)
 
     def covers(self, other: "Scopes") -> bool:
         """True where everything of `other` is granted at its own level, and `other` grants something."""
@@ -83,7 +88,8 @@ class Scopes(Struct, frozen=True):
             (self.transactions, other.transactions),
             (self.patient, other.patient),
         )
-        return any(theirs for _, theirs in pairs) and all(
+        grants = other.console or any(theirs for _, theirs in pairs)
+        return grants and self.console >= other.console and all(
             permits(ours, permission) for ours, theirs in pairs for permission in theirs
         )
 

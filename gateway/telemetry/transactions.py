@@ -34,6 +34,8 @@ _OTHERS: Final = {
 }
 UNKNOWN: Final = "unknown"
 """What no route takes."""
+CONSOLE: Final = "console"
+"""Pages of the console."""
 
 
 @lru_cache(maxsize=1024)
@@ -46,6 +48,8 @@ def transaction_of(method: str, route: str, resource_type: str = "", *, base_pat
         return UNKNOWN
     if route in _OTHERS:
         return _OTHERS[route]
+    if route == f"/{CONSOLE}" or route.startswith(f"/{CONSOLE}/"):
+        return CONSOLE
     # each release of FHIR has a base below the common one
     base = re.match(re.escape(base_path) + r"(/R\d\w?)?(?=/|$)", route)
     if base is None:
