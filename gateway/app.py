@@ -4,13 +4,15 @@ import asyncio
 import gc
 import signal
 import socket
-from collections.abc import Sequence
-from contextlib import AsyncExitStack, ExitStack, suppress
+import ssl
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
 from functools import partial
 from typing import Final
 
 import structlog
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from gateway.connections import CONNECTIONS, ConnectionLimits, Connections, WatchedRunner, raise_file_limit
 from gateway.health import Health, abilities
@@ -28,6 +30,7 @@ from gateway.model.releases import FhirRelease
 from gateway.settings import Settings
 from gateway.soap.server import Admit, SoapService
 from gateway.telemetry.logs import configure
+from gateway.telemetry.recent import RecentRequests
 from gateway.watched_files import refresh_all
 from gateway.wiring.audit import event_writer, tell_where_records_go, watch_trail
 from gateway.wiring.bases import BASE_PATH, bases_of, releases_of
@@ -49,6 +52,7 @@ from gateway.wiring.tls import server_context
 
 RAD69_PATH = "/xds/imaging"
 KEEPALIVE: Final = web.AppKey("keepalive", float)
+OWN_CONSOLE: Final = web.AppKey("own_console", web.Application)
 _WILDCARDS = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - compared, not bound
 
 log = structlog.get_logger()
@@ -89,10 +93,11 @@ def create_app(settings: Settings, parts: Parts, base_url: str) -> tuple[web.App
     admission = Admission(settings.server.max_bundle_bytes, settings.server.max_publish_bytes_in_flight)
     limited = bounded(settings.fan_out.deadline)
     once = not_again(settings.home_community_id)
-    observing = observed(parts.metrics, parts.traced)
+    recent = RecentRequests(settings.console.requests) if settings.console.enabled else None
+    observing = observed(parts.metrics, parts.traced, recent)
     app = web.Application(middlewares=[observing, releases, outcomes, limited, once])
     connections = _watched_connections(app, settings)
-    _record_requests(app, settings, parts, bases, guarded=guarded is not None)
+    auditing = _record_requests(app, settings, parts, bases, guarded=guarded is not None)
     if guarded is not None:
         app.middlewares.append(guarded.middleware)
         app.add_routes(guarded.routes.table([base.path for base in bases], bases.shared.path))
@@ -113,14 +118,13 @@ def create_app(settings: Settings, parts: Parts, base_url: str) -> tuple[web.App
         app.add_routes(image_routes(settings, imaging, base.url).table(base.path))
         app.add_routes(search_routes(settings, imaging, base.url).table(base.path))
     admits = partial(admission_of, settings, assertions=assertions, policy=policy)
-    rad69_server = settings.imaging.rad69_server
-    if rad69_server or (rad69_server is None and guarded is None):
-        _serve_soap(app, RAD69_PATH, rad69_service(settings, imaging, parts.record), admits(RAD69_PATH))
-    for path, service in responding_services(settings, parts).items():
-        _serve_soap(app, path, service, admits(path), settings.server.shutdown_timeout)
-    for path, service in xds_services(settings, parts).items():
-        _serve_soap(app, path, service, admits(path))
+    _serve_peers(app, settings, parts, admits, guarded=guarded is not None)
     app.add_routes(health.table())
+    if recent is not None:
+        from gateway.wiring.console import Watched, console_application
+
+        console = console_application(settings, parts, Watched(health, recent), base_url, guarded)
+        _serve_console(app, settings, console, observing, auditing)
     watch(parts, admission)
     if settings.metrics.enabled and settings.metrics.port is None:
         app.add_routes(metrics_routes(parts.metrics))
@@ -149,9 +153,9 @@ def _watched_connections(app: web.Application, settings: Settings) -> Connection
 
 def _record_requests(
     app: web.Application, settings: Settings, parts: Parts, bases: Bases, *, guarded: bool
-) -> None:
+) -> Auditing | None:
     if parts.trail is None:
-        return
+        return None
     base_url = bases.shared.url
     parts.trail.named(settings.audit.source_id or base_url)
     auditing = Auditing(parts.trail, base_url)
@@ -165,10 +169,51 @@ def _record_requests(
         for base in bases:
             if base.release is not FhirRelease.R5:
                 app.add_routes(AuditRoutes(parts.trail, write, base.url).table(base.path))
+    return auditing
+
+
+def _serve_console(
+    app: web.Application,
+    settings: Settings,
+    console: web.Application,
+    observing: Middleware,
+    auditing: Auditing | None,
+) -> None:
+    """Below its path here, or as an application of its own in `app[OWN_CONSOLE]`."""
+    from gateway.wiring.console import PREFIX, standing_alone
+
+    if settings.console.port is None:
+        app.add_subapp(PREFIX, console)
+        return
+    own = app[OWN_CONSOLE] = standing_alone(console, observing)
+    _watched_connections(own, settings)
+    if auditing is not None:
+        own.middlewares.insert(1, auditing.recorded())
+        own.middlewares.append(auditing.has_room())
+        own.on_response_prepare.append(auditing.begins)
+    own.on_response_prepare.append(name_request)
 
 
 def _client_of(request: web.Request) -> str:
     return client_of_token(request) or request.remote or ""
+
+
+def _serve_peers(
+    app: web.Application,
+    settings: Settings,
+    parts: Parts,
+    admits: Callable[[str], Admit],
+    *,
+    guarded: bool,
+) -> None:
+    """The SOAP services of the settings."""
+    rad69_server = settings.imaging.rad69_server
+    if rad69_server or (rad69_server is None and not guarded):
+        _serve_soap(app, RAD69_PATH, rad69_service(settings, parts.imaging, parts.record), admits(RAD69_PATH))
+    for path, service in responding_services(settings, parts).items():
+        _serve_soap(app, path, service, admits(path), settings.server.shutdown_timeout)
+    for path, service in xds_services(settings, parts).items():
+        _serve_soap(app, path, service, admits(path))
 
 
 def _serve_soap(
@@ -223,6 +268,20 @@ def create_runner(app: web.Application, shutdown_timeout: float) -> web.AppRunne
     )
 
 
+@asynccontextmanager
+async def serve_console(
+    app: web.Application, shutdown_timeout: float, listener: socket.socket, tls: ssl.SSLContext | None
+) -> AsyncIterator[None]:
+    """Serve the console of an application by a listener of its own."""
+    runner = create_runner(app[OWN_CONSOLE], shutdown_timeout)
+    await runner.setup()
+    try:
+        await web.SockSite(runner, listener, ssl_context=tls).start()
+        yield
+    finally:
+        await runner.cleanup()
+
+
 async def serve(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT; what is in flight is finished first. Raises StartError.
 
@@ -234,8 +293,9 @@ async def serve(settings: Settings) -> None:
         access_of(settings.security)
     except SecurityError as error:
         raise StartError(str(error)) from None
-    server, measured = settings.server, settings.metrics
+    server, measured, watched = settings.server, settings.metrics, settings.console
     tls = server_context(server.tls, "server.tls")
+    console_tls = server_context(watched.tls, "console.tls")
     metrics_tls = server_context(measured.tls, "metrics.tls")
     with _listen(server.host, server.port) as listener, ExitStack() as others:
         base_url = _base_url(settings, listener)
@@ -244,6 +304,9 @@ async def serve(settings: Settings) -> None:
             if measured.enabled and measured.port is not None:
                 own = others.enter_context(_listen(server.host, measured.port, "metrics.port"))
                 await stack.enter_async_context(serve_metrics(parts.metrics, health, own, metrics_tls))
+            if watched.enabled and watched.port is not None:
+                own = others.enter_context(_listen(watched.host or server.host, watched.port, "console.port"))
+                await stack.enter_async_context(serve_console(app, server.shutdown_timeout, own, console_tls))
             runner = create_runner(app, settings.server.shutdown_timeout)
             await runner.setup()
             await web.SockSite(runner, listener, ssl_context=tls).start()

@@ -108,6 +108,10 @@ class Health:
         """State per `peer transaction` that was called."""
         return {name: state for each in self._clients for name, state in each.circuit_states().items()}
 
+    def needed_circuits(self) -> Sequence[str]:
+        """Those of all abilities, called or not."""
+        return tuple(circuit for needed in self._needed.values() for circuit in needed)
+
     async def say_goodbye(self, _: web.Request, response: web.StreamResponse) -> None:
         """Signal `on_response_prepare`: while stopping, clients are told to come by another connection."""
         if self.draining:

@@ -17,8 +17,8 @@ _MOST: Final = 64
 
 
 class Leg(Struct):
-    """One call: the transaction (or `redis`), the peer of the settings that was called, and the seconds from the
-    begin of the request to its begin and its end.
+    """One call: the transaction (or `redis`), the peer of the settings that was called, and the seconds from
+    the begin of the request to its begin and its end.
 
     `ended` is None while it is under way, `failure` the kind of error, empty where there was none.
     """

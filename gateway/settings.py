@@ -184,8 +184,8 @@ class Settings(BaseSettings):
             return self
         if own.access == "open" and own.port is None and security.effective_access != "open":
             raise ValueError("console.access: open needs console.port, an own listener")
-        if own.access == "token" and not (security.issuers or security.authorisation_server):
-            raise ValueError("console.access: token needs security.issuers or security.authorisation_server")
+        if own.access == "token" and security.effective_access == "open":
+            raise ValueError("console.access: token needs security.access: token, and who issues tokens")
         return self
 
     def peers(self) -> Iterator[tuple[str, PeerLimits]]:

@@ -102,7 +102,10 @@ def span(name: str, kind: Kind = "internal", attributes: Attributes | None = Non
     What calls somebody (`client`) is a leg of the request too.
     """
     if kind == "client":
-        with leg(name, str((attributes or {}).get("peer.service", ""))), _span(name, kind, attributes) as step:
+        with (
+            leg(name, str((attributes or {}).get("peer.service", ""))),
+            _span(name, kind, attributes) as step,
+        ):
             yield step
         return
     with _span(name, kind, attributes) as step:

@@ -16,14 +16,14 @@ from gateway.fhir.issues import OutcomeError, fail
 from gateway.model import Cx
 from gateway.security.subjects import Subjects, collecting
 from gateway.telemetry.tracing import asked_now
-from gateway.telemetry.transactions import UNKNOWN, transaction_of
+from gateway.telemetry.transactions import CONSOLE, UNKNOWN, transaction_of
 
 IS_SOAP: Final = web.RequestKey("is_soap", bool)
 """Set by handlers of SOAP, which record each exchange by what it says."""
 _PLACE: Final = web.RequestKey("audit_place", tuple[str, Subjects])
 _HELD: Final = web.RequestKey("audit_held", Held)
 
-_UNRECORDED: Final = frozenset({"capabilities", "versions", "health", "metrics", UNKNOWN})
+_UNRECORDED: Final = frozenset({"capabilities", "versions", "health", "metrics", CONSOLE, UNKNOWN})
 _NO_PATIENT_DATA: Final = ("SearchParameter", "OperationDefinition", "/.well-known/", "/auth/jwks")
 _NAMES: Final = {
     "QIDO-RS": "RAD-129",

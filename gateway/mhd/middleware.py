@@ -24,7 +24,7 @@ from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.recent import RecentRequests, Request
 from gateway.telemetry.traces import Traced
 from gateway.telemetry.tracing import REQUEST_ID, Asked, asked_by
-from gateway.telemetry.transactions import CONSOLE, UNKNOWN, transaction_of
+from gateway.telemetry.transactions import CONSOLE, EXPLORER, UNKNOWN, transaction_of
 
 log = structlog.get_logger()
 
@@ -128,7 +128,7 @@ def observed(metrics: Metrics, traced: Traced, recent: RecentRequests | None = N
     return observe
 
 
-_NOT_KEPT: Final = frozenset({CONSOLE, "health", "metrics"})
+_NOT_KEPT: Final = frozenset({CONSOLE, EXPLORER, "health", "metrics"})
 """Who looks at the gateway would see himself."""
 
 

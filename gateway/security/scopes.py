@@ -89,8 +89,10 @@ class Scopes(Struct, frozen=True):
             (self.patient, other.patient),
         )
         grants = other.console or any(theirs for _, theirs in pairs)
-        return grants and self.console >= other.console and all(
-            permits(ours, permission) for ours, theirs in pairs for permission in theirs
+        return (
+            grants
+            and self.console >= other.console
+            and all(permits(ours, permission) for ours, theirs in pairs for permission in theirs)
         )
 
 

@@ -5,7 +5,8 @@ number is bounded by settings and code, and nothing that a client sends becomes 
 registry. A request costs some microseconds.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
@@ -20,6 +21,15 @@ CIRCUIT_STATES: Final = {"closed": 0, "half-open": 1, "open": 2}
 
 Rows = Iterable[tuple[Sequence[str], float]]
 """Label values and the value."""
+
+
+@dataclass(slots=True)
+class PeerCalls:
+    """Calls of one transaction to one peer, and the seconds that they took together."""
+
+    number: int = 0
+    failed: int = 0
+    seconds: float = 0.0
 
 
 class Metrics:
@@ -65,6 +75,23 @@ class Metrics:
         """Count a call of a peer (`gateway.soap.resilience.CallObserver`)."""
         self._peer_calls.labels(peer, transaction, outcome).inc()
         self._peer_seconds.labels(peer, transaction).observe(seconds)
+
+    def peer_calls(self) -> dict[tuple[str, str], "PeerCalls"]:
+        """Calls since the start, by peer and transaction."""
+        found: dict[tuple[str, str], PeerCalls] = {}
+
+        def of(labels: Mapping[str, str]) -> PeerCalls:
+            return found.setdefault((labels["peer"], labels["transaction"]), PeerCalls())
+
+        for sample in (each for family in self._peer_calls.collect() for each in family.samples):
+            if sample.name.endswith("_total"):
+                calls = of(sample.labels)
+                calls.number += int(sample.value)
+                calls.failed += 0 if sample.labels["outcome"] in {"ok", "cancelled"} else int(sample.value)
+        for sample in (each for family in self._peer_seconds.collect() for each in family.samples):
+            if sample.name.endswith("_sum"):
+                of(sample.labels).seconds += sample.value
+        return found
 
     def correlation_read(self, kind: str, result: str) -> None:
         """Count a value that was asked of the correlation store: `hit`, `miss` or `away`."""

@@ -20,8 +20,8 @@ _MOST_WAITING: Final = 256
 
 
 class Request(Struct, frozen=True):
-    """One request that was answered: seconds since 1970 of its end, how long it took, bytes of both bodies, and
-    the calls that were made for it; `more_legs` are those that are not kept.
+    """One request that was answered: seconds since 1970 of its end, how long it took, bytes of both bodies,
+    and the calls that were made for it; `more_legs` are those that are not kept.
 
     `number` counts the requests of this process from 1.
     """

@@ -35,7 +35,9 @@ _OTHERS: Final = {
 UNKNOWN: Final = "unknown"
 """What no route takes."""
 CONSOLE: Final = "console"
-"""Pages of the console."""
+"""Pages of the console, but for those that show what documents hold."""
+EXPLORER: Final = "console explorer"
+_EXPLORER_PATH: Final = "/console/explore"
 
 
 @lru_cache(maxsize=1024)
@@ -48,6 +50,8 @@ def transaction_of(method: str, route: str, resource_type: str = "", *, base_pat
         return UNKNOWN
     if route in _OTHERS:
         return _OTHERS[route]
+    if route == _EXPLORER_PATH or route.startswith(f"{_EXPLORER_PATH}/"):
+        return EXPLORER
     if route == f"/{CONSOLE}" or route.startswith(f"/{CONSOLE}/"):
         return CONSOLE
     # each release of FHIR has a base below the common one

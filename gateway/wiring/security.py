@@ -15,7 +15,7 @@ from gateway.correlation.store import CorrelationStore
 from gateway.correlation.used_once import UsedIds
 from gateway.ebxml.hl7 import read_cx
 from gateway.fhir.terminology import Terminology
-from gateway.mhd.authorisation import Authorisation, PatientOf
+from gateway.mhd.authorisation import Authorisation, PatientOf, Verify
 from gateway.mhd.authorisation_routes import (
     INTROSPECTION_PATH,
     KEYS_PATH,
@@ -69,11 +69,14 @@ class SecurityParts:
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """Authorisation of a running gateway; `token_endpoint` is what /metadata shows."""
+    """Authorisation of a running gateway; `token_endpoint` is what /metadata shows, `verify` what reads
+    tokens, `policy` what decides besides."""
 
     middleware: Middleware
     routes: AuthorisationRoutes
     token_endpoint: str | None
+    verify: Verify
+    policy: Policy | None = None
 
 
 def access_of(settings: SecuritySettings) -> Literal["open", "token"]:
@@ -133,11 +136,12 @@ def _with_tokens(
         )
         issuers = [own, *(issuer for issuer in issuers if issuer.issuer != base_url)]
     verifier = TokenVerifier(issuers, parts.session, skew=settings.clock_skew)
+    verify = verifier.verify if parts.assertions is None else parts.assertions.or_else(verifier.verify)
     configuration = _configuration(settings, base_url)
     return Guard(
         Authorisation(
             [base.path for base in bases],
-            verifier.verify if parts.assertions is None else parts.assertions.or_else(verifier.verify),
+            verify,
             patient_of,
             others=settings.other_patient,
             home_community_id=all_settings.home_community_id,
@@ -145,6 +149,8 @@ def _with_tokens(
         ).middleware(),
         AuthorisationRoutes(configuration, server, signing),
         None if configuration is None else configuration["token_endpoint"],
+        verify,
+        parts.policy,
     )
 
 
