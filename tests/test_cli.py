@@ -18,13 +18,13 @@ from joserfc.jwk import ECKey
 from gateway.affinity.app import create_app as create_affinity
 from gateway.affinity.options import AffinityOptions, ImageLocation
 from gateway.demo.bundles import provide_bundle
+from tests.ports import free_port
 from tests.system import wire_failures as wire
 from tests.system.documents import a_document, a_patient
 from tests.system.stack import (
     REPOSITORY,
     Service,
     affinity_service,
-    free_port,
     gateway_service,
     running_stack,
     site,

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from gateway.correlation.embedded import find_server
+from tests.ports import free_port
 
 PATIENCE = 20.0
 
@@ -19,16 +20,6 @@ async def eventually(check: Callable[[], Awaitable[object]]) -> None:
     async with asyncio.timeout(PATIENCE):
         while not await check():
             await asyncio.sleep(0.02)
-
-
-def free_port() -> int:
-    """A port that nothing listens on, and 10000 of it is a port too: that is where Cluster nodes talk."""
-    while True:
-        with socket.socket() as listener:
-            listener.bind(("127.0.0.1", 0))
-            port = listener.getsockname()[1]
-        if port <= 55_000:
-            return port
 
 
 class Server:

@@ -18,9 +18,10 @@ from gateway.correlation.store import CorrelationStore
 from gateway.model import DocumentEntry
 from gateway.tls import ClientTls, Identity
 from tests.certificates import Authority
+from tests.ports import free_port
 
 from .conftest import RING
-from .servers import SentinelServer, Server, eventually, free_port
+from .servers import SentinelServer, Server, eventually
 
 
 async def it_works(options: RedisOptions) -> None:

@@ -9,9 +9,10 @@ import pytest
 from gateway.correlation.connection import RedisOptions, connect
 from gateway.correlation.idempotency import Done, Fresh, IdempotencyStore, InProgress
 from gateway.correlation.store import CorrelationStore
+from tests.ports import free_port
 
 from .conftest import RING
-from .servers import PATIENCE, eventually, free_port
+from .servers import PATIENCE, eventually
 
 DIGEST = "3a7bd3e2360a3d29eea436fcfb7e44c735d117c4"
 

@@ -19,9 +19,10 @@ from gateway.model import (
     SourcePatientInfo,
     Telecom,
 )
+from tests.ports import free_port
 
 from .conftest import RING
-from .servers import eventually, free_port
+from .servers import eventually
 
 
 def entry(n: int) -> DocumentEntry:

@@ -8,9 +8,10 @@ import pytest
 from gateway.correlation.connection import RedisOptions, connect
 from gateway.correlation.store import CorrelationStore
 from gateway.security.sealing import KeyRing
+from tests.ports import free_port
 
 from .conftest import RING
-from .servers import Server, eventually, free_port
+from .servers import Server, eventually
 
 GONE = ("warning", "correlation.unavailable")
 BACK = ("warning", "correlation.available")

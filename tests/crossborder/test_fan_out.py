@@ -7,8 +7,8 @@ import pytest
 from gateway.demo.bundles import provide_bundle
 from gateway.wiring.communities import members
 from tests.crossborder.neighbours import OWN, garbage, home_of, neighbours, never, outcomes, strange
+from tests.ports import free_port
 from tests.system.documents import a_document, a_patient
-from tests.system.stack import free_port
 from tests.system.test_lists import a_folder
 
 ONE, TWO = f"{OWN}.1", f"{OWN}.2"

@@ -8,8 +8,9 @@ import signal
 from gateway.demo.bundles import provide_bundle
 from gateway.wiring.reloading import CommunityReload
 from tests.crossborder.neighbours import OWN, home_of, neighbour
+from tests.ports import free_port
 from tests.system.documents import a_document, a_patient
-from tests.system.stack import Service, free_port, running_stack
+from tests.system.stack import Service, running_stack
 
 
 async def test_communities_come_and_go_with_sighup(tmp_path):

@@ -8,10 +8,11 @@ from gateway.settings import Settings
 from gateway.wiring.communities import members
 from tests.crossborder.neighbours import OWN, neighbours, outcomes
 from tests.crossborder.test_images_of_communities import keys_of
+from tests.ports import free_port
 from tests.system.documents import a_patient
 from tests.system.imaging import matches
 from tests.system.reports import a_report
-from tests.system.stack import free_port, running_gateway
+from tests.system.stack import running_gateway
 from tests.system.test_report_resources import OTHER
 
 

@@ -19,7 +19,8 @@ from packaging.utils import canonicalize_name
 
 from gateway.affinity.app import create_app as create_affinity
 from gateway.affinity.options import AffinityOptions
-from tests.system.stack import REPOSITORY, free_port, site
+from tests.ports import free_port
+from tests.system.stack import REPOSITORY, site
 
 from .dockerfile import ROOT, Builder, context, read_stages
 

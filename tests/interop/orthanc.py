@@ -3,7 +3,6 @@
 import json
 import secrets
 import shutil
-import socket
 import subprocess
 import time
 import urllib.error
@@ -11,6 +10,8 @@ import urllib.request
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from tests.ports import free_port
 
 _PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 _READY_SECONDS = 60
@@ -26,7 +27,7 @@ def orthanc(folder: Path, files: Iterable[bytes]) -> Iterator[str]:
     program = shutil.which("Orthanc")
     if program is None or not _PLUGIN.exists():
         raise OrthancMissingError("no Orthanc with DICOMweb here (Debian: orthanc orthanc-dicomweb)")
-    port = _free_port()
+    port = free_port()
     settings = {
         "StorageDirectory": str(folder / "storage"),
         "IndexDirectory": str(folder / "storage"),
@@ -53,11 +54,6 @@ def orthanc(folder: Path, files: Iterable[bytes]) -> Iterator[str]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])
 
 
 def _wait(process: subprocess.Popen[bytes], url: str) -> None:

@@ -1,7 +1,6 @@
 """What stands between a call and its peer: bounds, time-outs, repeats and the circuit breaker."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -20,6 +19,7 @@ from gateway.model.errors import (
 )
 from gateway.soap.client import Attachment, Peer, SoapClient
 from gateway.soap.contract import Contract
+from tests.ports import free_port
 
 from .wire import (
     RELATED,
@@ -45,12 +45,6 @@ FAULT = http(
     "500 Internal Server Error",
 )
 ERROR_PAGE = http(b"<html/>", "text/html", "500 Internal Server Error")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def silence(request: HttpRequest, writer: asyncio.StreamWriter) -> None:

@@ -21,6 +21,7 @@ from gateway.app import create_app, create_runner
 from gateway.settings import Settings
 from gateway.wiring.parts import open_parts
 from gateway.wiring.tls import server_context
+from tests.ports import free_port as free_port  # where to start services is asked with them
 
 REPOSITORY = "2.999.10.1"
 
@@ -266,12 +267,6 @@ class Service:
             with suppress(ProcessLookupError):
                 self.process.send_signal(number)
             await self.process.wait()
-
-
-def free_port() -> int:
-    """A port that was free just now."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 def children_of(pid: int) -> list[int]:

@@ -19,13 +19,13 @@ from gateway.soap.contract import load_contract
 from tests.audit.archive_process import stored
 from tests.audit.repositories import FhirArchive
 from tests.audit.samples import soap_messages
+from tests.ports import free_port
 from tests.soap.wire import envelope
 from tests.system.documents import a_patient
 from tests.system.issuers import running_issuer
 from tests.system.stack import (
     Service,
     affinity_service,
-    free_port,
     gateway_service,
     running_stack,
 )

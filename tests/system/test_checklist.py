@@ -19,9 +19,10 @@ from gateway.model import QueryResult, RegistryError, ResponseStatus, codes
 from gateway.safe_xml import parse_xml
 from gateway.settings import Settings
 from tests.correlation.servers import Server
+from tests.ports import free_port
 from tests.system import wire_failures as wire
 from tests.system.documents import a_document, a_patient
-from tests.system.stack import affinity_service, free_port, gateway_service, running_gateway, running_stack
+from tests.system.stack import affinity_service, gateway_service, running_gateway, running_stack
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

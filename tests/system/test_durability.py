@@ -11,8 +11,9 @@ import aiohttp
 import pytest
 
 from gateway.demo.bundles import provide_bundle
+from tests.ports import free_port
 from tests.system.documents import a_document, a_patient
-from tests.system.stack import Service, affinity_service, children_of, free_port, gateway_service
+from tests.system.stack import Service, affinity_service, children_of, gateway_service
 
 PUBLISHES = 200
 KILLS = 3

@@ -9,9 +9,10 @@ import aiohttp
 
 from gateway.demo.bundles import provide_bundle
 from gateway.settings import Settings
+from tests.ports import free_port
 from tests.system import wire_failures as wire
 from tests.system.documents import a_document, a_patient
-from tests.system.stack import affinity_service, free_port, gateway_service, running_gateway, running_stack
+from tests.system.stack import affinity_service, gateway_service, running_gateway, running_stack
 
 FAST_CIRCUITS = {"max_attempts": 1, "connect_timeout": 2, "circuit_threshold": 1, "circuit_reset": 600}
 

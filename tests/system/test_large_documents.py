@@ -18,8 +18,9 @@ from gateway.ebxml.query_response import write_query_response
 from gateway.ebxml.retrieve import RetrieveAnswer, RetrievedDocument, XopHref, write_retrieve_response
 from gateway.model import DocumentHeader, QueryResult, ResponseStatus
 from tests.ebxml.test_golden import ENTRY, PATIENT
+from tests.ports import free_port
 from tests.soap.wire import RELATED, envelope, root_part
-from tests.system.stack import REPOSITORY, Service, free_port, site
+from tests.system.stack import REPOSITORY, Service, site
 
 MIB = 1 << 20
 LARGE = int(os.environ.get("LARGE_MIB", "192"))

@@ -14,9 +14,10 @@ import aiohttp
 import pytest
 
 from gateway.demo.bundles import provide_bundle
+from tests.ports import free_port
 from tests.soap.wire import RELATED, envelope
 from tests.system.documents import a_document, a_patient
-from tests.system.stack import affinity_service, free_port, gateway_service, running_stack
+from tests.system.stack import affinity_service, gateway_service, running_stack
 
 FHIR = "application/fhir+json"
 MIB = 1 << 20

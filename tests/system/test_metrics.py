@@ -9,9 +9,10 @@ import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.demo.bundles import provide_bundle
+from tests.ports import free_port
 from tests.system import wire_failures as wire
 from tests.system.documents import a_document, a_patient
-from tests.system.stack import affinity_service, free_port, gateway_service, running_stack
+from tests.system.stack import affinity_service, gateway_service, running_stack
 
 AT_LISTENER = {"enabled": True}
 

@@ -23,11 +23,12 @@ from gateway.demo.bundles import provide_bundle
 from gateway.demo.samples import SampleAuthor, SamplePatient, SampleReferenceId
 from gateway.model import QueryResult, RegistryError, ResponseStatus, codes
 from gateway.security.authorisation_server import ASSERTION_TYPE
+from tests.ports import free_port
 from tests.soap.wire import RELATED, envelope
 from tests.system import wire_failures as wire
 from tests.system.documents import a_document
 from tests.system.issuers import running_issuer, unsigned
-from tests.system.stack import REPOSITORY, Stack, affinity_service, free_port, gateway_service
+from tests.system.stack import REPOSITORY, Stack, affinity_service, gateway_service
 
 MARK = "ZQMARK"
 PATIENT = SamplePatient(f"{MARK}ID", f"{MARK}Family", f"{MARK}Given", "1961-02-03", "female", f"{MARK}City")

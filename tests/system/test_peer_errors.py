@@ -17,9 +17,10 @@ from gateway.demo.bundles import provide_bundle
 from gateway.fhir.error_table import TABLE, row_of
 from gateway.model import Cx, DocumentEntry, QueryResult, RegistryError, ResponseStatus, Severity
 from gateway.model.query import FindDocuments
+from tests.ports import free_port
 from tests.system import wire_failures as wire
 from tests.system.documents import a_document, a_patient
-from tests.system.stack import REPOSITORY, free_port, running_stack
+from tests.system.stack import REPOSITORY, running_stack
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

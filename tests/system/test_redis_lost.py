@@ -14,8 +14,9 @@ from gateway.correlation import embedded, store
 from gateway.correlation.store import LOST
 from gateway.demo.bundles import provide_bundle
 from tests.correlation.servers import Server, eventually
+from tests.ports import free_port
 from tests.system.documents import a_document, a_patient
-from tests.system.stack import free_port, running_stack
+from tests.system.stack import running_stack
 
 TIMES = {"connect_timeout": 0.25, "operation_timeout": 0.25}
 

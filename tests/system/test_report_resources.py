@@ -8,39 +8,20 @@ import pytest_asyncio
 from fhir.resources.R4B import get_fhir_model_class
 
 from gateway.demo.bundles import provide_bundle
-from gateway.demo.report_parts import ReportOrder
-from gateway.demo.samples import ORGANIZATION
 from gateway.model.releases import FhirRelease
 
 from .documents import a_patient
-from .imaging import matches, published_study
-from .reports import a_report, order_of, study_of
+from .imaging import matches
+from .reports import FOOT, a_report, published_reports
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-OTHER = ReportOrder("FOOT-1", ORGANIZATION, "P-FOOT", ORGANIZATION)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def published(tmp_path_factory):
-    async with published_study(tmp_path_factory.mktemp("reports"), "reports over the whole stack") as running:
-        patient, images = running.content.patient, running.content.images
-        running.documents = {
-            "cardiac": a_report("cardiac", patient, order_of(running.content), study_of(images)),
-            "foot": a_report("foot", patient, OTHER, written="2025-06-01T10:00:00+02:00"),
-            "minimal": a_report(
-                "minimal",
-                patient,
-                order_of(running.content),
-                study_of(images),
-                written="2025-07-01T10:00:00+02:00",
-                number="MINIMAL",
-            ),
-        }
-        status, answer = await running.stack.publish(
-            provide_bundle(list(running.documents.values()), patient=patient)
-        )
-        assert status == 200, answer
+    async with published_reports(
+        tmp_path_factory.mktemp("reports"), "reports over the whole stack"
+    ) as running:
         yield running
 
 
@@ -109,7 +90,7 @@ def literals(value):
 
 async def test_a_report_of_r5_answers_as_resources_on_both_bases(published):
     patient = a_patient()
-    report = a_report("cardiac", patient, OTHER, release=FhirRelease.R5)
+    report = a_report("cardiac", patient, FOOT, release=FhirRelease.R5)
     status, answer = await published.stack.publish(provide_bundle([report], patient=patient))
     assert status == 200, answer
     (old,) = matches(await published.search("DiagnosticReport", patient__identifier=patient.token))

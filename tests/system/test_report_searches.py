@@ -8,40 +8,21 @@ import pytest_asyncio
 
 from gateway.demo.bundles import provide_bundle
 from gateway.demo.content import sample_content
-from gateway.demo.report_parts import ReportOrder
 from gateway.demo.samples import ORGANIZATION
 
 from .documents import a_document, a_patient
-from .imaging import matches, published_study
-from .reports import a_report, order_of, study_of
+from .imaging import matches
+from .reports import FOOT, a_report, order_of, published_reports, study_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-FOOT = ReportOrder("FOOT-1", ORGANIZATION, "P-FOOT", ORGANIZATION)
 EU = "http://hl7.eu/fhir/health-data-api/CodeSystem/eehrxf-document-priority-category-cs"
 OLD_EU = "http://hl7.eu/fhir/eu-health-data-api/CodeSystem/eehrxf-document-priority-category-cs"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def published(tmp_path_factory):
-    async with published_study(tmp_path_factory.mktemp("searches"), "searches of reports") as running:
-        patient, images = running.content.patient, running.content.images
-        running.documents = {
-            "cardiac": a_report("cardiac", patient, order_of(running.content), study_of(images)),
-            "foot": a_report("foot", patient, FOOT, written="2025-06-01T10:00:00+02:00"),
-            "minimal": a_report(
-                "minimal",
-                patient,
-                order_of(running.content),
-                study_of(images),
-                written="2025-07-01T10:00:00+02:00",
-                number="MINIMAL",
-            ),
-        }
-        status, answer = await running.stack.publish(
-            provide_bundle(list(running.documents.values()), patient=patient)
-        )
-        assert status == 200, answer
+    async with published_reports(tmp_path_factory.mktemp("reports"), "searches of reports") as running:
         yield running
 
 

@@ -14,8 +14,9 @@ import yaml
 from gateway.demo.bundles import provide_bundle
 from gateway.settings import Settings
 from tests.certificates import self_signed
+from tests.ports import free_port
 from tests.system.documents import a_document, a_patient
-from tests.system.stack import affinity_service, free_port, gateway_service, running_stack
+from tests.system.stack import affinity_service, gateway_service, running_stack
 
 HIDDEN = {
     "key": secrets.token_hex(32),

@@ -27,9 +27,10 @@ from gateway.soap.via import via_block
 from gateway.tls import ClientTls, Identity
 from gateway.wiring.parts import StartError, open_parts
 from tests.certificates import Authority, self_signed
+from tests.ports import free_port
 from tests.security import assertions
 from tests.system.issuers import running_issuer
-from tests.system.stack import REPOSITORY, free_port, gateway_service, running_gateway
+from tests.system.stack import REPOSITORY, gateway_service, running_gateway
 from tests.system.test_assertions_of_others import security as security_header
 
 LOCAL = ("127.0.0.1", "localhost")
