@@ -33,6 +33,7 @@ from gateway.console_settings import ConsoleSettings
 from gateway.domain_settings import RegistrySettings, RepositorySettings
 from gateway.imaging_settings import ImagingSettings
 from gateway.mhd_settings import MhdServerSettings
+from gateway.patient_manager_settings import PatientManagerSettings
 from gateway.publish_settings import PublishSettings, ReportsSettings
 from gateway.redis_settings import LifetimeSettings, RedisSettings
 from gateway.reference_settings import ReferenceSettings
@@ -118,6 +119,8 @@ class Settings(BaseSettings):
     xds_server: XdsServerSettings = XdsServerSettings()
     mhd_domain: MhdServerSettings | None = None
     """The own domain where it speaks MHD, in place of `registry` and `repositories`."""
+    patient_manager: PatientManagerSettings | None = None
+    """Who knows the patients of the own domain by other identifiers and by name; nobody by default."""
     redis: RedisSettings = RedisSettings()
     lifetimes: LifetimeSettings = LifetimeSettings()
     terminology: TerminologySettings = TerminologySettings()
@@ -201,6 +204,8 @@ class Settings(BaseSettings):
                 yield f"{key}.{number}", peer
         if self.mhd_domain is not None:
             yield "mhd_domain", self.mhd_domain
+        if self.patient_manager is not None:
+            yield "patient_manager", self.patient_manager
 
     @property
     def publish_repository(self) -> RepositorySettings:

@@ -70,17 +70,22 @@ class FhirServer:
 
 
 class Refused(Exception):
-    """A server refuses a request: HTTP status, and what its OperationOutcome says as errors of XDS."""
+    """A server refuses a request: HTTP status, and what its OperationOutcome says as errors of XDS.
 
-    def __init__(self, status: int, errors: tuple[RegistryError, ...]) -> None:
+    `outcome` is that OperationOutcome, None where there is none.
+    """
+
+    def __init__(self, status: int, errors: tuple[RegistryError, ...], outcome: Json | None = None) -> None:
         super().__init__(f"HTTP {status}")
         self.status = status
         self.errors = errors
+        self.outcome = outcome
 
 
 @dataclass(frozen=True, slots=True)
 class FhirRequest:
-    """One request. `url` is absolute; with a `body` that is a function each attempt makes it again."""
+    """One request. `url` is absolute; with a `body` that is a function each attempt makes it again. A status
+    of `means` is raised as Refused, whatever it means at other transactions."""
 
     method: str
     url: str
@@ -88,6 +93,7 @@ class FhirRequest:
     body: Body = None
     headers: Mapping[str, str] = field(default_factory=dict)
     repeatable: bool = True
+    means: frozenset[int] = frozenset()
 
 
 class FhirClient:
@@ -146,9 +152,11 @@ class FhirClient:
         with span(transaction, "client", {"peer.service": server.peer.name}):
             async with self._lane(server, transaction).place():
                 status, body = await self._answer(server, transaction, request, whole)
-        if status >= 400:
-            raise Refused(status, outcome_errors(_loaded(body)))
         resource = _loaded(body)
+        if status >= 400:
+            outcome = shaped(resource)
+            is_outcome = outcome is not None and outcome["resourceType"] == "OperationOutcome"
+            raise Refused(status, outcome_errors(resource), outcome if is_outcome else None)
         if resource is None:
             raise PeerProtocolError(server.peer.name, transaction, "the answer is no FHIR resource in JSON")
         return resource
@@ -222,7 +230,9 @@ class FhirClient:
         if response.status == 401 and server.is_own(request.url) and server.access.refused():
             response.close()
             response = await self._send(server, transaction, request)
-        refused = _refusal(server.peer, transaction, response.status)
+        refused = None
+        if response.status not in request.means:
+            refused = _refusal(server.peer, transaction, response.status)
         if refused is not None:
             response.close()
             raise refused

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway.fhir.datatypes import write_cx, write_date_time, write_unique_id
+from gateway.fhir.search_values import write_token
 from gateway.fhir.terminology import Terminology
 from gateway.model import codes
 from gateway.model.metadata import AvailabilityStatus, Code, Cx
@@ -48,7 +49,7 @@ class PeerSearch:
 def patient_parameter(patient: Cx, terminology: Terminology) -> tuple[str, str]:
     """What limits a search to a patient by identifier."""
     identifier = write_cx(patient, terminology)
-    return "patient.identifier", _token(identifier.get("system", ""), identifier["value"])
+    return "patient.identifier", write_token(identifier.get("system", ""), identifier["value"])
 
 
 def documents_of(
@@ -86,10 +87,10 @@ def by_identifiers(resource: str, identifiers: Iterable[str], terminology: Termi
     values: dict[str, None] = {}
     for identifier in identifiers:
         written = write_unique_id(identifier)
-        values[_token(written["system"], written["value"])] = None
+        values[write_token(written["system"], written["value"])] = None
         oid = written["system"].removeprefix("urn:oid:")
         if is_oid(oid):
-            values[_token(terminology.authorities.uri(oid), written["value"])] = None
+            values[write_token(terminology.authorities.uri(oid), written["value"])] = None
     return PeerSearch(resource, (("identifier", ",".join(values)), *_status_of(resource)))
 
 
@@ -107,17 +108,7 @@ def _tokens(wanted: Iterable[Code], terminology: Terminology) -> str:
     """Each code in each spelling of its system that the server may hold."""
     spelled: dict[str, None] = {}
     for code in wanted:
-        spelled[_token(terminology.code_systems.uri(code.scheme), code.code)] = None
+        spelled[write_token(terminology.code_systems.uri(code.scheme), code.code)] = None
         if is_oid(code.scheme):
-            spelled[_token(f"urn:oid:{code.scheme}", code.code)] = None
+            spelled[write_token(f"urn:oid:{code.scheme}", code.code)] = None
     return ",".join(spelled)
-
-
-def _token(system: str, value: str) -> str:
-    return f"{_escaped(system)}|{_escaped(value)}"
-
-
-def _escaped(text: str) -> str:
-    for character in "\\,|$":
-        text = text.replace(character, f"\\{character}")
-    return text

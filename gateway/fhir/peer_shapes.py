@@ -11,6 +11,7 @@ from gateway.fhir.datatypes import Json
 
 TEXT: Final = "text"
 NUMBER: Final = "number"
+FLAG: Final = "flag"
 NAME: Final = "name"
 """HumanNames of a person, or the name of an organization."""
 
@@ -115,7 +116,25 @@ _LIST: Final = {
 _SHAPES: Final[Mapping[str, dict[str, Any]]] = {
     "DocumentReference": _DOCUMENT_REFERENCE,
     "List": _LIST,
-    "Patient": {"resourceType": TEXT, "id": TEXT, "identifier": [_IDENTIFIER]},
+    "Patient": {
+        "resourceType": TEXT,
+        "id": TEXT,
+        "meta": {"versionId": TEXT, "lastUpdated": TEXT},
+        "extension": [{"url": TEXT, "valueString": TEXT}],
+        "identifier": [_IDENTIFIER],
+        "active": FLAG,
+        "name": [_HUMAN_NAME],
+        "telecom": [_TELECOM],
+        "gender": TEXT,
+        "birthDate": TEXT,
+        "deceasedBoolean": FLAG,
+        "deceasedDateTime": TEXT,
+        "address": [{"use": TEXT, **_ADDRESS}],
+        "maritalStatus": _CONCEPT,
+        "communication": [{"language": _CONCEPT, "preferred": FLAG}],
+        "link": [{"other": _REFERENCE, "type": TEXT}],
+    },
+    "Parameters": {"resourceType": TEXT, "parameter": [{"name": TEXT, **_VALUES}]},
     "OperationOutcome": {
         "resourceType": TEXT,
         "issue": [{"severity": TEXT, "code": TEXT, "details": _CONCEPT, "diagnostics": TEXT}],
@@ -138,6 +157,8 @@ def _fit(value: Any, shape: Any) -> Any:
     """The value as `shape` has it, None where there is nothing left of it."""
     if shape == TEXT:
         return _text(value)
+    if shape == FLAG:
+        return value if isinstance(value, bool) else {"true": True, "false": False}.get(str(value).lower())
     if shape == NUMBER:
         return _number(value)
     if shape == NAME:

@@ -161,7 +161,7 @@ class PeopleReader:
         kind = resource["resourceType"]
         if kind == "PractitionerRole":
             return self._author_of_role(resource)
-        telecoms = _read_telecoms(resource)
+        telecoms = read_telecoms(resource)
         if kind == "Organization":
             institution = self.organization(reference, path)
             return Author(institutions=(institution,), telecoms=telecoms) if institution else None
@@ -176,10 +176,10 @@ class PeopleReader:
         practitioner, organization = role.get("practitioner"), role.get("organization")
         person = self.person(practitioner, f"{path}.practitioner") if practitioner else None
         institution = self.organization(organization, f"{path}.organization") if organization else None
-        telecoms = _read_telecoms(role)
+        telecoms = read_telecoms(role)
         target = self.target(practitioner) if practitioner else None
         if target is not None:
-            telecoms = _union(telecoms, _read_telecoms(target))
+            telecoms = _union(telecoms, read_telecoms(target))
         return Author(
             person=person,
             institutions=(institution,) if institution else (),
@@ -215,7 +215,7 @@ class PeopleReader:
         if resource is None:
             person = self._without_target(reference, path)
             return IntendedRecipient(person=person) if person else None
-        telecom = next(iter(_read_telecoms(resource)), None)
+        telecom = next(iter(read_telecoms(resource)), None)
         if resource["resourceType"] == "Organization":
             organization = self.organization(reference, path)
             return IntendedRecipient(organization=organization, telecom=telecom) if organization else None
@@ -243,10 +243,10 @@ class PeopleReader:
                 first = cx
         info = SourcePatientInfo(
             ids=tuple(ids),
-            names=tuple(p for p in map(_person_of_name, patient.get("name") or ()) if p),
+            names=read_names(patient),
             birth_date=read_date(patient.get("birthDate")),
             gender=_LETTERS.get(patient.get("gender") or ""),
-            addresses=tuple(a for a in map(_read_address, patient.get("address") or ()) if a),
+            addresses=read_addresses(patient),
         )
         return first or next(iter(ids), None), info
 
@@ -271,6 +271,16 @@ def _merge(first: Author, second: Author) -> Author:
 def _is_medical_record_number(identifier: Json) -> bool:
     codings = (identifier.get("type") or {}).get("coding") or ()
     return any(coding.get("code") == _V2_MEDICAL_RECORD for coding in codings)
+
+
+def read_names(patient: Json) -> tuple[Person, ...]:
+    """Every name of a Patient."""
+    return tuple(p for p in map(_person_of_name, patient.get("name") or ()) if p)
+
+
+def read_addresses(patient: Json) -> tuple[Address, ...]:
+    """Every address of a Patient."""
+    return tuple(a for a in map(_read_address, patient.get("address") or ()) if a)
 
 
 def _person_of_name(name: Json) -> Person | None:
@@ -299,7 +309,8 @@ def _read_name(resource: Json) -> Person | None:
     return _person_of_name(official)
 
 
-def _read_telecoms(resource: Json) -> tuple[Telecom, ...]:
+def read_telecoms(resource: Json) -> tuple[Telecom, ...]:
+    """Every telecom of a person or an organization."""
     return tuple(
         Telecom(
             point["value"],

@@ -58,6 +58,18 @@ def unescape(text: str) -> str:
     return "".join(out)
 
 
+def escape(text: str) -> str:
+    r"""The opposite of `unescape`."""
+    for character in "\\,|$":
+        text = text.replace(character, f"\\{character}")
+    return text
+
+
+def write_token(system: str, value: str) -> str:
+    """`system|value` of a token parameter."""
+    return f"{escape(system)}|{escape(value)}"
+
+
 def alternatives(value: str) -> list[str]:
     """The OR list of a value, each still escaped; empty alternatives are left out."""
     return [part for part in split_unescaped(value, ",") if part.strip()]

@@ -1,4 +1,5 @@
-"""Who a patient is in another community: what is asked, and what is answered (XCPD ITI-55; ITI TF-2 3.55).
+"""Who a patient is in another community: what is asked, and what is answered (XCPD ITI-55; ITI TF-2 3.55),
+and who they are in another domain of the same community (PIXm ITI-83).
 
 Identifiers are `Cx` (their authority is the root of an HL7 V3 II), names are `Person` values without
 identifier, times are DTM strings, genders the HL7 letters M, F and UN, homeCommunityIds `urn:oid:...`.
@@ -66,6 +67,34 @@ class Discovery(Struct, frozen=True):
     status: DiscoveryStatus
     matches: tuple[PatientMatch, ...] = ()
     codes: tuple[str, ...] = ()
+
+
+class SourceIdentifier(Struct, frozen=True):
+    """A patient identifier of any domain as FHIR has it: `system` is a URI (`urn:oid:...`), or the base of a
+    server whose Patient `value` (`Patient/1`) is."""
+
+    system: str
+    value: str
+
+
+class CrossReferenceStatus(StrEnum):
+    """What a manager says of an identifier (ITI-83; IHE PIXm 3.1.0 2:3.83.4.2): `known` with all that it is
+    known as, which may be nothing; that nobody has it; that it does not know the domain of it, or one of
+    those that are asked for."""
+
+    KNOWN = "known"
+    UNKNOWN_PATIENT = "unknown patient"
+    UNKNOWN_DOMAIN = "unknown domain"
+    UNKNOWN_TARGET = "unknown target"
+
+
+class CrossReference(Struct, frozen=True):
+    """An answer. `identifiers` are those in the domains that were asked for, `patients` references to
+    Patients of the manager as it writes them."""
+
+    status: CrossReferenceStatus
+    identifiers: tuple[Cx, ...] = ()
+    patients: tuple[str, ...] = ()
 
 
 class Party(Struct, frozen=True):

@@ -18,6 +18,7 @@ from gateway.clients.outside_resources import OutsidePolicy
 from gateway.clients.token_request import ClientKey, TokenRequestError
 from gateway.mhd_settings import MhdAccessSettings, MhdServerSettings
 from gateway.model.errors import PeerUnreachable
+from gateway.patient_manager_settings import PatientManagerSettings
 from gateway.settings import Settings, SettingsError
 from gateway.soap.client import SoapClient
 from gateway.soap.resilience import AttemptFailed
@@ -135,14 +136,14 @@ def mhd_peer(
 
 
 def fhir_server(
-    server: MhdServerSettings,
+    server: MhdServerSettings | PatientManagerSettings,
     name: str,
     key: str,
     *,
     tls: Context = default_context,
     via: tuple[str, ...] = (),
 ) -> FhirServer:
-    """The HTTP side of an MHD server. Raises SettingsError where its key cannot be read."""
+    """The HTTP side of a FHIR server. Raises SettingsError where its key cannot be read."""
     hosts = frozenset(server.allowed_hosts)
     peer = peer_at(server.base_url, name, server, via)
     bare = FhirServer(peer, hosts=hosts)
