@@ -39,10 +39,13 @@ class ServerSettings(Section):
     """TLS of the listener; without it whoever ends TLS stands in front."""
     releases: tuple[Literal["R4", "R5"], ...] = ("R4", "R5")
     """Releases of FHIR with a base of their own below that of all, `/R4` and `/R5`. R4 is always spoken."""
-    actors: Annotated[tuple[Literal["recipient", "responder", "resources"], ...], Field(min_length=1)] = (
+    actors: Annotated[
+        tuple[Literal["recipient", "responder", "resources", "patients"], ...], Field(min_length=1)
+    ] = (
         "recipient",
         "responder",
         "resources",
+        "patients",
     )
-    """What /metadata states: who publishes, who finds documents, and resources of imaging. It closes nothing;
-    narrow it where clients reach a part alone."""
+    """What /metadata states: who publishes, who finds documents, resources of imaging, patients. It closes
+    nothing; narrow it where clients reach a part alone."""

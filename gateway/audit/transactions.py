@@ -50,13 +50,13 @@ def _mhd(name: str, client: str = "Consumer", server: str = "Responder") -> tupl
     return (base + client, base + server)
 
 
-def _search(name: str, profile: str = "") -> Described:
-    return Described(
-        name=name,
-        basic="Query",
-        interaction="search",
-        profiles=_mhd(profile) if profile else ("", ""),
-    )
+def _pdqm(name: str) -> tuple[str, str]:
+    base = f"{codes.PDQM_STRUCTURE}IHE.PDQm.{name}.Audit."
+    return (base + "Consumer", base + "Supplier")
+
+
+def _search(name: str, profiles: tuple[str, str] = ("", "")) -> Described:
+    return Described(name=name, basic="Query", interaction="search", profiles=profiles)
 
 
 def _read(name: str, profile: str = "") -> Described:
@@ -128,8 +128,8 @@ TRANSACTIONS: Final = {
         objects="submission",
         profiles=_mhd("ProvideBundle", "Source", "Recipient"),
     ),
-    "ITI-66": _search("Find Document Lists", "FindDocumentLists"),
-    "ITI-67": _search("Find Document References", "FindDocumentReferences"),
+    "ITI-66": _search("Find Document Lists", _mhd("FindDocumentLists")),
+    "ITI-67": _search("Find Document References", _mhd("FindDocumentReferences")),
     "ITI-68": _read("Retrieve Document", "RetrieveDocument"),
     "ITI-71": Described(
         name="Get Access Token",
@@ -137,7 +137,7 @@ TRANSACTIONS: Final = {
         objects="token",
         profiles=(codes.BALP_STRUCTURE + "IHE.IUA.71", codes.BALP_STRUCTURE + "IHE.IUA.71"),
     ),
-    "ITI-78": _search("Mobile Patient Demographics Query"),
+    "ITI-78": _search("Mobile Patient Demographics Query", _pdqm("Query")),
     "ITI-81": Described(
         name="Retrieve ATNA Audit Event",
         event=(codes.DCM_AUDIT_LOG_USED, codes.DCM_AUDIT_LOG_USED),
@@ -147,7 +147,7 @@ TRANSACTIONS: Final = {
     "ITI-83": _search("Mobile Patient Identifier Cross-reference Query"),
     "ITI-105": _create("Simplified Publish", "SimplifiedPublish"),
     "ITI-106": _create("Generate Metadata", "GenerateMetadata"),
-    "ITI-119": _search("Patient Demographics Match"),
+    "ITI-119": _search("Patient Demographics Match", _pdqm("Match")),
     "RAD-107": replace(
         _read("WADO-RS Retrieve"),
         event=(codes.DCM_INSTANCES_TRANSFERRED, codes.DCM_INSTANCES_TRANSFERRED),

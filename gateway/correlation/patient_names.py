@@ -1,4 +1,4 @@
-"""Patients by the beginning of their names and by their day of birth, of documents that were seen here.
+"""Patients by the beginning of their names, their day of birth and more, of documents that were seen here.
 
 A registry cannot be asked for names (ITI-18 wants the patient's identifier), so this is all that a search
 by demographics can start from. What a patient is called is not kept here, and asked of the registry again.
@@ -38,6 +38,7 @@ class PatientIndex:
         self._store = store
         self._lifetime = lifetime
         self._noted: OrderedDict[tuple[Cx, frozenset[str]], float] = OrderedDict()
+        self._full: OrderedDict[str, float] = OrderedDict()
 
     async def note(self, patient: Cx, keys: frozenset[str]) -> None:
         """Keep a patient under each of the keys."""
@@ -60,6 +61,9 @@ class PatientIndex:
         return frozenset(patient for found in lists for patient in found)
 
     async def _add(self, key: str, patient: Cx) -> None:
+        if time.monotonic() < self._full.get(key, 0.0):
+            # of whom there are too many it makes no difference who they are
+            return
         for _ in range(_TRIES):
             held = await self._store.get(PATIENTS, key)
             known = _read(held)
@@ -70,8 +74,16 @@ class PatientIndex:
             else:
                 done = await self._store.replace(PATIENTS, key, held, new, self._lifetime)
             if done is not False:
+                if done and len(known) >= _MOST_PATIENTS:
+                    self._is_full(key)
                 return
         log.warning("patients.index_contended")
+
+    def _is_full(self, key: str) -> None:
+        self._full[key] = time.monotonic() + self._lifetime / _AGAIN
+        self._full.move_to_end(key)
+        if len(self._full) > _MOST_NOTED:
+            self._full.popitem(last=False)
 
 
 def _read(content: bytes | None) -> tuple[Cx, ...]:

@@ -24,7 +24,7 @@ from gateway.fhir.datatypes import Json
 from gateway.fhir.formats import FhirFormat
 from gateway.fhir.imaging_document_search import IMAGING_DOCUMENT_PARAMETERS
 from gateway.fhir.list_parameters import LIST_PARAMETERS
-from gateway.fhir.patient_search import PATIENT_PARAMETERS
+from gateway.fhir.patient_parameters import PATIENT_PARAMETERS
 from gateway.fhir.provide_profiles import MetadataLevel
 from gateway.fhir.search_all import COMMON_PARAMETERS, SEARCHED
 from gateway.fhir.search_includes import paths
@@ -81,13 +81,18 @@ def write_capability_statement(
             codes.MHD_CAPABILITY_STATEMENT + "IHE.MHD.DocumentRecipient.Comprehensive",
             codes.MHD_CAPABILITY_STATEMENT + "IHE.MHD.DocumentRecipient.UnContained",
             codes.MHD_CAPABILITY_STATEMENT + "IHE.MHD.DocumentResponder",
+            codes.PDQM_CAPABILITY_STATEMENT + "IHE.PDQm.PatientDemographicsSupplier",
             *IMAGING_STATEMENTS,
         ],
         "software": {"name": "mhd-xds-gateway", "version": software_version},
         "implementation": {"description": "MHD to XDS.b gateway", "url": base_url},
         "fhirVersion": release.full_version,
         "format": [*FhirFormat, "json", "xml"],
-        "implementationGuide": [codes.MHD_IMPLEMENTATION_GUIDE, *IMAGING_GUIDES],
+        "implementationGuide": [
+            codes.MHD_IMPLEMENTATION_GUIDE,
+            codes.PDQM_IMPLEMENTATION_GUIDE,
+            *IMAGING_GUIDES,
+        ],
         "rest": [_rest(security_element(tokens, token_endpoint)) | (_VERSIONS if versions else {})],
     }
     statement = of_actors(statement, actors)
@@ -166,9 +171,10 @@ def _list() -> dict[str, Any]:
 def _patient() -> dict[str, Any]:
     return {
         "type": "Patient",
-        "documentation": "Stands for an identifier of the affinity domain, with what documents say of the "
-        "person. Searches find patients that something was submitted for; by names and birth those of whom "
-        "this server has stored or seen documents lately.",
+        "supportedProfile": [codes.PROFILE_PDQM_PATIENT],
+        "documentation": "ITI-78. Stands for an identifier of the affinity domain, with what documents say "
+        "of the person. Searches find patients that something was submitted for; by anything but identifiers "
+        "those of whom this server has stored or seen documents lately.",
         "interaction": [{"code": "read"}, {"code": "search-type"}],
         "searchParam": search_parameters(PATIENT_PARAMETERS),
     }

@@ -1,5 +1,6 @@
 """The CapabilityStatement of some of the actors that this server is (IHE MHD 4.2.4 and 5.1.0: Document
-Recipient, Document Responder; HL7 Europe Imaging Report 1.0.0-ballot: Report Resource Access Provider).
+Recipient, Document Responder; HL7 Europe Imaging Report 1.0.0-ballot: Report Resource Access Provider; IHE
+PDQm 3.2.0: Patient Demographics Supplier).
 
 A site that opens one of them alone to its clients, for example by a proxy, states that one alone.
 """
@@ -9,6 +10,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from gateway.fhir.datatypes import Json
+from gateway.model import codes
 from gateway.model import imaging_codes as imaging
 
 
@@ -18,6 +20,7 @@ class StatedActor(StrEnum):
     RECIPIENT = "recipient"
     RESPONDER = "responder"
     RESOURCES = "resources"
+    PATIENTS = "patients"
 
 
 _DOCUMENT: Final = "DocumentReference"
@@ -47,6 +50,8 @@ def of_actors(statement: Json, actors: Iterable[StatedActor]) -> Json:
 def _claimed_by(url: str) -> StatedActor:
     if url == imaging.EU_RESOURCE_PROVIDER:
         return StatedActor.RESOURCES
+    if url.startswith(codes.PDQM):
+        return StatedActor.PATIENTS
     return StatedActor.RECIPIENT if _RECIPIENT in url else StatedActor.RESPONDER
 
 
@@ -61,7 +66,7 @@ def _resource(resource: Json, stated: frozenset[StatedActor]) -> Iterator[Json]:
         if made["interaction"]:
             yield made
     elif kind == "Patient":
-        if stated & {StatedActor.RESPONDER, StatedActor.RESOURCES}:
+        if stated - {StatedActor.RECIPIENT}:
             yield resource
     elif (
         kind in _ALWAYS

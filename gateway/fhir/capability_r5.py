@@ -111,11 +111,11 @@ def _canonicals(element: Json) -> Json:
 
 
 def _in_r5(canonicals: Iterable[str]) -> Iterator[str]:
-    """MHD is claimed with its version; MADO has no guide for R5."""
+    """MHD is claimed with its version; MADO and PDQm have no guide for R5."""
     for canonical in canonicals:
         if canonical.startswith(codes.MHD):
             yield f"{canonical}|{FhirRelease.R5.mhd}"
-        elif not canonical.startswith(imaging.MADO):
+        elif not canonical.startswith((imaging.MADO, codes.PDQM)):
             yield canonical_in_r5(canonical)
 
 

@@ -1,161 +1,110 @@
-"""Searches of Patient by identifier, `_id`, names, birth and sex (HL7 Europe Imaging; a part of ITI-78).
+"""Searches of Patient (ITI-78; IHE PDQm 3.2.0 2:3.78.4.1.2): what a request asks for.
 
-XDS knows patients by their identifier in the affinity domain. A search by names or birth starts from the
-patients of whom this gateway has seen documents, under the keys of `gateway.fhir.patient_view`.
+XDS knows patients by their identifier in the affinity domain. A search by anything else starts from the
+patients of whom this gateway has seen documents, under the keys of `gateway.fhir.patient_view`; what sources
+find is compared with every parameter again.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Final, Protocol
+from functools import partial
+from typing import Final
 
 from gateway.fhir.datatypes import Json
-from gateway.fhir.held import interval_at
 from gateway.fhir.issues import Issue, OutcomeError
 from gateway.fhir.matching import folded
-from gateway.fhir.patient_view import KEY_LETTERS, birth_key, name_key, names
+from gateway.fhir.patient_criteria import (
+    HasId,
+    HasIdentifier,
+    HasTelecom,
+    HasText,
+    IsActive,
+    IsDated,
+    IsOfSex,
+    PatientCriterion,
+)
+from gateway.fhir.patient_parameters import ADDRESS_PARTS, COMMUNITIES, MAIDEN, PATIENT_PARAMETERS
+from gateway.fhir.patient_view import (
+    KEY_LETTERS,
+    addresses,
+    beginning_key,
+    birth_key,
+    domain_key,
+    identifier_key,
+    maiden_names,
+    names,
+    plain_number,
+    telecom_key,
+)
 from gateway.fhir.resource_view import View
 from gateway.fhir.search_controls import SearchControls
-from gateway.fhir.search_dates import DateCondition, read_date_in_zone
-from gateway.fhir.search_table import CONTROLS, NAMED, Kind, ParameterTable, SearchParameter
-from gateway.fhir.search_tokens import read_patient_identifier
-from gateway.fhir.search_values import SearchProblem, alternatives, read_token, shown, unescape
-from gateway.fhir.terminology import Terminology
-from gateway.model.codes import FHIR_SEARCH_PARAMETER
+from gateway.fhir.search_dates import read_date_in_zone
+from gateway.fhir.search_table import CONTROLS, SearchParameter
+from gateway.fhir.search_values import SearchProblem, Token, alternatives, read_token, shown, unescape
+from gateway.fhir.target_communities import OwnCommunityAlone, ReachedCommunities, read_communities
+from gateway.fhir.terminology import Terminology, UnmappedError
 from gateway.model.metadata import Cx
+from gateway.model.oids import is_oid
 
 _GENDERS: Final = "http://hl7.org/fhir/administrative-gender"
+_FLAGS: Final = {"true": True, "false": False}
 _DAY: Final = len("2000-01-01")
-
-
-def _name(name: str, definition: str, what: str) -> SearchParameter:
-    return SearchParameter(
-        name,
-        Kind.STRING,
-        f"Patient.name.{name}" if name != "name" else "Patient.name",
-        FHIR_SEARCH_PARAMETER + definition,
-        f"Start of {what}, without regard to case and accents. Finds patients of whom this gateway has seen "
-        f"documents; {KEY_LETTERS} letters at least, unless something else names the patient.",
-        modifiers=NAMED,
-    )
-
-
-PATIENT_PARAMETERS: Final = ParameterTable(
-    "Patient",
-    (
-        SearchParameter(
-            "identifier",
-            Kind.TOKEN,
-            "Patient.identifier",
-            FHIR_SEARCH_PARAMETER + "Patient-identifier",
-            "system|value of the patient in the affinity domain, or the value alone in the authorities of "
-            "search.patient_authorities.",
-        ),
-        SearchParameter(
-            "_id",
-            Kind.TOKEN,
-            "Patient.id",
-            FHIR_SEARCH_PARAMETER + "Resource-id",
-            "The id of a Patient of this server.",
-        ),
-        _name("name", "Patient-name", "a part of a name"),
-        _name("family", "individual-family", "the family name"),
-        _name("given", "individual-given", "a given name"),
-        SearchParameter(
-            "birthdate",
-            Kind.DATE,
-            "Patient.birthDate",
-            FHIR_SEARCH_PARAMETER + "individual-birthdate",
-            "Every prefix and precision. A day alone finds patients of whom this gateway has seen documents.",
-        ),
-        SearchParameter(
-            "gender",
-            Kind.TOKEN,
-            "Patient.gender",
-            FHIR_SEARCH_PARAMETER + "individual-gender",
-            "male, female, other or unknown; with another parameter that names the patient.",
-        ),
-    ),
-)
-
-
-class PatientCriterion(Protocol):
-    """What a Patient has to be like."""
-
-    def matches(self, patient: Json, /) -> bool:
-        """True where the Patient is as asked."""
+_NAMES: Final = ("name", "family", "given")
 
 
 @dataclass(frozen=True, slots=True)
-class IsCalled:
-    """A part of the names is one of the texts, or begins with or contains it."""
+class Candidates:
+    """Who may meet a parameter: these patients, and whoever is kept under one of the keys."""
 
-    part: str
-    values: tuple[str, ...]
-    mode: str
-
-    def matches(self, patient: Json) -> bool:
-        """See `PatientCriterion`."""
-        return any(self._fits(text) for text in names(patient, self.part))
-
-    def _fits(self, text: str) -> bool:
-        if self.mode == "exact":
-            return text in self.values
-        plain = folded(text)
-        if self.mode == "contains":
-            return any(value in plain for value in self.values)
-        return plain.startswith(self.values)
-
-
-@dataclass(frozen=True, slots=True)
-class IsBorn:
-    """The birth meets one of the conditions; one that is not known meets none."""
-
-    conditions: tuple[DateCondition, ...]
-
-    def matches(self, patient: Json) -> bool:
-        """See `PatientCriterion`."""
-        born = interval_at([patient.get("birthDate")], UTC)
-        return born is not None and any(c.matches(born.start, born.end) for c in self.conditions)
-
-
-@dataclass(frozen=True, slots=True)
-class IsOfSex:
-    """Patient.gender is one of the codes."""
-
-    codes: frozenset[str]
-
-    def matches(self, patient: Json) -> bool:
-        """See `PatientCriterion`."""
-        return patient.get("gender") in self.codes
+    patients: tuple[Cx, ...] = ()
+    keys: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class PatientSearch:
     """A search that was understood.
 
-    `patients` are those that may match, each once; None where only `keys` can tell: a patient who matches is
-    under one of each group.
+    `ids` are the logical ids of those who are meant, None where nobody is named so; a patient who matches is
+    among each of the `candidates`, all patients are where there are none. Of identifiers those of `domains`
+    are given, all without any. `unmapped` are domains that no setting knows, with what is wrong where
+    documents have none of them either. `communities` are those that are asked, None for the own one alone;
+    `asked` is what selects, as the client wrote it.
     """
 
-    patients: tuple[Cx, ...] | None
+    ids: tuple[str, ...] | None
+    candidates: tuple[Candidates, ...]
     criteria: tuple[PatientCriterion, ...]
-    keys: tuple[frozenset[str], ...]
+    domains: frozenset[str]
+    unmapped: tuple[tuple[str, Issue], ...]
+    communities: frozenset[str] | None
+    asked: tuple[tuple[str, str], ...]
     self_parameters: tuple[tuple[str, str], ...]
     view: View
     count: int
     warnings: tuple[Issue, ...] = ()
 
+    def matches(self, patient: Json) -> bool:
+        """True where a Patient is as asked."""
+        return all(criterion.matches(patient) for criterion in self.criteria)
+
+    @property
+    def wants_time(self) -> bool:
+        """True where it matters when a patient was changed last."""
+        return any(name == "_lastUpdated" for name, _ in self.asked)
+
 
 @dataclass(frozen=True, slots=True)
 class PatientSearchContext:
-    """What a search needs to know. `authorities` are OIDs that a value without system may belong to."""
+    """What a search needs to know. `authorities` are OIDs that a value without system may belong to,
+    `domains` gives those of every identifier domain of the settings."""
 
     terminology: Terminology
-    patient_of: Callable[[str], Cx | None]
     authorities: Sequence[str]
     default_count: int = 100
     max_count: int = 1000
+    domains: Callable[[], Collection[str]] = frozenset
+    communities: ReachedCommunities = field(default_factory=OwnCommunityAlone)
 
 
 def parse_patient_search(
@@ -172,9 +121,12 @@ class _Parser:
     def __init__(self, ctx: PatientSearchContext, *, strict: bool) -> None:
         self._ctx = ctx
         self._strict = strict
-        self._groups: list[list[Cx]] = []
+        self._ids: frozenset[str] | None = None
+        self._candidates: list[Candidates] = []
         self._criteria: list[PatientCriterion] = []
-        self._keys: list[frozenset[str]] = []
+        self._domains: set[str] = set()
+        self._unmapped: list[tuple[str, Issue]] = []
+        self._communities: frozenset[str] | None = None
         self._used: list[tuple[str, str]] = []
         self._errors: list[Issue] = []
         self._warnings: list[Issue] = []
@@ -202,23 +154,22 @@ class _Parser:
 
     def finish(self) -> PatientSearch:
         """The search. Raises OutcomeError 400 with every problem."""
-        if not self._groups and not self._keys and not self._errors:
-            text = (
-                "identifier or _id is required to search Patient resources, or birthdate with a day, or "
-                f"{KEY_LETTERS} letters of name, family or given."
-            )
+        selecting = [pair for pair in self._used if pair[0] != COMMUNITIES]
+        if not selecting and not self._errors:
+            listed = ", ".join(row.name for row in PATIENT_PARAMETERS.rows if row.name != COMMUNITIES)
+            text = f"A parameter is required to search Patient resources, one of {listed}."
             self._errors.append(Issue("error", "required", text))
         if self._errors:
             raise OutcomeError(400, self._errors)
         count = self._controls.page_size(self._ctx.default_count, self._ctx.max_count)
-        patients: tuple[Cx, ...] | None = None
-        if self._groups:
-            first, *others = self._groups
-            patients = tuple(dict.fromkeys(p for p in first if all(p in other for other in others)))
         return PatientSearch(
-            patients,
+            None if self._ids is None else tuple(sorted(self._ids)),
+            tuple(self._candidates),
             tuple(self._criteria),
-            tuple(self._keys),
+            frozenset(self._domains),
+            tuple(self._unmapped),
+            self._communities,
+            tuple(selecting),
             (*self._used, *self._controls.used, ("_count", str(count))),
             self._controls.view(),
             count,
@@ -233,41 +184,123 @@ class _Parser:
     def _read(self, row: SearchParameter, modifier: str | None, values: Sequence[str]) -> None:
         name = row.name
         if name == "_id":
-            found = [self._ctx.patient_of(f"Patient/{read_token(value).code}") for value in values]
-            self._groups.append([patient for patient in found if patient is not None])
+            ids = frozenset(read_token(value).code or "" for value in values)
+            self._ids = ids if self._ids is None else self._ids & ids
+            self._criteria.append(HasId(ids))
         elif name == "identifier":
-            self._groups.append([p for value in values for p in _patients(value, name, self._ctx)])
-        elif name == "birthdate":
-            self._read_birth(values)
+            self._read_identifiers(values)
+        elif name in ("birthdate", "_lastUpdated"):
+            self._read_date(name, values)
         elif name == "gender":
             tokens = [read_token(value) for value in values]
             known = {t.code for t in tokens if t.code and t.system in (None, "", _GENDERS)}
             self._criteria.append(IsOfSex(frozenset(known)))
+        elif name == "active":
+            self._read_active(values)
+        elif name == "telecom":
+            self._read_telecom(values)
+        elif name == COMMUNITIES:
+            homes = read_communities(values, self._ctx.communities)
+            self._communities = homes if self._communities is None else self._communities & homes
         else:
-            self._read_name(name, modifier, [unescape(value) for value in values])
+            self._read_text(name, modifier, [unescape(value) for value in values])
 
-    def _read_birth(self, values: Sequence[str]) -> None:
-        conditions = tuple(read_date_in_zone(unescape(v), "birthdate", self._now, UTC) for v in values)
-        self._criteria.append(IsBorn(conditions))
+    # --- identifiers --------------------------------------------------------------------------------------
+    def _read_identifiers(self, values: Sequence[str]) -> None:
+        tokens = [read_token(value) for value in values]
+        wanted: set[tuple[str | None, str | None]] = set()
+        patients: list[Cx] = []
+        keys: set[str] = set()
+        for token in tokens:
+            if token.system is None:
+                wanted.add((None, token.code))
+                patients += [Cx(token.code or "", authority) for authority in self._ctx.authorities]
+                keys.add(identifier_key("", token.code or ""))
+            elif token.system:
+                domain = self._domain(token)
+                wanted.add((domain, token.code))
+                if token.code is not None:
+                    keys.add(identifier_key(domain, token.code))
+                    patients += [Cx(token.code, domain)] if is_oid(domain) else []
+        self._criteria.append(HasIdentifier(frozenset(wanted), self._ctx.terminology))
+        if all(token.system and token.code is None for token in tokens):
+            self._domains |= {domain for domain, _ in wanted if domain is not None}
+        elif not any(token.system and token.code is None for token in tokens):
+            self._candidates.append(Candidates(tuple(dict.fromkeys(patients)), frozenset(keys)))
+
+    def _domain(self, token: Token) -> str:
+        system = token.system or ""
+        if ":" not in system and not is_oid(system):
+            raise SearchProblem(
+                "value", "identifier: the system has to be a URI, for example urn:oid:2.999.1."
+            )
+        domain = domain_key(system, self._ctx.terminology)
+        if not is_oid(domain) and token.code is not None:
+            problem = UnmappedError(system, "terminology.assigning_authorities")
+            self._unmapped.append((domain, Issue("error", "value", f"identifier: the system {problem}.")))
+        return domain
+
+    # --- demographics -------------------------------------------------------------------------------------
+    def _read_date(self, name: str, values: Sequence[str]) -> None:
+        conditions = tuple(read_date_in_zone(unescape(v), name, self._now, UTC) for v in values)
+        if name == "_lastUpdated":
+            self._criteria.append(IsDated(_last_updated, conditions))
+            return
+        self._criteria.append(IsDated(_birth, conditions))
         days = [unescape(value).removeprefix("eq") for value in values]
         if all(len(day) == _DAY and day[:4].isdigit() for day in days):
-            self._keys.append(frozenset(map(birth_key, days)))
+            self._narrow(birth_key(day) for day in days)
 
-    def _read_name(self, part: str, modifier: str | None, texts: Sequence[str]) -> None:
+    def _read_active(self, values: Sequence[str]) -> None:
+        flags = [_FLAGS.get(read_token(value).code or "") for value in values]
+        if None in flags:
+            raise SearchProblem("value", "active: give true or false.")
+        self._criteria.append(IsActive(frozenset(flag for flag in flags if flag is not None)))
+
+    def _read_telecom(self, values: Sequence[str]) -> None:
+        tokens = [read_token(value) for value in values]
+        if not all(token.code for token in tokens):
+            raise SearchProblem("value", "telecom: give a number or an address.")
+        wanted = frozenset((token.system or "", plain_number(token.code or "")) for token in tokens)
+        self._criteria.append(HasTelecom(wanted))
+        self._narrow(telecom_key(number) for _, number in wanted)
+
+    def _read_text(self, name: str, modifier: str | None, texts: Sequence[str]) -> None:
         mode = modifier or "starts"
         wanted = tuple(texts if mode == "exact" else map(folded, texts))
-        self._criteria.append(IsCalled(part, wanted, mode))
+        self._criteria.append(HasText(_reader(name), wanted, mode))
         if mode != "contains" and all(len(folded(text)) >= KEY_LETTERS for text in texts):
-            parts = ("family", "given") if part == "name" else (part,)
-            self._keys.append(frozenset(name_key(one, text) for one in parts for text in texts))
+            self._narrow(beginning_key(part, text) for part in _kept_under(name) for text in texts)
+
+    def _narrow(self, keys: Iterable[str]) -> None:
+        self._candidates.append(Candidates(keys=frozenset(keys)))
 
 
-def _patients(value: str, name: str, ctx: PatientSearchContext) -> list[Cx]:
-    token = read_token(value)
-    if token.system:
-        return [read_patient_identifier(value, name, ctx.terminology)]
-    if not ctx.authorities:
-        raise SearchProblem(
-            "value", f"{name}: give system|value; no setting says which authorities a value may belong to."
-        )
-    return [Cx(token.code or "", authority) for authority in ctx.authorities]
+def _birth(patient: Json) -> object:
+    return patient.get("birthDate")
+
+
+def _last_updated(patient: Json) -> object:
+    meta = patient.get("meta")
+    return meta.get("lastUpdated") if isinstance(meta, dict) else None
+
+
+def _reader(name: str) -> Callable[[Json], Iterable[str]]:
+    if name == MAIDEN:
+        return maiden_names
+    if name in ADDRESS_PARTS:
+        return partial(_address_part, part=ADDRESS_PARTS[name])
+    return addresses if name == "address" else partial(names, part=name)
+
+
+def _address_part(patient: Json, part: str) -> Iterable[str]:
+    return addresses(patient, part)
+
+
+def _kept_under(name: str) -> tuple[str, ...]:
+    """The kinds of keys that begin as the texts of a parameter do."""
+    if name == MAIDEN:
+        return ("maiden",)
+    if name in _NAMES:
+        return _NAMES if name == "name" else (name,)
+    return ("address",)

@@ -254,11 +254,11 @@ SUPPORTED: tuple[SupportedRow, ...] = (
         "reports; Endpoints from manifests alone; Provenance of documents, of their SubmissionSets",
     ),
     SupportedRow(
-        "Patient",
-        "FHIR R4",
-        Level.PART,
-        "read; search by identifier, and by names, birth and sex of those whose documents were stored or "
-        "seen here; what documents say of the person, nothing merged of sources that disagree",
+        "ITI-78 Mobile Patient Demographics Query",
+        "server",
+        Level.YES,
+        "every parameter of IHE PDQm 3.2.0; by identifier whoever has documents, by anything else those "
+        "whose documents were stored or seen here; nothing merged of sources that disagree",
     ),
     SupportedRow(
         "Imaging report resources",

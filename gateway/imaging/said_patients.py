@@ -12,6 +12,7 @@ from gateway.fhir.terminology import Terminology
 from gateway.imaging.patient_imaging import Gathered
 from gateway.imaging.reports import KnownReport
 from gateway.imaging.studies import KnownStudy
+from gateway.model import codes
 
 
 def said_by_documents(gathered: Gathered, terminology: Terminology) -> list[Json]:
@@ -34,7 +35,11 @@ def _of_reports(reports: Iterable[KnownReport]) -> Iterator[tuple[str, Json]]:
 
 
 def _said(patient: Json) -> Json:
-    return {name: value for name, value in patient.items() if name.removeprefix("_") in _PERSONAL}
+    said = {name: value for name, value in patient.items() if name.removeprefix("_") in _PERSONAL}
+    listed = patient.get("extension")
+    extensions = listed if isinstance(listed, list) else ()
+    maiden = [e for e in extensions if isinstance(e, dict) and e.get("url") == codes.MOTHERS_MAIDEN_NAME]
+    return {**said, "extension": maiden} if maiden else said
 
 
 _PERSONAL: Final = frozenset(

@@ -1,8 +1,7 @@
-"""Patients that the affinity domain knows: those that something was submitted for (ITI-18), by identifier,
-names, birth and sex (HL7 Europe Imaging Report; a part of ITI-78).
+"""Mobile Patient Demographics Query (ITI-78; IHE PDQm 3.2.0 2:3.78) as Patient Demographics Supplier:
+searches and reads of Patient, over all that is known of patients.
 """
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
@@ -13,20 +12,21 @@ import orjson
 from gateway.fhir.datatypes import Json
 from gateway.fhir.issues import Issue, OutcomeError, fail
 from gateway.fhir.patient_search import PatientSearch, PatientSearchContext, parse_patient_search
+from gateway.fhir.patient_view import domain_key
 from gateway.fhir.searchset import write_searchset
 from gateway.imaging.patient_directory import PatientDirectory
-from gateway.mhd.references import PatientReferences
-from gateway.model.metadata import Cx
-from gateway.security.access import bound_patient, require_patient
+from gateway.mhd.patient_records import PatientRecords, Record, gone
+from gateway.security.access import permitted_patients, require_permitted_patient
 from gateway.security.document_urls import NotOurs, PageKey, PageTokens
 
-_MOST_CANDIDATES: Final = 50
-"""Patients whose documents are asked for in one search by names or birth."""
-_SEEN = Issue(
+_UNKNOWN_DOMAIN: Final = Issue("warning", "not-found", "targetSystem not found")
+"""The words of IHE PDQm 3.2.0 2:3.78.4.1.3, case 4."""
+_WHAT_TO_DO: Final = Issue(
     "information",
-    "informational",
-    "By names and birth those patients are found of whom this server has stored or seen documents lately; by "
-    "identifier every patient is.",
+    "not-found",
+    "identifier: a domain that is asked for is not one of this server. It knows those of "
+    "terminology.assigning_authorities, search.patient_authorities and communities, and those that "
+    "identifiers in documents have.",
 )
 
 
@@ -35,25 +35,26 @@ class PatientFinder:
 
     def __init__(
         self,
+        records: PatientRecords,
         directory: PatientDirectory,
-        references: PatientReferences,
         context: PatientSearchContext,
         pages: PageTokens,
         base_url: str,
     ) -> None:
+        self._records = records
         self._directory = directory
-        self._references = references
         self._context = context
         self._pages = pages
         self._url = f"{base_url}/Patient"
 
     async def read(self, logical_id: str) -> bytes:
-        """One Patient by its id. Raises OutcomeError 404, OtherPatient, RegistryFailure and PeerError."""
-        patient = self._references.patient(logical_id)
-        known = await self._directory.of(patient) if patient is not None else None
-        if known is None:
-            raise fail(404, "not-found", "No Patient with this id.", expression="Patient")
-        return orjson.dumps(known.resource)
+        """One Patient by its id. Raises OutcomeError 404 and 410, OtherPatient, RegistryFailure and
+        PeerError, and what the policy of the site raises."""
+        record = await self._records.read(logical_id)
+        if record is None:
+            raise gone()
+        await require_permitted_patient(record.patient)
+        return orjson.dumps(record.resource)
 
     async def search(self, parameters: Sequence[tuple[str, str]], *, strict: bool = False) -> bytes:
         """A searchset Bundle. Raises OutcomeError, OtherPatient, RegistryFailure and PeerError."""
@@ -70,42 +71,40 @@ class PatientFinder:
         return await self._page(replace(search, count=key.count), key.offset)
 
     async def _page(self, search: PatientSearch, start: int) -> bytes:
-        found: list[Json] = []
-        issues: list[Issue] = list(search.warnings)
-        if search.patients is None:
-            issues.append(_SEEN)
-        candidates = await self._candidates(search)
-        for known in await asyncio.gather(*map(self._directory.of, candidates)):
-            if known is None or not known.is_known:
-                continue
-            issues += known.issues
-            if all(criterion.matches(known.resource) for criterion in search.criteria):
-                found.append(known.resource)
-        found.sort(key=lambda resource: str(resource["id"]))
+        await self._check_domains(search)
+        found = await self._records.search(search)
+        shown = await _permitted(found.records)
+        resources = [self._with_domains(record.resource, search.domains) for record in shown]
+        resources.sort(key=lambda resource: str(resource["id"]))
         end = start + search.count
         return write_searchset(
             entries=[
                 (f"{self._url}/{resource['id']}", search.view.apply(orjson.dumps(resource)))
-                for resource in found[start:end]
+                for resource in resources[start:end]
             ],
-            total=len(found),
-            links=self._links(search, end, len(found)),
-            issues=tuple(dict.fromkeys(issues)),
+            total=len(resources),
+            links=self._links(search, end, len(resources)),
+            issues=tuple(dict.fromkeys((*search.warnings, *found.issues))),
         )
 
-    async def _candidates(self, search: PatientSearch) -> tuple[Cx, ...]:
-        if search.patients is not None:
-            for patient in search.patients:
-                require_patient(patient)
-            return search.patients
-        found, bound = await self._directory.called(search.keys), bound_patient()
-        if bound is not None:
-            # that there are others is nobody's business who may not see them
-            return (bound,) if found is None or bound in found else ()
-        if found is None or len(found) > _MOST_CANDIDATES:
-            text = "More patients may be meant than one search looks at. Give the birthdate as well."
-            raise OutcomeError(400, (Issue("error", "too-costly", text),))
-        return tuple(found)
+    async def _check_domains(self, search: PatientSearch) -> None:
+        """Raise OutcomeError where a domain is known neither to the settings nor by documents."""
+        known = frozenset(self._context.domains())
+        for domain in search.domains - known:
+            if not await self._directory.has_domain(domain):
+                raise OutcomeError(404, (_UNKNOWN_DOMAIN, _WHAT_TO_DO))
+        unmapped = {domain: issue for domain, issue in search.unmapped if domain not in known}
+        problems = [i for domain, i in unmapped.items() if not await self._directory.has_domain(domain)]
+        if problems:
+            raise OutcomeError(400, problems)
+
+    def _with_domains(self, resource: Json, domains: frozenset[str]) -> Json:
+        """The Patient with identifiers of some domains alone (IHE PDQm 3.2.0 2:3.78.4.1.2.3)."""
+        if not domains:
+            return resource
+        terms = self._context.terminology
+        kept = [i for i in resource["identifier"] if domain_key(str(i.get("system", "")), terms) in domains]
+        return {**resource, "identifier": kept}
 
     def _links(self, search: PatientSearch, end: int, total: int) -> dict[str, str]:
         links = {"self": f"{self._url}?{urlencode(search.self_parameters, quote_via=quote)}"}
@@ -113,3 +112,8 @@ class PatientFinder:
             key = PageKey(parameters=search.self_parameters, offset=end, count=search.count, anchor="")
             links["next"] = f"{self._url}?{urlencode({'_page': self._pages.write(key)})}"
         return links
+
+
+async def _permitted(records: Sequence[Record]) -> list[Record]:
+    shown = await permitted_patients(record.patient for record in records)
+    return [record for record in records if record.patient in shown]

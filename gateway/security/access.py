@@ -218,6 +218,29 @@ async def only_visible(result: QueryResult) -> QueryResult:
     return result
 
 
+async def permitted_patients(patients: Iterable[Cx]) -> frozenset[Cx]:
+    """Those of `patients` who may be seen, by the token and by the policy. Raises PolicyUnavailable."""
+    listed = tuple(dict.fromkeys(patients))
+    access = _access.get()
+    if access is not None and access.patient is not None:
+        listed = tuple(patient for patient in listed if patient == access.patient)
+    if access is not None and access.policy is not None and listed:
+        asked = Asked(access.action, access.claims)
+        decisions = await _decided(access.policy, asked, [Matter(patient) for patient in listed])
+        listed = tuple(p for p, permitted in zip(listed, decisions, strict=True) if permitted)
+    about_patients(listed)
+    return frozenset(listed)
+
+
+async def require_permitted_patient(patient: Cx) -> None:
+    """Raise OtherPatient unless a patient may be seen, also where it is the policy that does not let it and
+    others are hidden; else Denied then. Raises PolicyUnavailable."""
+    require_patient(patient)
+    access = _access.get()
+    if access is not None and not await permitted_patients((patient,)):
+        raise OtherPatient if access.others == "not-found" else Denied
+
+
 async def _permitted(result: QueryResult, access: Access, policy: Policy) -> QueryResult:
     objects: tuple[Any, ...] = (*result.entries, *result.submission_sets, *result.folders)
     if not objects:

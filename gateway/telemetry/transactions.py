@@ -17,6 +17,7 @@ _FHIR: Final = {
     "POST /DocumentReference/$generate-metadata": "ITI-106",
     "GET /DocumentReference": "ITI-67",
     "GET /List": "ITI-66",
+    "GET /Patient": "ITI-78",
     "GET /Binary/{id}": "ITI-68",
     "GET /content/{token}": "ITI-68",
 }

@@ -9,7 +9,6 @@ from gateway.fhir.capability import write_capability_statement
 from gateway.fhir.capability_actors import StatedActor
 from gateway.fhir.document_reference import MAX_INTEGER64, MAX_UNSIGNED_INT, WriteContext
 from gateway.fhir.list_elements import RegistryList
-from gateway.fhir.patient_search import PatientSearchContext
 from gateway.fhir.provide_context import ProvideContext
 from gateway.imaging.known_patients import KnownPatients
 from gateway.mhd.authorisation import client_of_token
@@ -18,7 +17,6 @@ from gateway.mhd.definitions import Definitions
 from gateway.mhd.find import Finder
 from gateway.mhd.find_all import AllFinder, MixedSnapshots
 from gateway.mhd.find_lists import ListFinder
-from gateway.mhd.find_patients import PatientFinder
 from gateway.mhd.includes import Includer
 from gateway.mhd.publish import Publisher, PublishLifetimes, PublishPeers
 from gateway.mhd.read import Reader
@@ -43,6 +41,7 @@ from gateway.wiring.imaging import (
     offered_manifests,
 )
 from gateway.wiring.parts import Parts
+from gateway.wiring.patients import patient_finder
 from gateway.wiring.publishing import metadata_tables, publish_policy, publishing_sources
 from gateway.wiring.resources import patient_directory, patient_notes, stored_note
 from gateway.wiring.security import Guard
@@ -155,19 +154,7 @@ def use_cases(
             translator=manifest_translator(settings, parts.imaging, bases.shared.url),
         ),
         reader=Reader(everywhere, write_context),
-        patient_finder=PatientFinder(
-            directory,
-            references,
-            PatientSearchContext(
-                terms,
-                references.resolve,
-                settings.search.patient_authorities,
-                settings.search.default_count,
-                settings.search.max_count,
-            ),
-            PageTokens(parts.ring, f"Patient{scope}"),
-            base_url,
-        ),
+        patient_finder=patient_finder(settings, parts, references, base_url, f"Patient{scope}"),
         capability_statement=statement,
         base_url=base_url,
         client_of=_named_by_proxy(settings) if guarded is None else client_of_token,

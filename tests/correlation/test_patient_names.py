@@ -25,6 +25,17 @@ async def test_too_many_are_told_from_none(open_store):
         assert await index.under(["family sch", "family mus"]) is None
 
 
+async def test_nobody_is_written_where_there_are_too_many_already(open_store):
+    async with open_store() as store:
+        index = PatientIndex(store, 60)
+        for number in range(258):
+            await index.note(Cx(str(number), "2.999"), frozenset({"everybody"}))
+        held = await store.get("patients", "everybody")
+        await index.note(Cx("another", "2.999"), frozenset({"everybody", "family mus"}))
+        assert await store.get("patients", "everybody") == held
+        assert await index.under(["family mus"]) == {Cx("another", "2.999")}
+
+
 async def test_without_redis_nobody_is_found_and_nothing_fails(open_store, server):
     async with open_store() as store:
         index = PatientIndex(store, 60)

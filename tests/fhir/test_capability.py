@@ -75,6 +75,7 @@ def test_it_states_this_server(statement):
     assert statement["implementation"]["url"] == "http://gw.example/fhir"
     assert statement["implementationGuide"] == [
         "https://profiles.ihe.net/ITI/MHD/ImplementationGuide/ihe.iti.mhd",
+        "https://profiles.ihe.net/ITI/PDQm/ImplementationGuide/ihe.iti.pdqm",
         "http://hl7.eu/fhir/imaging/ImplementationGuide/hl7.fhir.eu.imaging",
         "https://profiles.ihe.net/RAD/MADO/ImplementationGuide/ihe.rad.mado",
     ]

@@ -74,6 +74,28 @@ def test_each_release_instantiates_the_statements_of_its_guides():
     assert not any(url.startswith(imaging.MADO) for url in new)
 
 
+PDQM_PARAMETERS = (
+    "_lastUpdated _id active family given identifier telecom birthdate address address-city address-country "
+    "address-postalcode address-state gender mothersMaidenName"
+)
+
+
+def test_a_supplier_of_demographics_is_what_ihe_pdqm_has_of_one():
+    stated = statement(FhirRelease.R4)
+    (patients,) = [r for r in stated["rest"][0]["resource"] if r["type"] == "Patient"]
+    by_name = {row["name"]: row for row in patients["searchParam"]}
+    assert codes.PDQM_CAPABILITY_STATEMENT + "IHE.PDQm.PatientDemographicsSupplier" in stated["instantiates"]
+    assert set(PDQM_PARAMETERS.split()) <= by_name.keys()
+    maiden = by_name["mothersMaidenName"]["definition"]
+    assert maiden == codes.FHIR_SEARCH_PARAMETER + "patient-extensions-Patient-mothersMaidenName"
+    for row in by_name.values():
+        if row["type"] == "string":
+            assert ":exact" in row["documentation"]
+    assert {i["code"] for i in patients["interaction"]} >= {"read", "search-type"}
+    assert codes.PROFILE_PDQM_PATIENT in patients["supportedProfile"]
+    assert not any(url.startswith(codes.PDQM) for url in statement(FhirRelease.R5)["instantiates"])
+
+
 @pytest.mark.parametrize("release", FhirRelease)
 def test_every_definition_that_a_guide_has_is_served_by_read(release):
     stated = statement(release)
@@ -144,6 +166,16 @@ def test_a_provider_of_resources_states_those_of_imaging(release):
     assert "interaction" not in stated["rest"][0] and "searchParam" not in stated["rest"][0]
     (claimed,) = stated["instantiates"]
     assert claimed.endswith("/EeehrxfImagingReportResourceAccessProvider")
+
+
+@pytest.mark.parametrize("release", FhirRelease)
+def test_a_supplier_of_patients_states_patients_alone(release):
+    stated, by_type = of_actors(release, "patients")
+    assert set(by_type) == {"OperationDefinition", "Patient", "SearchParameter"}
+    claimed = stated.get("instantiates", [])
+    assert all(url.startswith(codes.PDQM) for url in claimed)
+    # IHE PDQm is for R4 alone
+    assert bool(claimed) is (release is FhirRelease.R4)
 
 
 @pytest.mark.parametrize("release", FhirRelease)

@@ -6,11 +6,16 @@ from hypothesis import strategies as st
 
 from gateway.fhir.matching import folded
 from gateway.fhir.patient_view import (
+    EVERYBODY,
     KEY_LETTERS,
+    beginning_key,
     birth_key,
-    name_key,
+    identifier_key,
+    known_domain_key,
+    plain_number,
     said_by_entries,
     search_keys,
+    telecom_key,
     write_domain_patient,
 )
 from gateway.fhir.terminology import Terminology
@@ -27,15 +32,25 @@ def shown(*said):
 
 
 def test_the_patient_is_that_of_the_domain():
-    assert shown() == ({"resourceType": "Patient", "id": "id", "identifier": [OWN]}, ())
-    patient, differing = shown({**MUELLER, "id": "other", "identifier": [{"value": "UV1"}, OWN]})
+    assert shown() == ({"resourceType": "Patient", "id": "id", "identifier": [OWN], "active": True}, ())
+    further = {"system": "http://other.example/ids", "value": "UV1"}
+    patient, differing = shown({**MUELLER, "id": "other", "identifier": [further, {"value": "4711"}, OWN]})
     assert patient == {
         "resourceType": "Patient",
         "id": "id",
-        "identifier": [OWN, {"value": "UV1"}],
+        "identifier": [OWN, further],
+        "active": True,
         **MUELLER,
     }
     assert differing == ()
+
+
+def test_a_name_has_a_family_given_or_text():
+    patient, _ = shown({"name": [{"prefix": ["Dr."], "suffix": ["MPH"]}, {"family": "Müller"}]})
+    assert patient["name"] == [
+        {"prefix": ["Dr."], "suffix": ["MPH"], "text": "Dr. MPH"},
+        {"family": "Müller"},
+    ]
 
 
 @pytest.mark.parametrize(
@@ -73,7 +88,7 @@ def test_sources_that_agree_add_what_the_latest_leaves_open(first, other, expect
 def test_a_source_that_disagrees_adds_nothing(change, element):
     other = {**MUELLER, **change, "telecom": [{"value": "4711"}], "identifier": [{"value": "UV9"}]}
     patient, differing = shown(MUELLER, other)
-    assert patient == {"resourceType": "Patient", "id": "id", "identifier": [OWN], **MUELLER}
+    assert patient == shown(MUELLER)[0]
     assert differing == (element,)
 
 
@@ -100,18 +115,43 @@ def test_the_latest_document_comes_first_and_superseded_ones_only_alone():
 
 
 texts = st.text(min_size=1, max_size=12)
+MAIDEN_NAME = "http://hl7.org/fhir/StructureDefinition/patient-mothersMaidenName"
 
 
-@given(texts, texts, st.integers(1, 12))
-def test_whoever_begins_so_is_under_the_key_of_the_beginning(family, given_name, length):
-    keys = search_keys({"name": [{"family": family, "given": [given_name]}], "birthDate": "2001-02-03"})
-    assert birth_key("2001-02-03") in keys
-    for part, text in (("family", family), ("given", given_name)):
+@given(texts, texts, texts, st.integers(1, 12))
+def test_whoever_begins_so_is_under_the_key_of_the_beginning(family, given_name, city, length):
+    patient = {
+        "name": [{"family": family, "given": [given_name]}],
+        "birthDate": "2001-02-03",
+        "address": [{"city": city}],
+        "extension": [{"url": MAIDEN_NAME, "valueString": family}],
+    }
+    keys = search_keys(patient, TERMINOLOGY)
+    assert {birth_key("2001-02-03"), EVERYBODY} <= keys
+    for part, text in (("family", family), ("given", given_name), ("address", city), ("maiden", family)):
         beginning = folded(text)[:length]
         if len(folded(beginning)) >= KEY_LETTERS and folded(text).startswith(folded(beginning)):
-            assert name_key(part, beginning) in keys
+            assert beginning_key(part, beginning) in keys
 
 
 def test_a_birth_that_is_no_day_has_no_key():
-    assert search_keys({"birthDate": "2001-02"}) == frozenset()
-    assert search_keys({"name": "x", "birthDate": 7}) == frozenset()
+    assert search_keys({"birthDate": "2001-02"}, TERMINOLOGY) == {EVERYBODY}
+    assert search_keys({"name": "x", "birthDate": 7}, TERMINOLOGY) == {EVERYBODY}
+
+
+def test_identifiers_and_numbers_are_keys_however_they_are_written():
+    mapped = Terminology(assigning_authorities={"http://national.example/id": "2.999.8"})
+    patient = {
+        "identifier": [{"system": "http://national.example/id", "value": "N1"}, {"value": "no domain"}],
+        "telecom": [{"system": "phone", "value": "+49 (30) 123-45"}, {"value": "mailto:Ada@X.example"}],
+    }
+    keys = search_keys(patient, mapped)
+    assert keys == {
+        EVERYBODY,
+        identifier_key("2.999.8", "N1"),
+        identifier_key("", "N1"),
+        known_domain_key("2.999.8"),
+        telecom_key("+493012345"),
+        telecom_key("ada@x.example"),
+    }
+    assert plain_number("tel:+49 30/12345") == "+493012345"

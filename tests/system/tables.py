@@ -1,8 +1,14 @@
-"""Everything that the embedded affinity domain holds, as one value to compare."""
+"""What the embedded affinity domain holds: all of it as one value to compare, and changes behind its back."""
 
 import hashlib
 import sqlite3
+from contextlib import closing
 from pathlib import Path
+
+from msgspec import msgpack
+from msgspec.structs import replace
+
+from gateway.affinity.objects import decode_entry
 
 
 def fingerprint(stack) -> tuple[dict[str, tuple[int, str]], frozenset[str]]:
@@ -17,3 +23,29 @@ def fingerprint(stack) -> tuple[dict[str, tuple[int, str]], frozenset[str]]:
     connection.close()
     files = frozenset(str(path) for path in (folder / "documents").rglob("*") if path.is_file())
     return tables, files
+
+
+def in_the_registry(stack, patient, **changes):
+    """Change the DocumentEntries of a patient behind the gateway's back, as another source writes them."""
+    path = stack.settings.state_dir.parent / "affinity" / "registry.sqlite"
+    with closing(sqlite3.connect(path)) as connection, connection:
+        rows = connection.execute(
+            "SELECT seq, body FROM document_entry WHERE patient LIKE ?", (f"{patient.id}%",)
+        ).fetchall()
+        for seq, body in rows:
+            entry = replace(decode_entry(body), **changes)
+            connection.execute(
+                "UPDATE document_entry SET body = ? WHERE seq = ?", (msgpack.encode(entry), seq)
+            )
+    return len(rows)
+
+
+def without_patient(stack, patient):
+    """Take everything of a patient out of the registry, as its operator may."""
+    path = stack.settings.state_dir.parent / "affinity" / "registry.sqlite"
+    with closing(sqlite3.connect(path)) as connection, connection:
+        for table in ("document_entry", "submission_set"):
+            connection.execute(
+                f"UPDATE {table} SET patient = 'nobody' WHERE patient LIKE ?",
+                (f"{patient.id}%",),
+            )

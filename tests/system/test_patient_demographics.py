@@ -1,13 +1,8 @@
 """Patients are what their documents say, and are found by names, birth and sex once a document was seen."""
 
-import sqlite3
-from contextlib import closing
-
 import pytest
-from msgspec import msgpack
-from msgspec.structs import replace
+import pytest_asyncio
 
-from gateway.affinity.objects import decode_entry
 from gateway.demo.bundles import provide_bundle
 from gateway.demo.report_parts import ReportOrder
 from gateway.demo.samples import ORGANIZATION, SamplePatient
@@ -15,6 +10,8 @@ from gateway.demo.samples import ORGANIZATION, SamplePatient
 from .documents import a_document, a_patient
 from .imaging import matches
 from .reports import a_report
+from .stack import running_stack
+from .tables import in_the_registry
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -91,6 +88,15 @@ async def test_each_parameter_narrows(stack, parameters, is_found):
     assert (patient.id in [p["identifier"][0]["value"] for p in posted]) is is_found
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def few(tmp_path_factory):
+    async with running_stack(tmp_path_factory.mktemp("few")) as stack:
+        stack.interfere = None
+        patient = SamplePatient(a_patient().id, "Wi", "Jan", "1983-02-03", "male", "Dehals")
+        await publish(stack, patient)
+        yield stack, patient
+
+
 async def test_an_answer_says_who_can_be_found(stack):
     bundle = await search(stack, family="Nobody-is-called-so")
     assert bundle["total"] == 0
@@ -101,17 +107,18 @@ async def test_an_answer_says_who_can_be_found(stack):
 @pytest.mark.parametrize(
     "parameters",
     [
-        {"family": "Zw"},
+        {"family": "Wi"},
         {"gender": "male"},
-        {"birthdate": "1981"},
-        {"birthdate": "ge1981-02-03"},
-        {"family:contains": "taucher"},
+        {"birthdate": "1983"},
+        {"birthdate": "ge1983-02-03"},
+        {"given:contains": "an"},
+        {"active": "true"},
+        {"address-country": "AT"},
     ],
 )
-async def test_what_could_mean_anybody_is_refused(stack, parameters):
-    status, outcome = await stack.get("Patient", **parameters)
-    assert status == 400
-    assert "birthdate with a day" in outcome["issue"][0]["diagnostics"]
+async def test_what_could_mean_anybody_is_searched_among_all_as_long_as_they_are_few(few, parameters):
+    stack, patient = few
+    assert patient.id in [p["identifier"][0]["value"] for p in matches(await search(stack, **parameters))]
 
 
 async def test_what_sources_disagree_about_is_not_merged(stack, capfd):
@@ -166,18 +173,3 @@ async def test_where_the_registry_says_nothing_the_documents_do(stack):
         **{"patient.identifier": patient.token, "_include": "DiagnosticReport:patient"},
     )
     assert (status, matches(bundle, "include")) == (200, [found])
-
-
-def in_the_registry(stack, patient, **changes):
-    """Change the DocumentEntries of a patient behind the gateway's back, as another source writes them."""
-    path = stack.settings.state_dir.parent / "affinity" / "registry.sqlite"
-    with closing(sqlite3.connect(path)) as connection, connection:
-        rows = connection.execute(
-            "SELECT seq, body FROM document_entry WHERE patient LIKE ?", (f"{patient.id}%",)
-        ).fetchall()
-        for seq, body in rows:
-            entry = replace(decode_entry(body), **changes)
-            connection.execute(
-                "UPDATE document_entry SET body = ? WHERE seq = ?", (msgpack.encode(entry), seq)
-            )
-    return len(rows)

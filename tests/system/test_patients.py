@@ -49,10 +49,14 @@ async def test_several_identifiers_are_alternatives_and_repeated_ones_narrow(sta
 @pytest.mark.parametrize(
     ("parameters", "status", "text"),
     [
-        ({}, 400, "identifier or _id is required"),
-        ({"identifier": "4711"}, 400, "give system|value"),
+        ({}, 400, "one of identifier, _id, _lastUpdated, active"),
+        ({"targetCommunityIdList": "urn:oid:2.999.404"}, 400, "not a community that this server reaches"),
         ({"identifier": "http://nowhere.example|1"}, 400, "terminology.assigning_authorities"),
-        ({"gender": "female"}, 400, "required"),
+        ({"identifier": "nowhere|"}, 400, "has to be a URI"),
+        ({"active": "perhaps"}, 400, "give true or false"),
+        ({"telecom": "phone|"}, 400, "give a number"),
+        ({"birthdate": "yesterday"}, 400, "birthdate"),
+        ({"family:sounds": "Meier"}, 400, ":sounds is not supported"),
     ],
 )
 async def test_what_cannot_be_searched_is_told(stack, parameters, status, text):
@@ -63,7 +67,7 @@ async def test_what_cannot_be_searched_is_told(stack, parameters, status, text):
 
 async def test_what_is_not_known_is_left_out_or_refused_as_the_client_prefers(stack):
     patient = await submitted(stack)
-    parameters = {"identifier": patient.token, "telecom": "4711"}
+    parameters = {"identifier": patient.token, "animal-breed": "4711"}
     assert len(await search(stack, **parameters)) == 1
     async with stack.session.get(
         f"{stack.base_url}/Patient", params=parameters, headers={"Prefer": "handling=strict"}
