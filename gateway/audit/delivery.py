@@ -19,7 +19,7 @@ _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 30.0
 _GATHER: Final = 0.5
 """Seconds in which records that come one after the other are gathered into one message."""
-WRITTEN_AT_ONCE: Final = 5
+WRITTEN_AT_ONCE: Final = 10
 """Records that are written before requests get their turn: well below a millisecond."""
 
 log = structlog.get_logger()

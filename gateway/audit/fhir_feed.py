@@ -21,6 +21,7 @@ from gateway.model import codes
 _FHIR_JSON: Final = "application/fhir+json"
 _AGAIN: Final = frozenset({401, 403, 408, 425, 429})
 """Statuses below 500 that do not speak against a record."""
+_TAGGED: Final = f"_tag={quote(codes.AUDIT_RECORD_TAG + '|', safe=':')}"
 _LARGEST_ANSWER: Final = 16 * 1024 * 1024
 
 log = structlog.get_logger()
@@ -56,9 +57,9 @@ class FhirRepository:
         for number, record in enumerate(records):
             if number % WRITTEN_AT_ONCE == 0:
                 await asyncio.sleep(0)
-            events.append(self._write(record))
+            events.append((record.id, orjson.dumps(self._write(record))))
         if self.batch == 1:
-            statuses = [await self._send_one(event) for event in events]
+            statuses = [await self._send_one(record_id, event) for record_id, event in events]
         else:
             statuses = await self._send_batch(events)
         return self._judge(records, statuses)
@@ -79,8 +80,12 @@ class FhirRepository:
             log.critical("audit.record_refused", record=record_id, status=status)
         return len(refused)
 
-    async def _send_batch(self, events: Sequence[dict[str, Any]]) -> list[int]:
-        entries = [{"resource": event, "request": self._request(event)} for event in events]
+    async def _send_batch(self, events: Sequence[tuple[str, bytes]]) -> list[int]:
+        """`events` are AuditEvents in JSON, by their ids."""
+        entries = [
+            {"resource": orjson.Fragment(event), "request": self._request(record_id)}
+            for record_id, event in events
+        ]
         bundle = {"resourceType": "Bundle", "type": "batch", "entry": entries}
         status, answer = await self._call("POST", self._url, orjson.dumps(bundle), {})
         if status >= 300:
@@ -93,20 +98,17 @@ class FhirRepository:
             raise RepositoryAway("the answer does not say what became of each record")
         return answered
 
-    async def _send_one(self, event: dict[str, Any]) -> int:
-        request = self._request(event)
+    async def _send_one(self, record_id: str, event: bytes) -> int:
+        request = self._request(record_id)
         condition = request.get("ifNoneExist")
         headers = {"If-None-Exist": condition} if condition else {}
-        status, _ = await self._call(
-            request["method"], f"{self._url}/{request['url']}", orjson.dumps(event), headers
-        )
+        status, _ = await self._call(request["method"], f"{self._url}/{request['url']}", event, headers)
         return status
 
-    def _request(self, event: dict[str, Any]) -> dict[str, str]:
+    def _request(self, record_id: str) -> dict[str, str]:
         if self._update:
-            return {"method": "PUT", "url": f"AuditEvent/{event['id']}"}
-        tag = quote(f"{codes.AUDIT_RECORD_TAG}|{event['id']}", safe=":")
-        return {"method": "POST", "url": "AuditEvent", "ifNoneExist": f"_tag={tag}"}
+            return {"method": "PUT", "url": f"AuditEvent/{record_id}"}
+        return {"method": "POST", "url": "AuditEvent", "ifNoneExist": f"{_TAGGED}{record_id}"}
 
     async def _call(self, method: str, url: str, body: bytes, more: dict[str, str]) -> tuple[int, bytes]:
         if self._session is None:

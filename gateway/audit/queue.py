@@ -1,8 +1,9 @@
-"""Audit records on their way: in SQLite, from before the request is answered until every repository has them.
+"""Audit records on their way: on disk, from before the request is answered until every repository has them.
 
-A record is committed to the write-ahead log of SQLite before the answer goes out, which outlives the end of
-the process however it comes; what the power supply could take away is limited by synchronising the log
-every `sync_seconds`, outside of the event loop. Records lie there sealed, since they name patients.
+A record is written to the journal before the answer goes out, which outlives the end of the process however
+it comes. The database (SQLite) takes over what is there many records at a time, which costs each of them
+little; what the power supply could take away is limited by doing that every `sync_seconds` and synchronising
+its log then, outside of the event loop. Records lie there sealed, since they name patients.
 
 Each repository (destination) has a cursor behind which it has everything. Delivered records are kept for a
 while, for local queries. Where an answer flows, its record is held beside the others until its end is known;
@@ -10,25 +11,33 @@ what a dead process held is taken over as it is.
 """
 
 import asyncio
-import fcntl
 import os
 import sqlite3
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
-from typing import IO, Final, Self
+from typing import Final, Self
 
 import msgspec
 import structlog
 from msgspec.structs import replace
 
+from gateway.audit.journal import Frame, Journal, JournalError
+from gateway.audit.queue_files import (
+    checkpoint,
+    claimed,
+    insert_frames,
+    journal_of,
+    locked,
+    opened,
+    replay,
+    transaction,
+)
 from gateway.audit.record import AuditRecord
 
-_MOST_FILES: Final = 64
-"""Processes that share a state directory."""
 _CHECKPOINT_PAGES: Final = 2000
 _PRUNE_ROWS: Final = 200
 _PRUNE_EVERY: Final = 10
@@ -37,15 +46,11 @@ _SOON: Final = 0.02
 """Seconds in which records that no answer waits for are gathered into one commit."""
 _MOST_RECENT: Final = 1000
 """Records that are sent on without being read back."""
+_STORED_AT_ONCE: Final = 64
+"""Records that the database takes over before its time: well below a millisecond of work."""
+_MOST_UNSTORED: Final = 10_000
+"""Records in the journal and in memory where the database takes none."""
 _INTERRUPTED: Final = "the gateway was stopped before the end of the answer was recorded"
-
-_SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS records (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT, recorded REAL NOT NULL, content BLOB NOT NULL);
-CREATE INDEX IF NOT EXISTS records_recorded ON records (recorded);
-CREATE TABLE IF NOT EXISTS held (id TEXT PRIMARY KEY, recorded REAL NOT NULL, content BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS cursors (destination TEXT PRIMARY KEY, seq INTEGER NOT NULL);
-"""
 
 log = structlog.get_logger()
 
@@ -85,16 +90,21 @@ class AuditQueue:
         self._added: list[AuditRecord] = []
         self._held: list[AuditRecord] = []
         self._settled: list[str] = []
+        self._unstored: list[Frame] = []
+        self._rows_unstored = 0
+        self._stuck = False
         self._moved: dict[str, int] = {}
         self._recent: deque[tuple[int, AuditRecord]] = deque(maxlen=_MOST_RECENT)
         self._timer: asyncio.TimerHandle | None = None
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._path, self._lock = _claimed(folder)
-            self._connection = _opened(self._path)
+            self._path, self._lock = claimed(folder)
+            self._connection = opened(self._path)
+            self._journal = Journal(journal_of(self._path))
+            self._frame = replay(self._connection, self._journal)
             self._begin_cursors(destinations)
             self._take_over(folder)
-        except (OSError, sqlite3.Error) as error:
+        except (OSError, sqlite3.Error, JournalError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise AuditQueueError(f"{folder}: {reason}") from None
         self._wal = os.open(f"{self._path}-wal", os.O_RDWR | os.O_CREAT)
@@ -113,10 +123,12 @@ class AuditQueue:
         self.close()
 
     def close(self) -> None:
-        """Commit, synchronise and let go of the file."""
+        """Commit, synchronise and let go of the files."""
         self.flush()
+        self._store()
         os.fdatasync(self._wal)
         os.close(self._wal)
+        self._journal.close()
         self._connection.close()
         self._lock.close()
 
@@ -124,6 +136,8 @@ class AuditQueue:
     @property
     def full(self) -> bool:
         """Whether there is no room for further records."""
+        if self._rows_unstored >= _MOST_UNSTORED:
+            return True
         return bool(self._cursors) and self._last + len(self._added) - self._done >= self._most
 
     def add(self, records: Sequence[AuditRecord], *, soon: bool = True) -> None:
@@ -146,36 +160,57 @@ class AuditQueue:
         self.add(records)
 
     def flush(self) -> None:
-        """Commit what was taken: it outlives the process from here on."""
+        """Write down what was taken: it outlives the process from here on."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if not (self._added or self._held or self._settled or self._moved):
+        added, held, settled = self._added, self._held, self._settled
+        if not (added or held or settled):
             return
-        added, held, settled, moved = self._added, self._held, self._settled, self._moved
-        self._added, self._held, self._settled, self._moved = [], [], [], {}
-        numbered = list(enumerate(added, self._last + 1))
+        self._added, self._held, self._settled = [], [], []
+        frame = Frame(
+            self._frame + 1,
+            [
+                (seq, record.recorded, self._sealed(record))
+                for seq, record in enumerate(added, self._last + 1)
+            ],
+            [(record.id, record.recorded, self._sealed(record)) for record in held],
+            settled,
+        )
         try:
-            with _transaction(self._connection) as execute_many:
-                if numbered:
-                    rows = [(seq, record.recorded, self._sealed(record)) for seq, record in numbered]
-                    execute_many("INSERT INTO records (seq, recorded, content) VALUES (?, ?, ?)", rows)
-                if held:
-                    rows_held = [(record.id, record.recorded, self._sealed(record)) for record in held]
-                    execute_many("INSERT OR REPLACE INTO held VALUES (?, ?, ?)", rows_held)
-                if settled:
-                    execute_many("DELETE FROM held WHERE id = ?", [(record_id,) for record_id in settled])
-                if moved:
-                    places = [(seq, name) for name, seq in moved.items()]
-                    execute_many("UPDATE cursors SET seq = ? WHERE destination = ?", places)
-        except sqlite3.Error as error:
+            self._journal.append(frame)
+        except OSError as error:
             self._lose(len(added) + len(held), error)
             return
-        self._last += len(added)
-        self._recent.extend(numbered)
+        self._frame += 1
+        self._unstored.append(frame)
+        self._rows_unstored += len(added) + len(held)
         self._unsynchronised = True
         if added:
+            self._recent.extend(enumerate(added, self._last + 1))
+            self._last += len(added)
             self.arrived.set()
+        if self._rows_unstored >= _STORED_AT_ONCE:
+            self._store()
+
+    def _store(self) -> bool:
+        """Put what the journal has, and how far repositories are, into the database; whether it took it."""
+        if not (self._unstored or self._moved):
+            return True
+        try:
+            with transaction(self._connection) as execute_many:
+                insert_frames(execute_many, self._unstored)
+                places = [(seq, name) for name, seq in self._moved.items()]
+                execute_many("UPDATE cursors SET seq = ? WHERE destination = ?", places)
+            self._unstored, self._moved, self._rows_unstored = [], {}, 0
+            self._journal.clear()
+        except (OSError, sqlite3.Error) as error:
+            if not self._stuck:
+                log.critical("audit.queue_not_stored", error=type(error).__name__)
+            self._stuck = True
+            return False
+        self._stuck = False
+        return True
 
     def _sealed(self, record: AuditRecord) -> bytes:
         return self._seal(self._encode(record))
@@ -185,7 +220,7 @@ class AuditQueue:
             with suppress(RuntimeError):  # without a loop whoever writes flushes
                 self._timer = asyncio.get_running_loop().call_later(_SOON, self.flush)
 
-    def _lose(self, count: int, error: sqlite3.Error | None) -> None:
+    def _lose(self, count: int, error: OSError | None) -> None:
         if count:
             self.lost += count
             reason = "the queue is full" if error is None else type(error).__name__
@@ -199,6 +234,8 @@ class AuditQueue:
         if self._recent and self._recent[0][0] <= place + 1:
             first = place + 1 - self._recent[0][0]
             return list(islice(self._recent, first, first + limit))
+        if not self._store():
+            return []
         rows = self._connection.execute(
             "SELECT seq, content FROM records WHERE seq > ? ORDER BY seq LIMIT ?", (place, limit)
         ).fetchall()
@@ -213,7 +250,7 @@ class AuditQueue:
     def delivered(self, destination: str, seq: int) -> None:
         """The destination has everything as far as this place."""
         self._cursors[destination] = self._moved[destination] = seq
-        self._flush_soon()
+        self._store()
 
     def length(self, destination: str) -> int:
         """Records that the destination does not have yet."""
@@ -221,6 +258,7 @@ class AuditQueue:
 
     def age(self, destination: str) -> float:
         """Seconds since the oldest of them; 0 where there are none."""
+        self._store()
         row = self._connection.execute(
             "SELECT recorded FROM records WHERE seq > ? ORDER BY seq LIMIT 1", (self._cursors[destination],)
         ).fetchone()
@@ -229,6 +267,7 @@ class AuditQueue:
     def find(self, since: float, until: float, limit: int) -> Iterator[AuditRecord]:
         """What is queued or kept of a time, the latest first, `limit` records at most."""
         self.flush()
+        self._store()
         rows = self._connection.execute(
             "SELECT content FROM records WHERE recorded BETWEEN ? AND ? ORDER BY recorded DESC LIMIT ?",
             (since, until, limit),
@@ -267,26 +306,28 @@ class AuditQueue:
         """What was held by the process before, and all that other processes have left behind."""
         self._free_held(self._connection)
         for path in sorted(folder.glob("queue-*.db")):
-            if path == self._path or (lock := _locked(path)) is None:
+            if path == self._path or (lock := locked(path)) is None:
                 continue
             with lock:
-                other = _opened(path)
+                other, journal = opened(path), Journal(journal_of(path))
+                replay(other, journal)
+                journal.close()
                 self._free_held(other)
                 last = other.execute("SELECT min(seq) FROM cursors").fetchone()[0] or 0
                 rows = other.execute("SELECT recorded, content FROM records WHERE seq > ?", (last,))
                 taken = rows.fetchall()
-                with _transaction(self._connection) as execute_many:
+                with transaction(self._connection) as execute_many:
                     execute_many("INSERT INTO records (recorded, content) VALUES (?, ?)", taken)
                 self._last += len(taken)
                 other.close()
-                for name in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
-                    name.unlink(missing_ok=True)
+                for name in (f"{path.name}-wal", f"{path.name}-shm", journal_of(path).name, path.name):
+                    path.with_name(name).unlink(missing_ok=True)
 
     def _free_held(self, connection: sqlite3.Connection) -> None:
         rows = connection.execute("SELECT recorded, content FROM held ORDER BY recorded").fetchall()
         records = [record for _, content in rows if (record := self._read(content)) is not None]
         rows = [(r.recorded, self._sealed(replace(r, outcome_text=_INTERRUPTED))) for r in records]
-        with _transaction(connection) as execute_many:
+        with transaction(connection) as execute_many:
             execute_many("INSERT INTO records (recorded, content) VALUES (?, ?)", rows)
             connection.execute("DELETE FROM held")
         if connection is self._connection:
@@ -299,7 +340,7 @@ class AuditQueue:
             await asyncio.sleep(self._sync_seconds)
             rest -= 1
             try:
-                if self._unsynchronised:
+                if self._unsynchronised and self._store():
                     self._unsynchronised = False
                     await asyncio.to_thread(os.fdatasync, self._wal)
                 if rest <= 0 and not self._prune():
@@ -307,8 +348,7 @@ class AuditQueue:
                 pages = os.fstat(self._wal).st_size // 4096
                 if pages > _CHECKPOINT_PAGES:
                     # most of the work, and the waiting for the disk, in a thread; the rest is little
-                    await asyncio.to_thread(_checkpoint, self._path)
-                    self.flush()
+                    await asyncio.to_thread(checkpoint, self._path)
                     self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             except (OSError, sqlite3.Error) as error:
                 log.critical("audit.queue_not_durable", error=type(error).__name__)
@@ -316,6 +356,7 @@ class AuditQueue:
     def _prune(self) -> bool:
         """Delete what everyone has and nobody asks for any more, a few at a time; whether there was any."""
         self.flush()
+        self._store()
         limit, done = self._clock() - self._keep, self._done
         first = self._connection.execute(
             "SELECT seq, recorded FROM records ORDER BY seq LIMIT ?", (_PRUNE_ROWS,)
@@ -323,56 +364,6 @@ class AuditQueue:
         beyond = self._last - self._most
         old = [(seq,) for seq, recorded in first if seq <= done and (recorded < limit or seq <= beyond)]
         if old:
-            with _transaction(self._connection) as execute_many:
+            with transaction(self._connection) as execute_many:
                 execute_many("DELETE FROM records WHERE seq = ?", old)
         return bool(old)
-
-
-@contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[Callable[..., object]]:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield connection.executemany
-        connection.execute("COMMIT")
-    except BaseException:
-        with suppress(sqlite3.Error):
-            connection.execute("ROLLBACK")
-        raise
-
-
-def _checkpoint(path: Path) -> None:
-    connection = sqlite3.connect(path, isolation_level=None)
-    try:
-        connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
-    finally:
-        connection.close()
-
-
-def _opened(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
-    path.chmod(0o600)
-    connection.execute("PRAGMA journal_mode = WAL")
-    # commits do not wait for the disk; the log is synchronised apart from them
-    connection.execute("PRAGMA synchronous = NORMAL")
-    connection.execute("PRAGMA wal_autocheckpoint = 0")
-    connection.executescript(_SCHEMA)
-    return connection
-
-
-def _locked(path: Path) -> IO[bytes] | None:
-    lock = path.with_suffix(".lock").open("ab")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        lock.close()
-        return None
-    return lock
-
-
-def _claimed(folder: Path) -> tuple[Path, IO[bytes]]:
-    """A queue file that no other process has. Raises OSError."""
-    for number in range(1, _MOST_FILES + 1):
-        path = folder / f"queue-{number}.db"
-        if (lock := _locked(path)) is not None:
-            return path, lock
-    raise OSError("every queue file is in use")

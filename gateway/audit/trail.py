@@ -1,10 +1,12 @@
 """Where records are made and go: one trail for each gateway, with the name that it has in them."""
 
 import os
+import random
 import socket
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -12,6 +14,9 @@ from msgspec.structs import replace
 from gateway.audit.delivery import Delivery
 from gateway.audit.queue import AuditQueue
 from gateway.audit.record import AuditRecord, Outcome, Party
+
+_chance: Final = random.Random(os.urandom(32))  # noqa: S311 - ids are unique, not secret
+os.register_at_fork(after_in_child=lambda: _chance.seed(os.urandom(32)))
 
 
 class AuditFull(Exception):
@@ -99,10 +104,10 @@ class Trail:
 
 def record_id(recorded: float) -> str:
     """A UUID of version 7 (RFC 9562 5.7), which begins with the time, so that a record is found by its id."""
-    chance = os.urandom(10).hex()
+    chance = _chance.getrandbits(74)
     moment = f"{int(recorded * 1000):012x}"
-    variant = "89ab"[int(chance[3], 16) & 3]
-    return f"{moment[:8]}-{moment[8:]}-7{chance[:3]}-{variant}{chance[4:7]}-{chance[7:19]}"
+    last = f"{0b10 << 62 | chance & (1 << 62) - 1:016x}"
+    return f"{moment[:8]}-{moment[8:]}-7{chance >> 62:03x}-{last[:4]}-{last[4:]}"
 
 
 def time_of_id(text: str) -> float | None:

@@ -2,7 +2,9 @@
 
 import asyncio
 import os
+import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import textwrap
@@ -200,4 +202,105 @@ async def test_what_is_found_is_the_latest_first_within_a_time(tmp_path):
     records = [replace(record, recorded=float(n)) for n, record in enumerate(some(5))]
     queue.add(records)
     assert [record.recorded for record in queue.find(1, 3, 2)] == [3.0, 2.0]
+    queue.close()
+
+
+async def test_what_the_journal_has_is_there_though_the_database_takes_it_only_later(tmp_path):
+    queue = opened(tmp_path, "a")
+    records = some(3)
+    queue.add(records)
+    queue.flush()
+    (journal,) = tmp_path.glob("*.journal")
+    assert journal.stat().st_size, "nothing is in the database yet"
+    copied = tmp_path / "copied"
+    shutil.copytree(tmp_path, copied, ignore=shutil.ignore_patterns("copied", "*.lock"))
+    queue.close()
+    assert journal.stat().st_size == 0
+    # the same process, killed before the database took anything
+    again = opened(copied, "a")
+    assert ids(again.waiting("a", 9)) == [record.id for record in records]
+    again.close()
+
+
+async def test_a_journal_that_the_database_has_taken_over_is_not_taken_twice(tmp_path):
+    queue = opened(tmp_path, "a")
+    queue.add(some(2))
+    queue.hold(held := some(1))
+    queue.flush()
+    (journal,) = tmp_path.glob("*.journal")
+    before = journal.read_bytes()
+    queue.settle(held)
+    queue.close()
+    journal.write_bytes(before)
+    # as if the process had been killed between the commit and the emptying of the journal
+    again = opened(tmp_path, "a")
+    assert again.length("a") == 3
+    assert len(set(ids(again.waiting("a", 9)))) == 3
+    again.close()
+
+
+@pytest.mark.parametrize("left", [1, 7, 9, 40])
+async def test_what_was_cut_off_in_the_journal_is_left_out_and_nothing_else(tmp_path, left):
+    queue = opened(tmp_path, "a")
+    whole, cut = some(2), some(1)
+    queue.add(whole)
+    queue.flush()
+    (journal,) = tmp_path.glob("*.journal")
+    first = journal.stat().st_size
+    queue.add(cut)
+    queue.flush()
+    content = journal.read_bytes()[: first + left]
+    copied = tmp_path / "copied"
+    shutil.copytree(tmp_path, copied, ignore=shutil.ignore_patterns("copied", "*.lock"))
+    queue.close()
+    (copied / journal.name).write_bytes(content)
+    again = opened(copied, "a")
+    assert ids(again.waiting("a", 9)) == [record.id for record in whole]
+    again.add(cut)
+    assert again.length("a") == 3, "the queue goes on behind it"
+    again.close()
+
+
+async def test_many_records_do_not_stay_in_the_journal(tmp_path):
+    queue = opened(tmp_path, "a")
+    (journal,) = tmp_path.glob("*.journal")
+    for record in (records := some(200)):
+        queue.add([record])
+        queue.flush()
+    assert journal.stat().st_size < 200 * 500
+    assert ids(queue.waiting("a", 300)) == [record.id for record in records]
+    queue.close()
+
+
+async def test_while_the_database_takes_nothing_records_are_sent_and_none_is_lost(tmp_path, monkeypatch):
+    queue = opened(tmp_path, "a")
+    with monkeypatch.context() as broken:
+        broken.setattr("gateway.audit.queue.insert_frames", raising(sqlite3.OperationalError("locked")))
+        queue.add(records := some(70))
+        waiting = queue.waiting("a", 100)
+        assert ids(waiting) == [record.id for record in records]
+        queue.delivered("a", waiting[9][0])
+    assert queue.length("a") == 60
+    queue.close()
+    again = opened(tmp_path, "a")
+    assert ids(again.waiting("a", 100)) == [record.id for record in records[10:]]
+    again.close()
+
+
+def raising(error):
+    def fail(*_):
+        raise error
+
+    return fail
+
+
+async def test_a_disk_that_takes_no_journal_loses_loudly(tmp_path, monkeypatch):
+    queue = opened(tmp_path, "a")
+    with monkeypatch.context() as full:
+        full.setattr("gateway.audit.journal.os.write", lambda _, content: len(content) // 2)
+        queue.add(some(2))
+        queue.flush()
+    assert queue.lost == 2
+    queue.add(records := some(1))
+    assert ids(queue.waiting("a", 9)) == [record.id for record in records]
     queue.close()
