@@ -32,7 +32,8 @@ from gateway.soap.server import Admit, SoapService
 from gateway.telemetry.logs import configure
 from gateway.telemetry.recent import RecentRequests
 from gateway.watched_files import refresh_all
-from gateway.wiring.audit import event_writer, tell_where_records_go, watch_trail
+from gateway.wiring.audit import tell_where_records_go, watch_trail
+from gateway.wiring.audit_repositories import event_writer
 from gateway.wiring.bases import BASE_PATH, bases_of, releases_of
 from gateway.wiring.callers import admission as admission_of
 from gateway.wiring.imaging import (

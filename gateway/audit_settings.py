@@ -1,47 +1,36 @@
 """Settings of audit records and of the repositories that they go to: section `audit`."""
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from gateway.setting_types import Count, HttpUrl, Seconds, Section
+from gateway.setting_types import ClientTlsSettings, Count, HttpUrl, Seconds, Section
 
 Text = Annotated[str, Field(min_length=1, max_length=200)]
 
 
-class AuditTlsSettings(Section):
-    """Certificates of one repository: whom it is trusted by, and the own one where it asks for that."""
-
-    ca_file: Path | None = None
-    """Certificates of authorities (PEM); those of the system by default."""
-    certificate_file: Path | None = None
-    key_file: Path | None = None
-
-    @model_validator(mode="after")
-    def _pair(self) -> Self:
-        if (self.certificate_file is None) != (self.key_file is None):
-            raise ValueError("set certificate_file and key_file together")
-        return self
-
-
-class SyslogSettings(AuditTlsSettings):
+class SyslogSettings(Section):
     """An Audit Record Repository that takes DICOM audit messages by syslog over TLS (ITI-20; RFC 5425)."""
 
     host: Text
     port: Annotated[int, Field(ge=1, le=65535)] = 6514
-    tls: bool = True
-    """False sends in the clear (RFC 6587), to a forwarder on this machine."""
+    transport: Literal["tls", "tcp"] = "tls"
+    """`tcp` sends in the clear (RFC 6587), to a forwarder on this machine."""
+    tls: ClientTlsSettings | None = None
+    """TLS to the repository; security.tls by default."""
     connect_timeout: Seconds = 5.0
     confirm_wait: Annotated[float, Field(ge=0, le=60)] = 1.0
     """Syslog acknowledges nothing: what was sent counts as delivered when the connection has lasted that many
     seconds longer, and is sent again where it has not."""
 
 
-class AuditFhirSettings(AuditTlsSettings):
+class AuditFhirSettings(Section):
     """An Audit Record Repository that takes FHIR AuditEvents (ITI-20, ATX: FHIR Feed Option)."""
 
     url: HttpUrl
+    tls: ClientTlsSettings | None = None
+    """TLS to the repository; security.tls by default."""
     token_file: Path | None = None
     """File with an access token, read whenever it is needed."""
     batch: Annotated[int, Field(ge=1, le=1000)] = 100

@@ -37,7 +37,7 @@ from gateway.soap.client import Peer, SoapClient
 from gateway.soap.contract import check_peer_wsdl, load_contract
 from gateway.telemetry.logs import configure
 from gateway.tls import Context
-from gateway.wiring.audit import destinations, unreachable_repositories
+from gateway.wiring.audit_repositories import destinations, unreachable_repositories
 from gateway.wiring.calls import dicomweb_client, soap_client
 from gateway.wiring.communities import community_gateways, patient_discovery
 from gateway.wiring.domain import Clients, document_domain

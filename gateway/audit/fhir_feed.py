@@ -5,7 +5,6 @@ answer is stored once.
 """
 
 import asyncio
-import ssl
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Literal
 from urllib.parse import quote
@@ -17,6 +16,7 @@ import structlog
 from gateway.audit.delivery import WRITTEN_AT_ONCE, RepositoryAway
 from gateway.audit.record import AuditRecord
 from gateway.model import codes
+from gateway.tls import ClientTls
 
 _FHIR_JSON: Final = "application/fhir+json"
 _AGAIN: Final = frozenset({401, 403, 408, 425, 429})
@@ -38,7 +38,7 @@ class FhirRepository:
         batch: int = 100,
         send_as: Literal["create", "update"] = "create",
         authorization: Callable[[], str] | None = None,
-        tls: ssl.SSLContext | None = None,
+        tls: ClientTls | None = None,
         seconds: float = 30.0,
     ) -> None:
         """`write` makes the AuditEvent. `authorization` gives the header, and may raise OSError."""
@@ -124,7 +124,8 @@ class FhirRepository:
                 headers=headers,
                 timeout=self._timeout,
                 allow_redirects=False,
-                ssl=True if self._tls is None else self._tls,
+                ssl=self._tls.context if self._tls else True,
+                server_hostname=self._tls.server_name if self._tls else None,
             ) as answer:
                 content = bytearray()
                 async for chunk in answer.content.iter_any():

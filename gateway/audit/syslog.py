@@ -16,6 +16,7 @@ from typing import Final
 
 from gateway.audit.delivery import WRITTEN_AT_ONCE, RepositoryAway
 from gateway.audit.record import AuditRecord, Outcome
+from gateway.tls import ClientTls
 
 _NOTICE: Final = 85
 """Facility 10 (security), severity 5: PRI of a success; a failure is a warning (4)."""
@@ -49,11 +50,11 @@ class SyslogRepository:
         port: int,
         write: Callable[[AuditRecord], bytes],
         *,
-        tls: ssl.SSLContext | None,
+        tls: ClientTls | None,
         connect_seconds: float = 5.0,
         confirm_seconds: float = 1.0,
     ) -> None:
-        """`write` makes the frame of a record."""
+        """`write` makes the frame of a record; without `tls` it goes in the clear."""
         self._host, self._port = host, port
         self._write = write
         self._tls = tls
@@ -96,9 +97,12 @@ class SyslogRepository:
             await self.close()
         if self._streams is None:
             async with asyncio.timeout(self._connect_seconds):
-                named = None if self._tls is None else self._host
+                tls = self._tls
                 self._streams = await asyncio.open_connection(
-                    self._host, self._port, ssl=self._tls, server_hostname=named
+                    self._host,
+                    self._port,
+                    ssl=tls.context if tls else None,
+                    server_hostname=(tls.server_name or self._host) if tls else None,
                 )
             # a repository says nothing: what can be read is the end of the connection
             self._ended = asyncio.create_task(self._streams[0].read(1))

@@ -23,7 +23,8 @@ from gateway.soap.observed import Record, unrecorded
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.traces import Traced, TracesError
 from gateway.telemetry.tracing import headers_for_peers
-from gateway.wiring.audit import AuditStartError, mhd_recorder, open_trail, retrieve_recorder, soap_recorder
+from gateway.wiring.audit import open_trail
+from gateway.wiring.audit_records import mhd_recorder, retrieve_recorder, soap_recorder
 from gateway.wiring.calls import dicomweb_client, soap_client
 from gateway.wiring.communities import members
 from gateway.wiring.domain import Clients
@@ -154,10 +155,7 @@ async def open_parts(
                 observe=metrics.correlation_read,
             )
         )
-        try:
-            trail = await stack.enter_async_context(open_trail(settings, ring)) if audited else None
-        except AuditStartError as error:
-            raise StartError(str(error)) from None
+        trail = await stack.enter_async_context(open_trail(settings, ring)) if audited else None
         record = unrecorded if trail is None else soap_recorder(trail)
         soap = await stack.enter_async_context(
             soap_client(settings, observe=metrics.peer_call, headers=headers_for_peers, record=record)

@@ -64,6 +64,9 @@ def _client_sections(settings: Settings) -> Iterator[tuple[str, ClientTlsSetting
         yield f"{name}.tls", peer.tls
     yield "redis.tls", settings.redis.tls
     yield "references.tls", settings.references.tls
+    for name, repository in (("fhir", settings.audit.fhir), ("syslog", settings.audit.syslog)):
+        if repository is not None:
+            yield f"audit.{name}.tls", repository.tls
     for number, issuer in enumerate(settings.security.issuers):
         yield f"security.issuers.{number}.tls", issuer.tls
 

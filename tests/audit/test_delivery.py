@@ -14,6 +14,8 @@ from gateway.audit.dicom_message import write_audit_message
 from gateway.audit.fhir_event import write_audit_event
 from gateway.audit.fhir_feed import FhirRepository
 from gateway.audit.syslog import SyslogRepository, write_frame
+from gateway.tls import ClientTls, Identity
+from gateway.watched_files import refresh_all
 from tests.audit.repositories import FhirArchive, SyslogArchive
 from tests.audit.samples import SOURCE_ID, http_record
 from tests.audit.test_queue import opened, some
@@ -170,12 +172,20 @@ def server_context(authority, *, client_needed=False):
     return context
 
 
-def client_context(authority, *, certificate=False):
-    context = ssl.create_default_context()
-    authority.configure_trust(context)
+def client_tls(folder, authority, *, certificate=False):
+    """What the gateway has in files: whom it believes, and its own certificate."""
+    authority.cert_pem.write_to_path(str(folder / "authority.pem"))
+    identity = None
     if certificate:
-        authority.issue_cert("gateway.example").configure_cert(context)
-    return context
+        identity = Identity(folder / "own.pem", folder / "own.key")
+        renew(identity, authority)
+    return ClientTls(folder / "authority.pem", identity)
+
+
+def renew(identity, authority):
+    issued = authority.issue_cert("gateway.example")
+    issued.cert_chain_pems[0].write_to_path(str(identity.certificate))
+    issued.private_key_pem.write_to_path(str(identity.key))
 
 
 def syslog_to(archive, tls):
@@ -185,7 +195,7 @@ def syslog_to(archive, tls):
 async def test_messages_go_by_tls_with_a_certificate_of_both_sides(tmp_path, authority):
     async with syslog_archive(server_context(authority, client_needed=True)) as archive:
         records = some(25)
-        repository = syslog_to(archive, client_context(authority, certificate=True))
+        repository = syslog_to(archive, client_tls(tmp_path, authority, certificate=True))
         async with delivering_to(tmp_path, repository) as (queue, delivery):
             queue.add(records)
             assert await delivery.drained(30)
@@ -196,7 +206,7 @@ async def test_without_the_certificate_that_the_repository_asks_for_nothing_coun
     tmp_path, authority
 ):
     async with syslog_archive(server_context(authority, client_needed=True)) as archive:
-        async with delivering_to(tmp_path, syslog_to(archive, client_context(authority))) as (
+        async with delivering_to(tmp_path, syslog_to(archive, client_tls(tmp_path, authority))) as (
             queue,
             delivery,
         ):
@@ -208,9 +218,25 @@ async def test_without_the_certificate_that_the_repository_asks_for_nothing_coun
         assert archive.messages == []
 
 
+async def test_a_certificate_that_is_renewed_is_taken_without_a_restart(tmp_path, authority):
+    async with syslog_archive(server_context(authority, client_needed=True)) as archive:
+        tls = client_tls(tmp_path, authority, certificate=True)
+        renew(tls.identity, trustme.CA())
+        async with delivering_to(tmp_path / "queue", syslog_to(archive, tls)) as (queue, delivery):
+            queue.add(records := some(3))
+            queue.flush()
+            async with asyncio.timeout(30):
+                while not delivery.failures:
+                    await asyncio.sleep(0.01)
+            renew(tls.identity, authority)
+            refresh_all()
+            assert await delivery.drained(60)
+        assert archive.messages == [frame_of(record).partition(b" ")[2] for record in records]
+
+
 async def test_a_server_that_is_not_trusted_is_sent_nothing(tmp_path, authority):
     async with syslog_archive(server_context(trustme.CA())) as archive:
-        async with delivering_to(tmp_path, syslog_to(archive, client_context(authority))) as (
+        async with delivering_to(tmp_path, syslog_to(archive, client_tls(tmp_path, authority))) as (
             queue,
             delivery,
         ):
