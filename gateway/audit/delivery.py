@@ -79,9 +79,11 @@ class Delivery:
         pause = 0.0
         while True:
             try:
-                if not await self._send_some():
-                    await self._queue.arrived.wait()
-                    self._queue.arrived.clear()
+                if await self._send_some() < self._repository.batch:
+                    # a message with all of half a second costs little more than one with the next record
+                    if not self._queue.length(self.destination):
+                        await self._queue.arrived.wait()
+                        self._queue.arrived.clear()
                     await asyncio.sleep(_GATHER)
                 pause = 0.0
             except RepositoryAway as error:

@@ -6,7 +6,7 @@ One place for both roles and all transactions (ITI TF-2 3.18.5.1, 3.38.5.1, 3.39
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import Final, cast
+from typing import Final
 
 from lxml import etree
 from lxml.etree import _Element
@@ -19,19 +19,11 @@ from gateway.model.oids import bare_oid
 _MOST: Final = 1000
 """Documents or studies of one record."""
 _LARGEST_QUERY: Final = 64 * 1024
-_PATIENT_SLOTS: Final = (
-    "$XDSDocumentEntryPatientId",
-    "$XDSSubmissionSetPatientId",
-    "$XDSFolderPatientId",
-    "$patientId",
+_PATIENT_SLOTS: Final = frozenset(
+    {"$XDSDocumentEntryPatientId", "$XDSSubmissionSetPatientId", "$XDSFolderPatientId", "$patientId"}
 )
-_PATIENT_VALUES: Final = etree.XPath(
-    f"rim:Slot[{' or '.join(f'@name={name!r}' for name in _PATIENT_SLOTS)}]//rim:Value/text()",
-    namespaces={"rim": codes.NS_RIM},
-    smart_strings=False,
-)
-"""Whom a stored query asks for; a query has many slots, and few of them say that."""
 _RIM = f"{{{codes.NS_RIM}}}"
+_VALUE: Final = f"{_RIM}Value"
 _XDS = f"{{{codes.NS_XDS}}}"
 _RS = f"{{{codes.NS_RS}}}"
 _XDSI = f"{{{codes.NS_XDSI}}}"
@@ -92,7 +84,8 @@ def _stored_query(request: _Element, _: _Element | None, __: bool) -> About:
     query = request.find(f"{_RIM}AdhocQuery")
     if query is None:
         return About(query=_whole(request, ""))
-    values = cast("list[str]", _PATIENT_VALUES(query))
+    named = (slot for slot in query if slot.get("name") in _PATIENT_SLOTS)
+    values = (value.text or "" for slot in named for value in slot.iter(_VALUE))
     patients = [cx for value in values if (cx := _cx(value)) is not None]
     return About(
         patients=tuple(dict.fromkeys(patients)),
