@@ -78,6 +78,11 @@ class CommunitySettings(PeerLimits):
 class FanOutSettings(Section):
     """Requests that go to several communities at once. Times in seconds."""
 
+    patients: Literal["named", "all"] = "named"
+    """Who is asked for patients (ITI-55) by a search of Patient (ITI-78) and by $match (ITI-119): communities
+    that targetCommunityIdList names, or all where it is not there. What a client says of a patient goes to
+    whoever is asked."""
+
     community_deadline: Seconds = 10.0
     """What a community without a `deadline` of its own has."""
     deadline: Seconds = 30.0

@@ -73,6 +73,9 @@ class SearchSettings(Section):
     """True: a search without status is refused (400), as IHE MHD asks of consumers; False: current only."""
     patient_authorities: tuple[Oid, ...] = ()
     """Assigning authorities of the affinity domain: where a Patient is searched by a value without system."""
+    match: Literal["certain", "graded"] = "certain"
+    """What Patient/$match (ITI-119) gives: who is certain to be meant alone, or others with their grades
+    besides, where onlyCertainMatches does not forbid it. Whoever is alike is then shown to whoever asks."""
     coarsest_time: Literal["year", "month", "day", "hour", "minute", "second"] = "year"
     """The least precise creation and service time that the registry holds. A registry compares the first
     instant of such a time, so a lower limit is moved back by that much and the answer filtered. `second`

@@ -31,6 +31,7 @@ INTERACTIONS = {
     ("GET", "/fhir/Patient/{id}"): ("Patient", "read"),
     ("GET", "/fhir/DiagnosticReport/{id}/$document"): ("DiagnosticReport", "$document"),
     ("POST", "/fhir/DiagnosticReport/{id}/$document"): ("DiagnosticReport", "$document"),
+    ("POST", "/fhir/Patient/$match"): ("Patient", "$match"),
     ("GET", "/fhir/Patient"): ("Patient", "search-type"),
     ("POST", "/fhir/Patient/_search"): ("Patient", "search-type"),
 }

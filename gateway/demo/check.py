@@ -22,6 +22,7 @@ from gateway.demo.walk_generate import GenerateWalk
 from gateway.demo.walk_images import ImageWalk
 from gateway.demo.walk_lists import LIST_PARAMETERS, ListWalk
 from gateway.demo.walk_manifests import ManifestWalk
+from gateway.demo.walk_patients import PatientWalk
 from gateway.demo.walk_publish import REPLACED, PublishWalk, make_samples
 from gateway.demo.walk_r5 import R5Walk
 from gateway.demo.walk_report_resources import ReportResourceWalk
@@ -99,6 +100,7 @@ async def _check(
         await FindWalk(client, samples, publish.locations).run(walk)
         await ListWalk(client, samples).run(walk)
         await ResultWalk(client, samples).run(walk)
+        await PatientWalk(client, samples).run(walk)
         await FormatWalk(client, samples).run(walk)
         r5 = OutsideClient(session, f"{client.base_url}/R5", token)
         await R5Walk(client, r5, samples).run(walk)

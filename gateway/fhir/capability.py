@@ -82,6 +82,7 @@ def write_capability_statement(
             codes.MHD_CAPABILITY_STATEMENT + "IHE.MHD.DocumentRecipient.UnContained",
             codes.MHD_CAPABILITY_STATEMENT + "IHE.MHD.DocumentResponder",
             codes.PDQM_CAPABILITY_STATEMENT + "IHE.PDQm.PatientDemographicsSupplier",
+            codes.PDQM_CAPABILITY_STATEMENT + "IHE.PDQm.PatientDemographicsSupplierMatch",
             *IMAGING_STATEMENTS,
         ],
         "software": {"name": "mhd-xds-gateway", "version": software_version},
@@ -172,11 +173,12 @@ def _patient() -> dict[str, Any]:
     return {
         "type": "Patient",
         "supportedProfile": [codes.PROFILE_PDQM_PATIENT],
-        "documentation": "ITI-78. Stands for an identifier of the affinity domain, with what documents say "
-        "of the person. Searches find patients that something was submitted for; by anything but identifiers "
-        "those of whom this server has stored or seen documents lately.",
+        "documentation": "ITI-78 and ITI-119. Stands for an identifier of the affinity domain, with what "
+        "documents say of the person. Searches find patients that something was submitted for; by anything "
+        "but identifiers those of whom this server has stored or seen documents lately.",
         "interaction": [{"code": "read"}, {"code": "search-type"}],
         "searchParam": search_parameters(PATIENT_PARAMETERS),
+        "operation": [{"name": "match", "definition": codes.OPERATION_MATCH}],
     }
 
 

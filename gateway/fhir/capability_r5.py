@@ -95,9 +95,16 @@ def _resource(resource: Json) -> Json:
         made["searchParam"] = list({row["name"]: row for row in reversed(listed)}.values())[::-1]
     if "operation" in made:
         made["operation"] = [
-            {**each, "definition": canonical_in_r5(each["definition"])} for each in made["operation"]
+            {**each, "definition": _operation_in_r5(each["definition"])} for each in made["operation"]
         ]
     return made
+
+
+def _operation_in_r5(definition: str) -> str:
+    """That of FHIR for what IHE PDQm has for R4 alone."""
+    return (
+        codes.OPERATION_PATIENT_MATCH if definition == codes.OPERATION_MATCH else canonical_in_r5(definition)
+    )
 
 
 def _canonicals(element: Json) -> Json:

@@ -85,6 +85,29 @@ _OPERATIONS: Final[tuple[Json, ...]] = (
         ],
     },
     {
+        "url": codes.OPERATION_MATCH,
+        "name": "PatientMatch",
+        "title": "Find the patient whom a description means",
+        "status": "active",
+        "kind": "operation",
+        "affectsState": False,
+        "code": "match",
+        "base": codes.OPERATION_PATIENT_MATCH,
+        "resource": ["Patient"],
+        "system": False,
+        "type": True,
+        "instance": False,
+        "parameter": [
+            {"name": name, "use": use, "min": least, "max": "1", "documentation": text, "type": kind}
+            for name, use, least, kind, text in (
+                ("resource", "in", 1, "Patient", "What is known of the patient."),
+                ("onlyCertainMatches", "in", 0, "boolean", "True: nobody who is not certain to be meant."),
+                ("count", "in", 0, "integer", "The most Patients that are given."),
+                ("return", "out", 1, "Bundle", "Patients with score and grade, the best first."),
+            )
+        ],
+    },
+    {
         "url": imaging.OPERATION_DOCUMENT,
         "name": "Document",
         "title": "Give the report document that a DiagnosticReport is of",

@@ -4,7 +4,7 @@ from typing import Final
 
 from gateway.fhir.patient_view import KEY_LETTERS
 from gateway.fhir.search_table import NAMED, Kind, ParameterTable, SearchParameter
-from gateway.model.codes import EXT_HOME_COMMUNITY, FHIR_SEARCH_PARAMETER, MHD_SEARCH_PARAMETER
+from gateway.model.codes import FHIR_SEARCH_PARAMETER
 from gateway.model.codes import MOTHERS_MAIDEN_NAME as MAIDEN_NAME
 
 MAIDEN: Final = "mothersMaidenName"
@@ -80,8 +80,8 @@ PATIENT_PARAMETERS: Final = ParameterTable(
         SearchParameter(
             COMMUNITIES,
             Kind.URI,
-            f"Patient.extension('{EXT_HOME_COMMUNITY}').value.ofType(oid)",
-            MHD_SEARCH_PARAMETER + "IHE-TargetCommunityIdList",
+            "Patient.meta.source",
+            None,
             "homeCommunityIds of the communities to ask (ITI-55, with a name and the day of birth, or with "
             "an identifier); the own one alone without it.",
         ),

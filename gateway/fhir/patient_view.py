@@ -107,8 +107,13 @@ def names(patient: Json, part: str) -> Iterator[str]:
 
 def addresses(patient: Json, *parts: str) -> Iterator[str]:
     """Texts of parts of the addresses, of all of them where none is named."""
-    for address in _objects(patient.get("address")):
+    for address in addresses_of(patient):
         yield from _texts(address, parts or ADDRESS_PARTS)
+
+
+def addresses_of(patient: Json) -> Iterator[Json]:
+    """Each address."""
+    return _objects(patient.get("address"))
 
 
 def maiden_names(patient: Json) -> Iterator[str]:

@@ -174,7 +174,8 @@ def write_recipient(recipient: IntendedRecipient, prefix: str, terminology: Term
     return tuple(resources)
 
 
-def _write_address(address: Address) -> Json:
+def write_address(address: Address) -> Json:
+    """Address of an XAD, empty where it has no part."""
     written: Json = {}
     lines = [line for line in (address.street, address.other) if line]
     if lines:
@@ -211,7 +212,7 @@ def write_source_patient(
         birth_date = write_date(info.birth_date)
         if birth_date:
             resource["birthDate"] = birth_date
-        addresses = [a for a in map(_write_address, info.addresses) if a]
+        addresses = [a for a in map(write_address, info.addresses) if a]
         if addresses:
             resource["address"] = addresses
     return resource if len(resource) > 2 else None

@@ -258,7 +258,15 @@ SUPPORTED: tuple[SupportedRow, ...] = (
         "server",
         Level.YES,
         "every parameter of IHE PDQm 3.2.0; by identifier whoever has documents, by anything else those "
-        "whose documents were stored or seen here; nothing merged of sources that disagree",
+        "whose documents were stored or seen here; nothing merged of sources that disagree; communities by "
+        "ITI-55 where they are named",
+    ),
+    SupportedRow(
+        "ITI-119 Patient Demographics Match",
+        "server",
+        Level.YES,
+        "$match by identifiers and demographics with score and grade; who is certain alone, others with "
+        "search.match: graded; several persons are never one",
     ),
     SupportedRow(
         "Imaging report resources",

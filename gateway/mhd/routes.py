@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from urllib.parse import parse_qsl
 
 import orjson
 import structlog
@@ -18,6 +19,7 @@ from gateway.mhd.find import Finder
 from gateway.mhd.find_all import AllFinder
 from gateway.mhd.find_lists import ListFinder
 from gateway.mhd.find_patients import PatientFinder
+from gateway.mhd.match_patients import PatientMatcher
 from gateway.mhd.negotiation import body_chunks, body_format, negotiate, respond
 from gateway.mhd.publish import Publisher
 from gateway.mhd.read import Reader
@@ -45,6 +47,7 @@ class UseCases:
     retriever: Retriever
     reader: Reader
     patient_finder: PatientFinder
+    patient_matcher: PatientMatcher
     capability_statement: Callable[[], bytes]
     base_url: str
     client_of: ClientOf = nobody
@@ -76,6 +79,7 @@ class MhdRoutes:
             web.get(f"{base_path}/List/{{id}}", self.read_list),
             web.get(f"{base_path}/Patient", self.search_patients),
             web.post(f"{base_path}/Patient/_search", self.search_patients),
+            web.post(f"{base_path}/Patient/$match", self.match_patients),
             web.get(f"{base_path}/Patient/{{id}}", self.read_patient),
             web.get(f"{base_path}/{{type:{_DEFINED}}}", self.search_definitions),
             web.post(f"{base_path}/{{type:{_DEFINED}}}/_search", self.search_definitions),
@@ -163,13 +167,21 @@ class MhdRoutes:
         return await respond(request, view.apply(resource), headers=headers)
 
     async def search_patients(self, request: web.Request) -> web.Response:
-        """Search of Patient."""
+        """ITI-78, with GET and with POST `_search`."""
         parameters = await search_parameters(request)
         found = await self._use.patient_finder.search(parameters, strict=is_strict(request))
         return await respond(request, found)
 
+    async def match_patients(self, request: web.Request) -> web.Response:
+        """ITI-119."""
+        negotiate(request)
+        wire_format, named = body_format(request), parse_qsl(request.rel_url.raw_query_string)
+        async with self._admission.read(body_chunks(request), request.content_length) as body:
+            found = await self._use.patient_matcher.match(body, wire_format, named)
+        return await respond(request, found)
+
     async def read_patient(self, request: web.Request) -> web.Response:
-        """Read of the Patient that stands for an identifier."""
+        """ITI-78: read of the Patient that stands for an identifier."""
         negotiate(request)
         view = _view(request, "Patient")
         found = await self._use.patient_finder.read(request.match_info["id"])

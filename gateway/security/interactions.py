@@ -54,6 +54,7 @@ def action_of(interaction: Interaction) -> Action:
 PUBLIC: Final = Interaction("public", public=True)
 PROVIDE_BUNDLE: Final = Interaction("ITI-65", TRANSACTION_SCOPES["ITI-65"])
 GENERATE_METADATA: Final = Interaction("ITI-106", TRANSACTION_SCOPES["ITI-106"])
+MATCH: Final = Interaction("ITI-119", TRANSACTION_SCOPES["ITI-119"])
 RETRIEVE: Final = Interaction("ITI-68", TRANSACTION_SCOPES["ITI-68"], reads="document")
 REPORT_DOCUMENT: Final = Interaction(
     "$document",
@@ -100,6 +101,8 @@ def _of_type(method: str, resource_type: str, rest: Sequence[str]) -> Interactio
     match method, list(rest):
         case ("POST", ["$generate-metadata"]) if resource_type == "DocumentReference":
             return GENERATE_METADATA
+        case ("POST", ["$match"]) if resource_type == "Patient":
+            return MATCH
         case ("GET" | "POST", ["{id}", "$document"]) if resource_type == "DiagnosticReport":
             return REPORT_DOCUMENT
         case ("GET", []) | ("POST", ["_search"]):

@@ -18,10 +18,14 @@ from gateway.security.sealing import KeyRing, NotOurs, Sealer
 
 
 class PatientIds:
-    """Writes and reads Patient ids."""
+    """Writes and reads Patient ids.
 
-    def __init__(self, ring: KeyRing) -> None:
-        self._sealer = Sealer(ring, "patient id")
+    Several sources may tell of one identifier: each `view` of it has ids of its own, which another one does
+    not read.
+    """
+
+    def __init__(self, ring: KeyRing, view: str = "") -> None:
+        self._sealer = Sealer(ring, f"patient id of {view}" if view else "patient id")
 
     def write(self, patient: Cx) -> str | None:
         """The FHIR id, the same each time; None where it would be too long or the authority is no OID."""

@@ -44,6 +44,7 @@ TRANSACTION_SCOPES: Final[Mapping[str, frozenset[Permission]]] = MappingProxyTyp
         "ITI-81": _permissions("AuditEvent", "rs"),
         "ITI-105": _permissions("DocumentReference", "c"),
         "ITI-106": _permissions("DocumentReference", "c"),
+        "ITI-119": _permissions("Patient", "s"),
         "RAD-107": _permissions("ImagingStudy", "r"),
     }
 )

@@ -18,6 +18,7 @@ _FHIR: Final = {
     "GET /DocumentReference": "ITI-67",
     "GET /List": "ITI-66",
     "GET /Patient": "ITI-78",
+    "POST /Patient/$match": "ITI-119",
     "GET /Binary/{id}": "ITI-68",
     "GET /content/{token}": "ITI-68",
 }

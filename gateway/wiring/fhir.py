@@ -1,5 +1,7 @@
 """What the FHIR side of every use case needs: code systems, references to patients, rules of searches."""
 
+from functools import partial
+
 from gateway.crossborder.communities import Communities
 from gateway.fhir.search_request import SearchContext
 from gateway.fhir.terminology import Terminology
@@ -16,9 +18,15 @@ def terminology(settings: Settings) -> Terminology:
     return Terminology(settings.terminology.code_systems, settings.terminology.assigning_authorities)
 
 
-def patient_references(ring: KeyRing, terms: Terminology, base_url: str) -> PatientReferences:
-    """References to patients below `base_url`."""
-    return PatientReferences(PatientIds(ring), terms, base_url)
+def patient_references(
+    ring: KeyRing, terms: Terminology, base_url: str, communities: Communities | None = None
+) -> PatientReferences:
+    """References to patients below `base_url`; `communities` are those whose patients have ids here."""
+
+    def homes() -> tuple[str, ...]:
+        return () if communities is None else tuple(member.home for member in communities.members)
+
+    return PatientReferences(partial(PatientIds, ring), terms, base_url, homes)
 
 
 def search_context(

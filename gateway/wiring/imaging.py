@@ -233,7 +233,7 @@ def image_routes(settings: Settings, parts: ImagingParts, base_url: str) -> Wado
     """WADO-RS and WADO-URI."""
     grants, retriever, places = _front(settings, parts, settings.imaging.order)
     views = ArchiveViews(places, max_bytes=settings.imaging.max_metadata_bytes)
-    patients = patient_references(parts.ring, terminology(settings), base_url)
+    patients = patient_references(parts.ring, terminology(settings), base_url, parts.communities)
     located = LocatedImages(grants, parts.communities, places, settings.responding_gateway.enabled)
     return WadoRoutes(
         grants, retriever, views, located=located, patient_of=patients.resolve, base_url=base_url

@@ -41,7 +41,7 @@ from gateway.wiring.imaging import (
     offered_manifests,
 )
 from gateway.wiring.parts import Parts
-from gateway.wiring.patients import patient_finder
+from gateway.wiring.patients import patient_finder, patient_matcher
 from gateway.wiring.publishing import metadata_tables, publish_policy, publishing_sources
 from gateway.wiring.resources import patient_directory, patient_notes, stored_note
 from gateway.wiring.security import Guard
@@ -72,7 +72,7 @@ def use_cases(
 
     terms = terminology(settings)
     tokens = DocumentTokens(parts.ring)
-    references = patient_references(parts.ring, terms, base_url)
+    references = patient_references(parts.ring, terms, base_url, parts.communities)
     registry = own_registry(settings, parts)
     everywhere = every_registry(settings, parts)
     document_url = document_urls(tokens, base_url)
@@ -155,6 +155,7 @@ def use_cases(
         ),
         reader=Reader(everywhere, write_context),
         patient_finder=patient_finder(settings, parts, references, base_url, f"Patient{scope}"),
+        patient_matcher=patient_matcher(settings, parts, references, base_url, release),
         capability_statement=statement,
         base_url=base_url,
         client_of=_named_by_proxy(settings) if guarded is None else client_of_token,

@@ -53,7 +53,7 @@ def imaging_resources(
     """Searches and reads of every type of imaging resource that `release` has."""
     base_url, scope = base.url, scope_of(base, release)
     terms = terminology(settings)
-    references = patient_references(parts.ring, terms, base_url)
+    references = patient_references(parts.ring, terms, base_url, parts.communities)
     zone = imaging_zone(settings)
     names = study_names(settings, parts, every_location(settings, parts), base_url)
     identities = Identities(names, ReportIds(parts.ring), parts.communities.own_home)

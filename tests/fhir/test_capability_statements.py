@@ -93,6 +93,13 @@ def test_a_supplier_of_demographics_is_what_ihe_pdqm_has_of_one():
             assert ":exact" in row["documentation"]
     assert {i["code"] for i in patients["interaction"]} >= {"read", "search-type"}
     assert codes.PROFILE_PDQM_PATIENT in patients["supportedProfile"]
+    assert (
+        codes.PDQM_CAPABILITY_STATEMENT + "IHE.PDQm.PatientDemographicsSupplierMatch"
+        in stated["instantiates"]
+    )
+    assert patients["operation"] == [{"name": "match", "definition": codes.OPERATION_MATCH}]
+    (in_r5,) = [r for r in statement(FhirRelease.R5)["rest"][0]["resource"] if r["type"] == "Patient"]
+    assert in_r5["operation"] == [{"name": "match", "definition": codes.OPERATION_PATIENT_MATCH}]
     assert not any(url.startswith(codes.PDQM) for url in statement(FhirRelease.R5)["instantiates"])
 
 

@@ -83,6 +83,12 @@ async def answers(
             yield await ask(f"Binary/{name}")
     (found, *_) = await stack.find(patient__identifier=TOKEN, status="current")
     yield await ask(found["subject"]["reference"])
+    yield await ask("Patient", identifier=TOKEN)
+    yield await ask("Patient", identifier=f"{TOKEN.partition('|')[0]}|", family=CONTENT.patient.family)
+    yield await ask("Patient", identifier="urn:oid:2.999.404|", family="Nobody")
+    described = {"resourceType": "Patient", "identifier": [CONTENT.patient.identifier]}
+    for patient in (described, {**described, "birthDate": "1901-01-01"}, {"resourceType": "Patient"}):
+        yield "ITI-119", *await post(stack, "/Patient/$match", patient, accept)
     yield await ask("metadata")
     yield await ask("", **who, _include="*", _revinclude="*")
     for path in ("SearchParameter", "OperationDefinition"):

@@ -1,6 +1,7 @@
 """Every request has its record, with what was asked of peers for it, in the end and once."""
 
 import asyncio
+import base64
 import json
 import signal
 import uuid
@@ -164,6 +165,28 @@ async def test_a_search_and_a_retrieve_are_recorded_at_both_ends(gateway, conten
             assert event["meta"]["profile"][0].endswith("RetrieveDocument.Audit.Responder")
     status, _, events = await gateway.asked("HEAD", url)
     assert (status, ("ITI-68", "0") in outcomes(events)) == (200, True)
+
+
+async def test_queries_and_matches_of_patients_are_recorded_with_whom_they_found(gateway, content):
+    await published(gateway, content)
+    patient = content.patient
+    described = {"resourceType": "Patient", "identifier": [patient.identifier]}
+    for name, profile, path, more in (
+        ("ITI-78", "Query", "/Patient/_search", {"data": {"identifier": patient.token}}),
+        ("ITI-119", "Match", "/Patient/$match", {"json": described}),
+    ):
+        headers = {"Content-Type": "application/fhir+json"} if "json" in more else {}
+        status, _, events = await gateway.asked("POST", path, headers=headers, **more)
+        assert status == 200
+        (event,) = (e for e in events if named(e) == name)
+        assert event["meta"]["profile"] == [
+            f"https://profiles.ihe.net/ITI/PDQm/StructureDefinition/IHE.PDQm.{profile}.Audit.Supplier"
+        ]
+        assert [c["code"] for c in event["subtype"]] == ["search", name]
+        people = [e["what"]["identifier"]["value"] for e in event["entity"] if e["type"]["code"] == "1"]
+        assert people == [patient.id]
+        (query,) = (e["query"] for e in event["entity"] if e.get("query"))
+        assert patient.id in base64.b64decode(query).decode()
 
 
 async def test_other_requests_of_fhir_are_recorded(gateway, content):

@@ -23,6 +23,8 @@ from gateway.telemetry.transactions import transaction_of
         ("GET", "/fhir/Binary/{id}", "ITI-68"),
         ("GET", "/fhir/Patient", "ITI-78"),
         ("POST", "/fhir/Patient/_search", "ITI-78"),
+        ("POST", "/fhir/Patient/$match", "ITI-119"),
+        ("POST", "/fhir/R5/Patient/$match", "ITI-119"),
         ("GET", "/fhir/Patient/{id}", "read Patient"),
         ("GET", "/fhir/{type}", "search ImagingStudy"),
         ("POST", "/fhir/{type}/_search", "search ImagingStudy"),
