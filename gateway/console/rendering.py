@@ -23,7 +23,7 @@ class NavItem(Struct, frozen=True):
     label: str
 
 
-NAVIGATION: Final = (NavItem("", "Overview"),)
+NAVIGATION: Final = (NavItem("", "Overview"), NavItem("/explore", "Explorer"))
 
 
 class StaticFile(Struct, frozen=True):

@@ -5,14 +5,14 @@ addresses goes out: bulk data references are dropped and retrieve URLs are the g
 """
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final
 from urllib.parse import urlencode
 
 import orjson
 
 from gateway.clients.dicomweb import DicomWebSource, ImagePath, PassedThrough
-from gateway.fhir.issues import fail
+from gateway.fhir.issues import OutcomeError, fail
 from gateway.imaging.dicom_accept import DICOM_JSON
 from gateway.imaging.plan import ImageSelection, Locations, Way, plan
 from gateway.model.errors import PeerError, PeerProtocolError
@@ -21,6 +21,7 @@ _RETRIEVE_URL: Final = "00081190"
 _SOP_UID: Final = "00080018"
 _OPTIONS: Final = ("viewport", "window", "quality", "annotation", "iccprofile")
 _TRANSACTION: Final = "RAD-107"
+_SMALL: Final = "image/jpeg, image/png;q=0.9"
 
 
 class ArchiveViews:
@@ -66,7 +67,7 @@ class ArchiveViews:
 
     @asynccontextmanager
     async def rendered(
-        self, selection: ImageSelection, query: Mapping[str, str], accept: str
+        self, selection: ImageSelection, query: Mapping[str, str], accept: str, view_of: str = "/rendered"
     ) -> AsyncIterator[PassedThrough]:
         """A picture of one instance. Raises NoSuchImage, OutcomeError and PeerError."""
         ways, _ = plan(selection, self._locations)
@@ -79,12 +80,27 @@ class ArchiveViews:
             )
         options = urlencode({name: query[name] for name in _OPTIONS if name in query})
         path = ImagePath(selection.study.study_instance_uid, selection.series_uid, selection.sop_instance_uid)
-        suffix = "/rendered" + (f"?{options}" if options else "")
+        suffix = view_of + (f"?{options}" if options else "")
         async with source.passed_through(path, suffix, accept) as view:
             if view.status == 406:
                 raise fail(406, "not-supported", "The archive renders in none of the types of Accept.")
             if view.status != 200:
                 raise fail(404, "not-found", "The archive gives no picture of this instance.")
+            yield view
+
+    @asynccontextmanager
+    async def thumbnail(self, selection: ImageSelection, pixels: int) -> AsyncIterator[PassedThrough]:
+        """A small picture of one instance: rendered, else the thumbnail that an archive has (PS3.18
+        10.4.1.1.3, 10.4.1.1.5). Raises the same as `rendered`."""
+        query = {"viewport": f"{pixels},{pixels}"}
+        async with AsyncExitStack() as stack:
+            try:
+                view = await stack.enter_async_context(self.rendered(selection, query, _SMALL))
+            except OutcomeError as error:
+                if error.status != 404:
+                    raise
+                other = self.rendered(selection, query, _SMALL, "/thumbnail")
+                view = await stack.enter_async_context(other)
             yield view
 
     async def _of_series(

@@ -40,6 +40,12 @@ CONSOLE: Final = "console"
 """Pages of the console, but for those that show what documents hold."""
 EXPLORER: Final = "console explorer"
 _EXPLORER_PATH: Final = "/console/explore"
+_EXPLORER_RETRIEVES: Final = {
+    "retrieve-images": "RAD-107",
+    "retrieve-document": "ITI-68",
+    "{series}": "WADO-RS rendered",
+}
+"""What the explorer retrieves is what it would be of any client, by the end of the route."""
 
 
 @lru_cache(maxsize=1024)
@@ -53,7 +59,7 @@ def transaction_of(method: str, route: str, resource_type: str = "", *, base_pat
     if route in _OTHERS:
         return _OTHERS[route]
     if route == _EXPLORER_PATH or route.startswith(f"{_EXPLORER_PATH}/"):
-        return EXPLORER
+        return _EXPLORER_RETRIEVES.get(route.rpartition("/")[2], EXPLORER)
     if route == f"/{CONSOLE}" or route.startswith(f"/{CONSOLE}/"):
         return CONSOLE
     # each release of FHIR has a base below the common one

@@ -19,6 +19,7 @@ from gateway.console.viewers import Granted, Grants, Sessions
 from gateway.health import Health
 from gateway.settings import Settings
 from gateway.telemetry.recent import RecentRequests
+from gateway.wiring.explorer import explorer_pages
 from gateway.wiring.fhir import patient_references, terminology
 from gateway.wiring.parts import Parts
 from gateway.wiring.security import Guard, patients_of_claims
@@ -52,6 +53,7 @@ def console_application(
         [
             SignIn(None if guarded is None else guarded.token_endpoint),
             OverviewPage(State(settings, parts, watched.health, base_url)),
+            explorer_pages(settings, parts, base_url),
         ],
     )
 

@@ -140,25 +140,30 @@ def use_cases(
             services, snapshots=MixedSnapshots(parts.store), pages=PageTokens(parts.ring, f"all{scope}")
         ),
         definitions=Definitions(statement, base_url),
-        retriever=Retriever(
-            everywhere,
-            every_place(settings, parts),
-            tokens=tokens,
-            lookup=DocumentLookup(parts.store, settings.lifetimes.lookup),
-            policy=RetrievePolicy(
-                settings.retrieve.deprecated,
-                settings.retrieve.removed,
-                settings.retrieve.verify_sha1_up_to,
-            ),
-            # a manifest that is made is one document, with the same bytes on every base
-            translator=manifest_translator(settings, parts.imaging, bases.shared.url),
-        ),
+        # a manifest that is made is one document, with the same bytes on every base
+        retriever=document_retriever(settings, parts, bases.shared.url),
         reader=Reader(everywhere, write_context),
         patient_finder=patient_finder(settings, parts, references, base_url, f"Patient{scope}"),
         patient_matcher=patient_matcher(settings, parts, references, base_url, release),
         capability_statement=statement,
         base_url=base_url,
         client_of=_named_by_proxy(settings) if guarded is None else client_of_token,
+    )
+
+
+def document_retriever(settings: Settings, parts: Parts, base_url: str) -> Retriever:
+    """What gives documents; `base_url` is that of the addresses in manifests that are made."""
+    return Retriever(
+        every_registry(settings, parts),
+        every_place(settings, parts),
+        tokens=DocumentTokens(parts.ring),
+        lookup=DocumentLookup(parts.store, settings.lifetimes.lookup),
+        policy=RetrievePolicy(
+            settings.retrieve.deprecated,
+            settings.retrieve.removed,
+            settings.retrieve.verify_sha1_up_to,
+        ),
+        translator=manifest_translator(settings, parts.imaging, base_url),
     )
 
 
