@@ -17,7 +17,7 @@ WIDTH, HEIGHT, GAP = 212, 58, 16
 _STEP: Final = WIDTH + 84
 _TOP: Final = 34
 _MOST_SERIES: Final = 24
-_LABEL, _DETAIL = 22, 28
+_LABEL, _DETAIL = 20, 28
 _TITLES: Final = ("Community", "Document", "Repository or source", "Series")
 
 
@@ -259,16 +259,14 @@ def _summary(trace: Trace) -> str:
     communities = {d.home_community_id: d.community for d in trace.documents}
     series = {(d.home_community_id, s.series_instance_uid): s for d in trace.documents for s in d.series}
     lost = sum(all(way.problem is not None for way in each.ways) for each in series.values())
-    parts = [
-        f"{_count(len(trace.documents), 'document')} in {_listed(communities.values())}"
-        if trace.documents
-        else "Nothing"
-    ]
+    parts = []
+    if trace.documents:
+        parts.append(f"{_count(len(trace.documents), 'document')} in {_listed(communities.values())}")
     if series:
         reached = "a way leads to each of them" if not lost else f"no way leads to {lost} of them"
         parts.append(f"{_count(len(series), 'series', 'series')}, {reached}")
     if trace.unconfirmed:
-        parts.append(f"{_count(len(trace.unconfirmed), 'manifest')} remembered that no registry names now")
+        parts.append(f"{_count(len(trace.unconfirmed), 'manifest')} remembered, which no registry names now")
     return "; ".join(parts) + "."
 
 

@@ -109,7 +109,10 @@ class Auditing:
         what = described(name)
         recorded = self._trail.clock()
         asked = asked_now()
-        outcome = outcome_of(status, what)
+        outcome, text = outcome_of(status, what), _text(status)
+        if outcome is Outcome.SUCCESS and subjects.broken is not None:
+            # a page that tells of a retrieval that failed is no retrieval
+            outcome, text = Outcome.SERIOUS, subjects.broken
         client = request.remote or "unknown"
         return [
             AuditRecord(
@@ -120,7 +123,7 @@ class Auditing:
                 client=Party(client, client),
                 server=self._server,
                 outcome=outcome,
-                outcome_text="" if outcome is Outcome.SUCCESS else _text(status),
+                outcome_text="" if outcome is Outcome.SUCCESS else text,
                 actor=subjects.actor,
                 patient=patient,
                 query=_query(request, subjects) if what.objects in {"query", "token"} else None,

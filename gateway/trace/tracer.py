@@ -18,6 +18,7 @@ from gateway.model import (
     Cx,
     DocumentEntry,
     QueryResult,
+    RegistryError,
     RegistryFailure,
     ResponseStatus,
     codes,
@@ -180,8 +181,14 @@ class Tracer:
             silent[f"{failure.peer} ({failure.transaction}): {problem_of(failure)}"] = None
             return _NOTHING
         for told in found.errors:
-            silent[f"{told.code}: {told.context}"] = None
+            # the text beside the code is the peer's own, and may quote a patient's identifier
+            silent[f"{self._who_told(told)}: {told.code}"] = None
         return found
+
+    def _who_told(self, told: RegistryError) -> str:
+        home = told.location
+        member = self._at.communities.of_home(home)
+        return f"{member.name} ({home})" if member is not None else OWN_COMMUNITY
 
     async def _successors(
         self, entries: dict[str, DocumentEntry], silent: dict[str, None]

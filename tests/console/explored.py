@@ -63,10 +63,10 @@ async def explored(folder: Path, **settings: Any) -> AsyncIterator[Explored]:
                 home_community_id=OWN,
                 images=images[OWN],
                 communities=[
-                    xca.settings(name="Community by XCA"),
+                    xca.settings(name="by XCA"),
                     {
                         "home_community_id": MHD,
-                        "name": "Community by MHD",
+                        "name": "by MHD",
                         "mhd": {"base_url": mhd.base_url, "dicomweb_url": archive},
                     },
                 ],

@@ -287,6 +287,32 @@ async def test_what_is_tried_is_recorded_as_what_it_is_by_who_is_signed_in(held)
     }
     assert {"WADO-RS Retrieve", "Retrieve Document", "Retrieve Imaging Document Set"} <= named
     assert any(held.own.patient.id in json.dumps(event) for event in mine)
+    assert {event["outcome"] for event in mine} == {"0"}
+
+
+@pytest.mark.parametrize("headers", [EVENTS, {}], ids=["with events", "as a page"])
+async def test_a_retrieval_that_fails_is_recorded_as_one_that_failed(held, headers):
+    name = f"unlucky-{len(headers)}"
+
+    async def no_repository(request):
+        return await garbage(request) if request.path == "/xds/repository" else None
+
+    async with signed_in(held, sub=name) as guest:
+        seen = await look_for(guest, held.own.manifest.unique_id)
+        [(action, form)] = forms(seen, "/retrieve-document")
+        held.stack.interfere = no_repository
+        try:
+            assert (await guest.post(action, form, headers=headers)).status == 200
+        finally:
+            held.stack.interfere = None
+    status, found = await held.stack.get("AuditEvent", date="ge2026-01-01", _count=1000)
+    assert status == 200, found
+    outcomes = [
+        event["outcome"]
+        for event in (entry["resource"] for entry in found["entry"])
+        if name in json.dumps(event) and "ITI-68" in json.dumps(event.get("subtype"))
+    ]
+    assert outcomes == ["8"]
 
 
 # --- pictures ---------------------------------------------------------------------------------------------
@@ -372,7 +398,7 @@ async def test_a_community_that_is_dead_is_named_and_what_is_remembered_of_it_sh
     finally:
         behind.interfere = None
     words = seen.words("//main")
-    assert "Community by XCA" in words
+    assert "community by XCA" in words
     assert "remembered only" in words
     assert "Its registry cannot be asked now" in words
     assert held.contents[XCA].manifest.unique_id in words

@@ -1,8 +1,10 @@
 """`gateway trace` says where a study or document is held, which ways lead there and why a retrieve would fail."""
 
 import json
+import re
 
 import pytest
+from aiohttp import web
 
 from gateway.demo.bundles import provide_bundle
 from gateway.demo.ct_study import FIRST_LOCATION, SECOND_LOCATION
@@ -82,6 +84,14 @@ async def test_a_study_that_was_not_seen_is_found_with_its_patient(tmp_path):
         )
         assert (code, [d["study_instance_uid"] for d in trace["documents"]]) == (0, [uid])
         assert (await traced(around.front.settings, uid, patient="nobody"))[0] == 2
+        await around.by_name["1"].stack.publish(provide_bundle([content.report], patient=content.patient))
+        _, trace = await as_json(
+            around.front.settings,
+            content.images.accession,
+            patient=f"urn:oid:{content.patient.authority}|{content.patient.id}",
+        )
+        found = {d["document_unique_id"] for d in trace["documents"]}
+        assert found == {content.manifest.unique_id, content.report.unique_id}, "reports name the number too"
 
 
 async def test_it_says_why_a_retrieve_would_fail(tmp_path):
@@ -198,3 +208,28 @@ async def test_of_a_community_that_does_not_answer_it_says_what_is_remembered(tm
         )
         assert "cannot be asked" in known["reason"]
         assert any("1" in each and "ITI-38" in each for each in trace["silent"])
+
+
+async def test_what_a_registry_says_of_a_patient_is_not_passed_on(tmp_path):
+    async def quotes(request):
+        if request.path != "/xds/registry":
+            return None
+        (asked,) = re.findall("<[^>]*MessageID[^>]*>([^<]+)<", await request.text())
+        return web.Response(text=QUOTES.format(asked), content_type="application/soap+xml")
+
+    async with studies(tmp_path, {"": "a", "1": "b"}) as (around, contents):
+        around.front.interfere = quotes
+        code, printed = await traced(around.front.settings, contents["1"].manifest.unique_id)
+    text = "\n".join(printed)
+    assert (code, "the own community: XDSRegistryError" in text) == (1, True)
+    assert "SECRET" not in text
+
+
+QUOTES = """<s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope" xmlns:a="http://www.w3.org/2005/08/addressing">
+<s:Header><a:Action>urn:ihe:iti:2007:RegistryStoredQueryResponse</a:Action><a:RelatesTo>{}</a:RelatesTo></s:Header>
+<s:Body><AdhocQueryResponse xmlns="urn:oasis:names:tc:ebxml-regrep:xsd:query:3.0"
+ status="urn:oasis:names:tc:ebxml-regrep:ResponseStatusType:Failure">
+<RegistryErrorList xmlns="urn:oasis:names:tc:ebxml-regrep:xsd:rs:3.0"><RegistryError errorCode="XDSRegistryError"
+ codeContext="nobody is called SECRET^^^&amp;2.999&amp;ISO"
+ severity="urn:oasis:names:tc:ebxml-regrep:ErrorSeverityType:Error"/></RegistryErrorList>
+</AdhocQueryResponse></s:Body></s:Envelope>"""
