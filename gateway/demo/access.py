@@ -11,6 +11,7 @@ from gateway.demo.outside_client import MismatchError, TokenSource
 
 CLIENT_ID = "demo"
 SCOPE = "system/*.cruds"
+CONSOLE_SCOPE = "console"
 
 
 class DemoClient:
@@ -30,7 +31,7 @@ class DemoClient:
 
     def settings(self) -> dict[str, Any]:
         """The section `security` of a gateway that gives this client tokens."""
-        client = {"jwks": {"keys": [self._public]}, "scopes": [SCOPE]}
+        client = {"jwks": {"keys": [self._public]}, "scopes": [SCOPE, CONSOLE_SCOPE]}
         return {"access": "token", "authorisation_server": {"clients": {CLIENT_ID: client}}}
 
     def tokens(self, base_url: str) -> TokenSource:

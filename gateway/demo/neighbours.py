@@ -153,6 +153,7 @@ def neighbourhood(state_dir: Path, port: int, seed: str, patient: str, log: str)
                     [_by_xca(places[1]), _by_mhd(places[2], client)]
                 )
                 place.settings["GATEWAY_XDS_SERVER__ENABLED"] = "true"
+                place.settings["GATEWAY_CONSOLE__ENABLED"] = "true"
                 place.settings["GATEWAY_IMAGING__RAD69_SERVER"] = "true"
             elif place is places[1]:
                 place.settings["GATEWAY_RESPONDING_GATEWAY__ENABLED"] = "true"

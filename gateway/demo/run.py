@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from gateway.clients.token_request import TokenRequestError
-from gateway.demo.access import CLIENT_ID, DemoClient
+from gateway.demo.access import CLIENT_ID, CONSOLE_SCOPE, SCOPE, DemoClient
 from gateway.demo.bundles import provide_bundle
 from gateway.demo.check import run_check
 from gateway.demo.children import Child, ChildError
@@ -162,6 +162,7 @@ def _gateway_settings(state_dir: Path, port: int, domain_url: str) -> dict[str, 
         "GATEWAY_REPOSITORIES": json.dumps([repository]),
         "GATEWAY_IMAGING__LOCATIONS": json.dumps(locations),
         "GATEWAY_IMAGING__RAD69_SERVER": "true",
+        "GATEWAY_CONSOLE__ENABLED": "true",
         "GATEWAY_PUBLISH": json.dumps(
             {
                 # the default follows from the base URL, whose port may be another at the next start
@@ -224,6 +225,8 @@ find the documents of one:
   curl -s -G '{front.base_url}/DocumentReference' -H "Authorization: Bearer $TOKEN" \\
        --data-urlencode 'patient.identifier={patient.token}' --data-urlencode 'status=current' \\
        --data-urlencode 'targetCommunityIdList={running.places[1].home}'
+look for a study of community 2 in the console, by {running.places[1].content.images.study_instance_uid}:
+{_console_guide(front.base_url, token)}
 stop community 2 and search again:
   kill {running.places[1].pid}
 
@@ -296,12 +299,13 @@ def _print_guide(running: _Running, content: SampleContent, example: Path, docum
     base_url = running.base_url
     patient = content.patient.token
     parts = urlsplit(base_url)
+    token = f"{_command()} token --client {CLIENT_ID} --key {_shown(running.client.key_file)}"
     print(
         f"""
 Base URL: {base_url}   (health: {parts.scheme}://{parts.netloc}/health/ready)
 
 get an access token, which is good for five minutes:
-  TOKEN=$({_command()} token --client {CLIENT_ID} --key {_shown(running.client.key_file)} --url '{base_url}')
+  TOKEN=$({token} --url '{base_url}')
 publish:
   curl -s '{base_url}' -H "Authorization: Bearer $TOKEN" \\
        -H 'Content-Type: application/fhir+json' --data-binary @{_shown(example)}
@@ -320,9 +324,18 @@ find them by QIDO-RS:
   curl -s -G '{base_url}/dicomweb/studies' -H "Authorization: Bearer $TOKEN" \\
        --data-urlencode 'PatientID={content.patient.id}' \\
        --data-urlencode 'IssuerOfPatientID={content.patient.authority}'
+look at the console, for example for {content.images.study_instance_uid}:
+{_console_guide(base_url, token)}
 
 Ctrl-C ends it. Logs and state are in {_shown(example.parent)}.""",
         flush=True,
+    )
+
+
+def _console_guide(base_url: str, token: str) -> str:
+    return (
+        f"  {base_url.removesuffix('/fhir')}/console   (sign in with what this prints)\n"
+        f"  {token} --url '{base_url}' --scope '{CONSOLE_SCOPE} {SCOPE}'"
     )
 
 
