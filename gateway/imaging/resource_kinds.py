@@ -31,6 +31,7 @@ from gateway.model.releases import FhirRelease
 from gateway.security.report_ids import NotOurs as NotOfReport
 from gateway.security.report_ids import ReportIds
 from gateway.security.study_ids import NotOurs as NotOfStudy
+from gateway.security.study_ids import StudyDocument, StudyOwner
 
 
 class Identified(Registered, Protocol):
@@ -85,6 +86,9 @@ class Identities:
             owner = await self.names.owner(kind, resource_id)
         except NotOfStudy:
             return False
+        if isinstance(owner, StudyDocument):
+            shelf.asked = owner
+            owner = await self._owner_of(patients, owner.document)
         if owner is None:
             raise fail(
                 404,
@@ -112,6 +116,12 @@ class Identities:
             await shelf.add(await patients.of_patient(entry.patient_id, _MANIFESTS, where))
         await shelf.add(await patients.report(entry))
         return True
+
+    async def _owner_of(self, patients: PatientImaging, document: str) -> StudyOwner | None:
+        entry = await patients.document(document)
+        if entry is None or entry.patient_id is None:
+            return None
+        return StudyOwner(entry.patient_id, entry.home_community_id)
 
     def _where(self, home_community_id: str | None) -> tuple[str, ...]:
         """The one community to ask, since the id says which."""

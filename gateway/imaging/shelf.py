@@ -42,7 +42,7 @@ from gateway.model import Cx, DocumentEntry
 from gateway.model.imaging import RetrieveLocation
 from gateway.model.releases import FhirRelease
 from gateway.security.report_ids import ReportIds
-from gateway.security.study_ids import StudyIdentity
+from gateway.security.study_ids import StudyDocument
 
 log = structlog.get_logger()
 
@@ -74,6 +74,7 @@ class Shelf:
         self._reported: dict[str, tuple[ReportView, str]] = {}
         """Studies that are shown as a report has them: by id, the report and the id of its resource."""
         self._by_id: dict[str, FoundStudy] = {}
+        self._ids: dict[tuple[str, str | None, Cx], str] = {}
         self._held: dict[str, list[HeldResource]] = {}
         self._tellers: dict[str, list[Json]] = {}
         """Sources of a study besides its manifests, as Provenance.entity."""
@@ -87,6 +88,8 @@ class Shelf:
             default_zone=services.zone,
         )
         self._gathered = Gathered()
+        self.asked: StudyDocument | None = None
+        """What the id carries that a study is asked for by."""
         self.found: list[FoundStudy] = []
         self.views: list[ReportView] = []
 
@@ -100,7 +103,7 @@ class Shelf:
         )
         names = self._services.names
         for known in gathered.studies:
-            study = names.found(known)
+            study = names.found(known, self.asked)
             if study is not None and study.id not in self._by_id:
                 self._known[study.id] = known
                 self._put(study)
@@ -144,8 +147,15 @@ class Shelf:
         provenance["entity"] += self._tellers.get(study.id, ())
         return [provenance]
 
+    def of_patient(self, uid: str, home: str | None, patient: Cx) -> FoundStudy | None:
+        """The first study with this Study Instance UID, of manifests where they have it."""
+        return self._by_id.get(self._ids.get((uid, home, patient), ""))
+
     def _put(self, study: FoundStudy) -> None:
         self._by_id[study.id] = study
+        if study.patient_id is not None:
+            key = study.study.study_instance_uid, study.home_community_id, study.patient_id
+            self._ids.setdefault(key, study.id)
         self.found.append(study)
 
     def _studies_of(self, view: ReportView, patient: Cx) -> Iterator[FoundStudy]:
@@ -158,9 +168,10 @@ class Shelf:
             except NotAManifestError as error:
                 log.warning("report.study_unreadable", reason=str(error))
                 continue
-            identity = StudyIdentity(uid or read.study.study_instance_uid, patient, entry.home_community_id)
+            uid = uid or read.study.study_instance_uid
+            identity = self._services.names.identity(uid, patient, entry, self.asked)
             own_id = self._services.names.ids.write(identity)
-            known = self._by_id.get(own_id)
+            known = self.of_patient(uid, entry.home_community_id, patient)
             if known is not None:
                 differing = differences(known.study, read.study)
                 if not differing:
@@ -380,8 +391,11 @@ class _Names:
 
     def study(self, study_instance_uid: str) -> str:
         patient = self.entry.patient_id or Cx("", "")
-        identity = StudyIdentity(study_instance_uid, patient, self.entry.home_community_id)
-        return self.services.names.ids.write(identity)
+        known = self.shelf.of_patient(study_instance_uid, self.entry.home_community_id, patient)
+        if known is not None:
+            return known.id
+        names, asked = self.services.names, self.shelf.asked
+        return names.ids.write(names.identity(study_instance_uid, patient, self.entry, asked))
 
     def linked(self, reference: Json) -> tuple[str, tuple[Json, ...]] | None:
         uid = study_uid(reference)

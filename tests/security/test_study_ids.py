@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from gateway.model import Cx
+from gateway.model.object_ids import marked
 from gateway.security.patient_ids import PatientIds
 from gateway.security.sealing import KeyRing
-from gateway.security.study_ids import NotOurs, StudyIdentity, StudyIds
+from gateway.security.study_ids import NotOurs, StudyDocument, StudyIdentity, StudyIds
 
 RING = KeyRing([bytes(range(32))])
 HOMES = ("urn:oid:2.999.8", "urn:oid:2.999.9")
@@ -20,6 +21,18 @@ oids = st.lists(st.integers(0, 10**9), min_size=1, max_size=5).map(
 )
 identities = st.builds(
     StudyIdentity, oids, st.builds(Cx, st.text(max_size=12), oids), st.none() | st.sampled_from(HOMES)
+)
+documents = st.builds(
+    lambda uuid, home: uuid.urn if home is None else marked(uuid.urn, home),
+    st.uuids(),
+    st.none() | st.sampled_from((*HOMES, "urn:oid:2.999.77")),
+)
+long_identities = st.builds(
+    StudyIdentity,
+    st.text("0123456789.", min_size=1, max_size=64),
+    st.builds(Cx, st.text(max_size=256), oids | st.text(max_size=64)),
+    st.none() | st.sampled_from((*HOMES, "urn:oid:2.999.77")),
+    documents,
 )
 STUDY = StudyIdentity("1.2.250.1.59.40211.22756022.2.1.101", Cx("59569735", "2.999.1"))
 
@@ -38,6 +51,31 @@ def test_ids_of_parts_lead_to_the_study_and_differ(study, name):
     assert re.fullmatch(r"[A-Za-z0-9.-]{1,64}", part)
     assert IDS.read_part(part) in (study.owner, IDS.digest(study))
     assert part not in (IDS.write(study), IDS.write_part(study, "Order", name))
+
+
+@given(long_identities, st.text(max_size=30))
+def test_whatever_is_long_the_id_leads_to_its_patient_or_to_a_document_of_the_study(study, name):
+    fhir_id, part = IDS.write(study), IDS.write_part(study, "Endpoint", name)
+    for text in (fhir_id, part):
+        assert re.fullmatch(r"[A-Za-z0-9.-]{1,64}", text)
+    for led in (IDS.read(fhir_id), IDS.read_part(part)):
+        if led != study.owner:
+            assert isinstance(led, StudyDocument)
+            assert led.document == study.document
+            assert IDS.is_meant(led, study.study_instance_uid)
+            assert not IDS.is_meant(led, study.study_instance_uid + "1")
+
+
+@given(documents, st.lists(oids, min_size=2, max_size=20, unique=True))
+def test_the_studies_of_one_document_have_different_ids(document, uids):
+    patient = Cx("A name that is long" * 3, "2.999.1")
+    assert len({IDS.write(StudyIdentity(uid, patient, None, document)) for uid in uids}) == len(uids)
+
+
+def test_what_fits_has_the_same_id_whatever_document_lists_it():
+    listed = structs.replace(STUDY, document="urn:uuid:6d4b0a35-9e1d-4d7c-8f25-3a0a0b3f2f10")
+    assert IDS.write(listed) == IDS.write(STUDY)
+    assert IDS.write_part(listed, "Endpoint") == IDS.write_part(STUDY, "Endpoint")
 
 
 def test_a_usual_study_and_patient_fit():
@@ -71,7 +109,7 @@ def test_the_same_study_of_two_communities_has_two_ids():
     ],
     ids=["long", "no oid", "unknown community"],
 )
-def test_what_does_not_fit_gets_a_digest_that_leads_nowhere_by_itself(study):
+def test_what_does_not_fit_and_is_in_no_known_document_gets_a_digest_that_leads_nowhere_by_itself(study):
     fhir_id = IDS.write(study)
     assert IDS.read(fhir_id) == fhir_id == IDS.digest(study) == IDS.write(study)
     assert IDS.read_part(IDS.write_part(study, "Endpoint")) == fhir_id
