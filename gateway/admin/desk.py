@@ -2,7 +2,8 @@
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import typer
@@ -11,6 +12,7 @@ from gateway.admin.changes import Change, Changes, Halfway, Refused, orphan
 from gateway.admin.documents import Document, Documents, NotOne
 from gateway.admin.report import described, where
 from gateway.clients.repository import DocumentRepository
+from gateway.correlation.answers import AnswerStore
 from gateway.ebxml.errors import MetadataError
 from gateway.model import AvailabilityStatus, RegistryFailure
 from gateway.model.errors import PeerError
@@ -18,7 +20,9 @@ from gateway.settings import Settings, SettingsError
 from gateway.soap.client import SoapClient
 from gateway.telemetry.logs import configure
 from gateway.wiring.calls import soap_client
+from gateway.wiring.parts import StartError, open_parts
 from gateway.wiring.peers import document_registry, document_repositories
+from gateway.wiring.resources import registry_answers
 
 FAILED: Final = 1
 WRONG_USE: Final = 2
@@ -34,12 +38,14 @@ async def _now(change: Change) -> Change:
 class Desk:
     """The peers of the settings, and what is said to the operator."""
 
-    def __init__(self, settings: Settings, soap: SoapClient) -> None:
+    def __init__(self, settings: Settings, soap: SoapClient, answers: AnswerStore | None = None) -> None:
+        """`answers` are those of the registry that the gateway keeps; None where it keeps none."""
         if settings.registry is None:
             raise SettingsError("registry: is not set; what it holds is what gateway admin changes")
         self._registry = document_registry(settings, soap)
         self._repositories: dict[str, DocumentRepository] = document_repositories(settings, soap)
         self._documents = Documents(self._registry)
+        self._answers = answers
         # the submitting source: the same for all that is changed in this registry
         self._source_id = (
             settings.publish.source_id or f"2.25.{uuid.uuid5(uuid.NAMESPACE_URL, settings.registry.url).int}"
@@ -80,7 +86,13 @@ class Desk:
         """Print a document, what would be changed, and with `yes` what became of it."""
         document = await self._look(text, show_patient_data)
         change = await make(Changes(self._registry, document, self._source_id))
-        code = await self._carry_out(change, yes=yes)
+        try:
+            code = await self._carry_out(change, yes=yes)
+        finally:
+            patient = document.current.patient_id
+            # also where nobody knows whether it was done
+            if yes and self._answers is not None and patient is not None:
+                await self._answers.forget(patient)
         if yes and code == 0:
             try:
                 after = await self._documents.find(document.logical_id)
@@ -154,12 +166,12 @@ def run_at_desk(settings: Settings, work: Callable[[Desk], Awaitable[int]]) -> i
     configure("error")
 
     async def at_the_desk() -> int:
-        async with soap_client(settings) as soap:
-            return await work(Desk(settings, soap))
+        async with soap_client(settings) as soap, _kept_answers(settings) as answers:
+            return await work(Desk(settings, soap, answers))
 
     try:
         return asyncio.run(at_the_desk())
-    except SettingsError as error:
+    except (SettingsError, StartError) as error:
         return _fail(str(error), WRONG_USE)
     except NotOne as error:
         return _fail(str(error), NOT_ONE)
@@ -171,6 +183,18 @@ def run_at_desk(settings: Settings, work: Callable[[Desk], Awaitable[int]]) -> i
         return _fail(f"{error}; first: {_told(error.cause)}", FAILED)
     except (PeerError, RegistryFailure) as error:
         return _fail(_told(error), FAILED)
+
+
+@asynccontextmanager
+async def _kept_answers(settings: Settings) -> AsyncIterator[AnswerStore | None]:
+    """Answers of the registry that the gateway gives again. Raises StartError."""
+    if not settings.lifetimes.registry_answer:
+        yield None
+        return
+    async with open_parts(settings, audited=False, beside=True) as parts:
+        if not parts.store.available:
+            typer.echo("admin: Redis is away; the gateway may give what it has kept for a while", err=True)
+        yield registry_answers(settings, parts.imaging)
 
 
 def _told(error: Exception) -> str:

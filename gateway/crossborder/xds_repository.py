@@ -5,7 +5,7 @@ to the own domain, whatever that speaks.
 Documents stay in files on their way; none is held whole.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Final
 
@@ -43,13 +43,21 @@ log = structlog.get_logger()
 class XdsRepository:
     """The handlers over the own domain and other `communities`, whose documents are retrieved there.
 
-    Without `own` the own community has no homeCommunityId, and it may not be named.
+    Without `own` the own community has no homeCommunityId, and it may not be named. `note` is told of the
+    documents that were stored.
     """
 
-    def __init__(self, domain: DocumentDomain, communities: Communities, own: OwnCommunity | None) -> None:
+    def __init__(
+        self,
+        domain: DocumentDomain,
+        communities: Communities,
+        own: OwnCommunity | None,
+        note: Callable[[Sequence[DocumentEntry]], Awaitable[None]],
+    ) -> None:
         self._domain = domain
         self._communities = communities
         self._own = own
+        self._note = note
 
     # --- ITI-43 -----------------------------------------------------------------------------------------
     async def retrieve(self, request: SoapRequest) -> SoapReply:
@@ -98,6 +106,7 @@ class XdsRepository:
                 outcome_known=error.outcome_known,
             )
             return _refused(RegistryError(*_unavailable(error)))
+        await self._note(provided.submission.entries)
         return SoapReply(write_registry_response(response))
 
 

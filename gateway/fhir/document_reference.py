@@ -83,7 +83,8 @@ class WriteContext:
 
     `base_url` is the FHIR base without trailing slash. `document_url` gives the absolute ITI-68 URL of an
     entry, `patient_reference` the Reference of a patient; `warn` is told what FHIR cannot carry.
-    `largest_size` is the largest attachment.size of the release of FHIR that the answer will have.
+    `largest_size` is the largest attachment.size of the release of FHIR that the answer will have. `own_home`
+    is the homeCommunityId of the own community, for what its registry gives without one.
     """
 
     terminology: Terminology
@@ -93,6 +94,7 @@ class WriteContext:
     warn: Callable[[Issue], None] = _ignore
     largest_size: int = MAX_UNSIGNED_INT
     imaging: ImagingView = field(default_factory=ImagingView)
+    own_home: str | None = None
 
 
 def logical_id(entry_uuid: str) -> str:
@@ -137,8 +139,9 @@ def document_reference_json(
     if profile is not None:
         resource["meta"] = profile
     resource["contained"] = contained
-    if entry.home_community_id:
-        home = home_community_extension(entry.home_community_id)
+    named = entry.home_community_id or context.own_home
+    if named:
+        home = home_community_extension(named)
         if home:
             resource["extension"] = [home]
         else:

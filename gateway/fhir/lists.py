@@ -136,10 +136,11 @@ def write_folder_list(folder: Folder, members: Iterable[tuple[str, str]], contex
 def _write_common(
     item: SubmissionSet | Folder, kind: str, profile: str, extension: list[Json], context: WriteContext
 ) -> Json:
-    home = home_community_extension(item.home_community_id) if item.home_community_id else None
+    named = item.home_community_id or context.own_home
+    home = home_community_extension(named) if named else None
     if home:
         extension.append(home)
-    elif item.home_community_id:
+    elif named:
         _warn(item, context, "extension", "The homeCommunityId is no OID; it is left out.")
     written: Json = {
         "resourceType": "List",

@@ -83,6 +83,7 @@ def use_cases(
         patient_reference=references.of,
         largest_size=MAX_UNSIGNED_INT if release is FhirRelease.R4 else MAX_INTEGER64,
         imaging=imaging_view(settings),
+        own_home=settings.home_community_id,
     )
     searching = search_context(settings, terms, references, base_url, parts.communities)
     directory = patient_directory(settings, parts.imaging, references)

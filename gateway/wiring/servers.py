@@ -17,6 +17,7 @@ from gateway.wiring.domain import document_domain, domain_images
 from gateway.wiring.fan_out import every_registry
 from gateway.wiring.imaging import image_grants, locations
 from gateway.wiring.parts import Parts
+from gateway.wiring.resources import stored_note
 from gateway.wiring.tls import usual_tls
 
 GATEWAY_PATH = "/xca/gateway"
@@ -73,7 +74,9 @@ def xds_services(settings: Settings, parts: Parts) -> dict[str, SoapService]:
     community = OwnCommunity(settings.home_community_id) if settings.home_community_id else None
     everywhere = every_registry(settings, parts, domain)
     registry = XdsRegistry(everywhere, parts.communities, community)
-    repository = XdsRepository(domain, parts.communities, community)
+    repository = XdsRepository(
+        domain, parts.communities, community, stored_note(settings, parts.imaging)
+    )
     spool = settings.state_dir / "spool"
     queries = ServiceLimits(request=_LARGEST_REQUEST, envelope=_LARGEST_REQUEST)
     documents = ServiceLimits(request=own.max_request_bytes, spooled=own.spool_bytes)

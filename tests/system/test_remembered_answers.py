@@ -1,12 +1,22 @@
 """With `lifetimes.registry_answer` a warm search asks nobody, and what is stale is so for a while only."""
 
 import asyncio
+import json
+import os
+import sys
+import uuid
 
 import pytest
+from msgspec import structs
 
 from gateway.demo.bundles import provide_bundle
 from gateway.demo.report_parts import ReportOrder
 from gateway.demo.samples import ORGANIZATION
+from gateway.model import Cx
+from gateway.model.query import FindDocuments
+from gateway.soap.contract import load_contract
+from tests.affinity.samples import sha1, submission
+from tests.crossborder.xds_consumer import behind, xds_consumer
 from tests.system.issuers import running_issuer
 
 from .documents import a_patient
@@ -77,6 +87,57 @@ async def test_what_another_gateway_stores_is_seen_when_the_time_is_over(tmp_pat
             while await reports(stack, patient) == 1:
                 await asyncio.sleep(0.05)
         assert await reports(stack, patient) == 2
+
+
+async def test_what_is_stored_by_soap_is_seen_at_once(tmp_path):
+    settings = {"lifetimes": {"registry_answer": 3600}, "xds_server": {"enabled": True}}
+    async with running_stack(tmp_path, **settings) as stack:
+        stack.interfere = None
+        patient = a_patient()
+        await publish(stack, patient, "1")
+        assert await reports(stack, patient) == 1
+        whose = Cx(patient.id, patient.authority)
+        async with (
+            behind(stack) as registry,
+            xds_consumer(stack.base_url, load_contract().validate) as source,
+        ):
+            (first,) = (await registry.query(FindDocuments(patient_id=whose))).entries
+            second = structs.replace(first, entry_uuid=uuid.uuid4().urn, unique_id="2.999.70.1")
+            order = ReportOrder("W-2", ORGANIZATION, "P-W", ORGANIZATION)
+            content = a_report("foot", patient, order, seed="2").content
+            second = structs.replace(
+                second, logical_id=None, version=None, hash=sha1(content), size=len(content)
+            )
+            answer = await source.provide(submission(second, patient_id=whose), content)
+            assert answer.errors == ()
+        assert await reports(stack, patient) == 2
+
+
+async def test_what_an_operator_changes_is_seen_at_once(tmp_path):
+    async with running_stack(tmp_path, lifetimes={"registry_answer": 3600}) as stack:
+        stack.interfere = None
+        patient = a_patient()
+        await publish(stack, patient, "1")
+        assert await reports(stack, patient) == 1
+        (found,) = await stack.find(patient__identifier=patient.token, status="current")
+        environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")},
+            "GATEWAY_REGISTRY__URL": stack.settings.registry.url,
+            "GATEWAY_REPOSITORIES": json.dumps(
+                [{"unique_id": r.unique_id, "url": r.url} for r in stack.settings.repositories]
+            ),
+            "GATEWAY_STATE_DIR": str(stack.settings.state_dir),
+            "GATEWAY_LIFETIMES__REGISTRY_ANSWER": "3600",
+        }
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "gateway.cli", "admin", "deprecate", found["id"], "--yes"),
+            env=environment,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        said, _ = await process.communicate()
+        assert process.returncode == 0, said.decode()
+        assert await reports(stack, patient) == 0
 
 
 async def test_an_answer_is_given_again_to_who_got_it_alone(tmp_path):
