@@ -24,7 +24,7 @@ async def three(tmp_path, **arguments):
     """The own community and two others, with a document of one patient in each."""
     patient = a_patient()
     async with neighbours(tmp_path, "1", "2", **arguments) as around:
-        stacks = {None: around.front, ONE: around.by_name["1"].stack, TWO: around.by_name["2"].stack}
+        stacks = {OWN: around.front, ONE: around.by_name["1"].stack, TWO: around.by_name["2"].stack}
         documents = {home: a_document() for home in stacks}
         for home, stack in stacks.items():
             await publish(stack, patient, documents[home])
@@ -60,7 +60,7 @@ async def test_one_search_finds_the_documents_of_all_communities_and_each_says_w
         (ONE, {ONE}),
         (ONE.removeprefix("urn:oid:"), {ONE}),
         (f"{ONE},{TWO}", {ONE, TWO}),
-        (OWN, {None}),
+        (OWN, {OWN}),
         ([ONE, TWO], set()),
     ],
 )
@@ -94,7 +94,7 @@ async def test_what_the_living_have_is_given_with_a_warning_that_names_the_dead(
         async with three(tmp_path, changes={"2": wrong}) as (around, patient, _):
             bundle = await search(around.front, patient)
     (issue,) = outcomes(bundle)
-    assert set(found_in(bundle)) == {None, ONE}
+    assert set(found_in(bundle)) == {OWN, ONE}
     assert (issue["severity"], issue["code"]) == (
         "warning",
         "not-found" if how == "a stranger" else "transient",
@@ -255,6 +255,6 @@ async def test_a_search_that_would_come_back_to_this_gateway_ends_here(tmp_path)
         changed = front.settings.model_copy(update={"communities": (*front.settings.communities, back)})
         front.parts.communities.change_to(members(changed, front.parts))
         bundle = await search(front, patient)
-    assert set(found_in(bundle)) == {None, ONE}
+    assert set(found_in(bundle)) == {OWN, ONE}
     (issue,) = outcomes(bundle)
     assert TWO in issue["diagnostics"]
