@@ -20,7 +20,13 @@ from gateway.crossborder.deadlines import seconds_left
 from gateway.crossborder.identities import PatientIdentities
 from gateway.crossborder.marking import by_mark, names_objects, with_marks
 from gateway.model import Cx, QueryResult, RegistryError, RegistryFailure, ResponseStatus, Severity
-from gateway.model.errors import PeerError, PeerProtocolError, PeerTimeout
+from gateway.model.errors import (
+    PeerCircuitOpen,
+    PeerError,
+    PeerProtocolError,
+    PeerTimeout,
+    PeerUnreachable,
+)
 from gateway.model.query import StoredQuery
 from gateway.security.access import OtherPatient, check_query, for_any_patient, only_visible
 
@@ -138,6 +144,9 @@ class FanOutRegistry:
                 if member is None:
                     return await self._own.query(question.query)
                 return await self._answer_of(member, question)
+        except PeerCircuitOpen as error:
+            # for who asks, one that is left alone for a while is one that does not answer
+            raise PeerUnreachable(error.peer, error.transaction, error.detail) from None
         except TimeoutError:
             name = "registry" if member is None else member.name
             transaction = "ITI-18" if member is None else _TRANSACTION

@@ -12,6 +12,7 @@ from gateway.demo.outside_client import MismatchError, TokenSource
 CLIENT_ID = "demo"
 SCOPE = "system/*.cruds"
 CONSOLE_SCOPE = "console"
+AUDIT_SCOPE = "system/AuditEvent.rs"
 
 
 class DemoClient:
@@ -31,10 +32,11 @@ class DemoClient:
 
     def settings(self) -> dict[str, Any]:
         """The section `security` of a gateway that gives this client tokens."""
-        client = {"jwks": {"keys": [self._public]}, "scopes": [SCOPE, CONSOLE_SCOPE]}
+        scopes = [SCOPE, CONSOLE_SCOPE, AUDIT_SCOPE]
+        client = {"jwks": {"keys": [self._public]}, "scopes": scopes}
         return {"access": "token", "authorisation_server": {"clients": {CLIENT_ID: client}}}
 
-    def tokens(self, base_url: str) -> TokenSource:
+    def tokens(self, base_url: str, scope: str = SCOPE) -> TokenSource:
         """Access tokens of the gateway at `base_url`, each used until it has half of its life left."""
         token, renewed = "", 0.0
 
@@ -42,7 +44,7 @@ class DemoClient:
             nonlocal token, renewed
             if time.monotonic() >= renewed:
                 try:
-                    answer = await fetch_token(base_url, CLIENT_ID, self._key, SCOPE)
+                    answer = await fetch_token(base_url, CLIENT_ID, self._key, scope)
                 except TokenRequestError as error:
                     raise MismatchError(str(error)) from None
                 token = answer["access_token"]

@@ -73,6 +73,15 @@ class Child:
             if line.startswith(_READY):
                 return line.removeprefix(_READY).strip()
 
+    def signal(self, number: int) -> None:
+        """Send it a signal, where it has not ended."""
+        self._process.send_signal(number)
+
+    def kill(self) -> None:
+        """SIGKILL, and wait for its end."""
+        self._process.kill()
+        self._process.wait()
+
     def require_running(self) -> None:
         """Raise ChildError where the process has ended."""
         code = self._process.poll()

@@ -6,6 +6,7 @@ WADO-RS alone.
 import json
 import os
 import shutil
+import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -60,13 +61,18 @@ class Place:
         """Start its affinity domain and return its URL. Raises ChildError."""
         self.content.images.write(self.images)
         arguments = ["affinity", "--port", "0", "--state-dir", str(self.folder / "affinity")]
-        arguments += ["--repository-unique-id", f"2.999.60.10.{self.number}"]
+        arguments += ["--repository-unique-id", self.repository]
         for option, location in (("--images-rad69", FIRST_LOCATION), ("--images-wado", SECOND_LOCATION)):
             arguments += [option, f"{location}={self.images / location}"]
         arguments += ["--images-wado", f"{self.everything}={self.images}"]
         name = f"the affinity domain of community {self.number}"
         self.domain = Child(name, arguments, self.environment, self.folder / "affinity.log")
         return self.domain.wait_until_ready(_READY_SECONDS)
+
+    @property
+    def repository(self) -> str:
+        """The repositoryUniqueId of its repository."""
+        return f"2.999.60.10.{self.number}"
 
     @property
     def everything(self) -> str:
@@ -82,11 +88,34 @@ class Place:
 
     def restart_gateway(self, *, without_redis: bool) -> None:
         """End its gateway and start it again at the same address."""
-        port = urlsplit(self.base_url).port or 0
         self.end_gateway()
         if without_redis:
             shutil.rmtree(self.folder / "gateway" / "redis")
-        self.start_gateway(port)
+        self.start_gateway_again()
+
+    def start_gateway_again(self) -> None:
+        """Start its gateway at the address that it had. Raises ChildError."""
+        self.start_gateway(urlsplit(self.base_url).port or 0)
+
+    @contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """Its gateway takes connections and does nothing."""
+        assert self.gateway is not None
+        self.gateway.signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.gateway.signal(signal.SIGCONT)
+
+    def kill_gateway(self) -> None:
+        """End its gateway at once."""
+        assert self.gateway is not None
+        self.gateway.kill()
+
+    def kill_domain(self) -> None:
+        """End its affinity domain at once."""
+        assert self.domain is not None
+        self.domain.kill()
 
     def require_running(self) -> None:
         """Raise ChildError where one of its processes has ended."""
@@ -118,11 +147,38 @@ class Neighbourhood:
 
     places: tuple[Place, ...]
     client: DemoClient
+    bridges: dict[int, str] = field(default_factory=dict)
 
     @property
     def front(self) -> Place:
         """The community of the gateway in front."""
         return self.places[0]
+
+    @contextmanager
+    def bridge(self, place: Place) -> Iterator[None]:
+        """Start a responding gateway before a community that speaks MHD alone. Raises ChildError."""
+        server = {**_mhd_server(place, self.client), "repository_unique_id": place.repository}
+        settings = {
+            "GATEWAY_STATE_DIR": str(place.folder / "bridge"),
+            "GATEWAY_HOME_COMMUNITY_ID": place.home,
+            "GATEWAY_SERVER__HOST": _HOST,
+            "GATEWAY_SERVER__PORT": "0",
+            "GATEWAY_MHD_DOMAIN": json.dumps(server),
+            "GATEWAY_RESPONDING_GATEWAY__ENABLED": "true",
+            "GATEWAY_SECURITY": json.dumps(self.client.settings()),
+            "GATEWAY_LOG__LEVEL": "warning",
+        }
+        name = f"the responding gateway before community {place.number}"
+        child = Child(name, ["serve"], {**place.environment, **settings}, place.folder / "bridge.log")
+        try:
+            self.bridges[place.number] = child.wait_until_ready(_READY_SECONDS).removesuffix("/fhir")
+            yield
+        finally:
+            child.end(_END_SECONDS)
+
+    def responding(self, place: Place) -> str:
+        """URL of the responding gateway of a community."""
+        return self.bridges.get(place.number, place.root)
 
     @property
     def children(self) -> list[Child]:
@@ -155,7 +211,10 @@ def neighbourhood(state_dir: Path, port: int, seed: str, patient: str, log: str)
                 place.settings["GATEWAY_XDS_SERVER__ENABLED"] = "true"
                 place.settings["GATEWAY_CONSOLE__ENABLED"] = "true"
                 place.settings["GATEWAY_IMAGING__RAD69_SERVER"] = "true"
-            elif place is places[1]:
+            if place is places[2]:
+                # who speaks MHD alone need not know what others call its community
+                del place.settings["GATEWAY_HOME_COMMUNITY_ID"]
+            else:
                 place.settings["GATEWAY_RESPONDING_GATEWAY__ENABLED"] = "true"
             place.domain_url = domain_url
             place.start_gateway(port if place is places[0] else 0)
@@ -163,7 +222,7 @@ def neighbourhood(state_dir: Path, port: int, seed: str, patient: str, log: str)
 
 
 def _settings(place: Place, domain_url: str, client: DemoClient, log: str) -> dict[str, str]:
-    repository = {"unique_id": f"2.999.60.10.{place.number}", "url": f"{domain_url}/xds/repository"}
+    repository = {"unique_id": place.repository, "url": f"{domain_url}/xds/repository"}
     locations = [
         {"uid": FIRST_LOCATION, "protocol": "rad-69", "url": f"{domain_url}/xds/imaging"},
         {"uid": SECOND_LOCATION, "protocol": "wado-rs", "url": f"{domain_url}/dicomweb/{SECOND_LOCATION}"},
@@ -195,14 +254,17 @@ def _by_xca(place: Place) -> dict[str, Any]:
 
 
 def _by_mhd(place: Place, client: DemoClient) -> dict[str, Any]:
-    mhd = {
-        "base_url": place.base_url,
-        "dicomweb_url": f"{place.domain_url}/dicomweb/{place.everything}",
-        "access": {"client_id": CLIENT_ID, "key_file": str(client.key_file)},
-    }
     return {
         "home_community_id": place.home,
         "name": f"community {place.number}",
-        "mhd": mhd,
+        "mhd": _mhd_server(place, client),
         "deadline": DEADLINE,
+    }
+
+
+def _mhd_server(place: Place, client: DemoClient) -> dict[str, Any]:
+    return {
+        "base_url": place.base_url,
+        "dicomweb_url": f"{place.domain_url}/dicomweb/{place.everything}",
+        "access": {"client_id": CLIENT_ID, "key_file": str(client.key_file)},
     }

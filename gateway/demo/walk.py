@@ -5,6 +5,8 @@ from collections.abc import Awaitable, Callable
 import aiohttp
 
 from gateway.demo.outside_client import MismatchError
+from gateway.model import RegistryFailure
+from gateway.model.errors import PeerError
 
 Step = Callable[[], Awaitable[None]]
 
@@ -27,6 +29,8 @@ class Walk:
             try:
                 await action()
             except MismatchError as error:
+                problem = str(error)
+            except (PeerError, RegistryFailure) as error:
                 problem = str(error)
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 problem = f"no answer: {type(error).__name__} {error}"

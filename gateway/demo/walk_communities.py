@@ -4,40 +4,50 @@ by FHIR and WADO-RS and by SOAP, also after a restart, and with one community st
 
 import asyncio
 import secrets
-import time
+import uuid
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import urlencode
+from typing import Final
 
 import aiohttp
 
-from gateway.clients.imaging_source import ImagingDocumentSource
-from gateway.clients.registry import StoredQueries
-from gateway.clients.repository import DocumentSets
-from gateway.clients.responding_gateway import CommunityPeers, RespondingGateway
+from gateway.demo.access import AUDIT_SCOPE
 from gateway.demo.bundles import provide_bundle
 from gateway.demo.ct_study import FIRST_LOCATION
-from gateway.demo.neighbours import DEADLINE, Neighbourhood, Place, neighbourhood
-from gateway.demo.outside_client import FHIR_JSON, OutsideClient, Resource, expect, require
+from gateway.demo.handed_out import HandedOut, RecordingClient
+from gateway.demo.neighbours import Neighbourhood, Place, neighbourhood
+from gateway.demo.outside_client import FHIR_JSON, OutsideClient, Page, Resource, expect, require
+from gateway.demo.report_content import LINKED, sample_reports
 from gateway.demo.walk import Step, Walk
+from gateway.demo.walk_community_soap import SoapWalk
 from gateway.demo.walk_publish import response_entries
-from gateway.model import Cx, DocumentEntry, DocumentRequest
-from gateway.model.images import ImageError, SeriesWanted
-from gateway.model.imaging import RetrieveLocation
-from gateway.model.query import FindDocuments
-from gateway.soap.client import Peer, SoapClient
+from gateway.demo.walk_reports import publish_report
+from gateway.demo.walk_stopped import StoppedWalk
+from gateway.model.releases import FhirRelease
+from gateway.soap.client import SoapClient
 from gateway.soap.contract import load_contract
 
 FOUND = "one search finds the studies of all three communities"
-_MARGIN = 0.2
-_STUDY = 'multipart/related; type="application/dicom"; transfer-syntax=*'
-_HOME = "ihe-HomeCommunityId"
+HANDED_OUT = "every URL that was handed out gives something"
+_DICOM: Final = 'multipart/related; type="application/dicom"; transfer-syntax=*'
+_HOME: Final = "ihe-HomeCommunityId"
+_KINDS: Final = frozenset(
+    {
+        *("DocumentReference", "content", "List", "ImagingStudy", "Endpoint", "Provenance", "wado"),
+        *("Patient", "DiagnosticReport", "Composition", "Observation", "PractitionerRole"),
+    }
+)
+"""What URLs are handed out of at least."""
 
 
 def check_communities(state_dir: Path, out: Callable[[str], object] = print) -> int:
     """Start three communities and walk over them; 0 where every step passed. Raises ChildError."""
     seed = secrets.token_hex(4)
-    with neighbourhood(state_dir, 0, seed, f"C-{seed}", "warning") as running:
+    with (
+        neighbourhood(state_dir, 0, seed, f"C-{seed}", "warning") as running,
+        running.bridge(running.places[2]),
+    ):
         return asyncio.run(_check(running, out))
 
 
@@ -66,7 +76,11 @@ class CommunityWalk:
         self._session = session
         self._soap = soap
         front = running.front
-        self._client = OutsideClient(session, front.base_url, running.client.tokens(front.base_url))
+        tokens = running.client.tokens
+        self._client = RecordingClient(session, front.base_url, tokens(front.base_url))
+        self._auditor = OutsideClient(session, front.base_url, tokens(front.base_url, AUDIT_SCOPE))
+        self._by_soap = SoapWalk(running, soap)
+        self._handed_out = HandedOut(OutsideClient(session, front.base_url, tokens(front.base_url)))
         self._patient = front.content.patient
         self._addresses: dict[str, str] = {}
         self._manifests: dict[str, Resource] = {}
@@ -74,19 +88,20 @@ class CommunityWalk:
 
     async def run(self, walk: Walk) -> None:
         """Walk."""
-        await walk.step("a study is published in each community", self._publish)
+        await walk.step("a study and a report are published in each community", self._publish)
         await walk.step(FOUND, self._find)
         await self._retrieve_all(walk, "")
-        places = self._running.places
-        for place in places:
-            by = f"of community {place.number} to a consumer of XDS-I.b"
-            await walk.step(f"RAD-69 gives the images {by}", self._by_rad69(place), needs=(FOUND,))
-        await walk.step("ITI-18 and ITI-43 give the manifests of all three", self._by_xds, needs=(FOUND,))
-        await walk.step("ITI-38, ITI-39 and RAD-75 give those of the second", self._by_xca, needs=(FOUND,))
-        await walk.step("an id or URL with another community in it is 404", self._swapped, needs=(FOUND,))
+        await self._by_soap.run(walk, needs=(FOUND,))
+        await walk.step(
+            "an id or URL with another community in it is 404 and recorded", self._swapped, needs=(FOUND,)
+        )
+        await walk.step("pages lead through what all communities have", self._pages, needs=(FOUND,))
+        await walk.step(HANDED_OUT, self._visit, needs=(FOUND,))
         await walk.step("the gateway starts again without what Redis held", self._restart)
+        after = "every URL that was handed out gives the same after that"
+        await walk.step(after, self._handed_out.check, needs=(HANDED_OUT,))
         await self._retrieve_all(walk, " after that")
-        await walk.step("what lives answers in time where one is stopped, which is named", self._stopped)
+        await StoppedWalk(self._running, self._client, self._by_soap).run(walk, needs=(FOUND,))
 
     async def _retrieve_all(self, walk: Walk, when: str) -> None:
         for place in self._running.places:
@@ -103,6 +118,12 @@ class CommunityWalk:
     # --- FHIR -----------------------------------------------------------------------------------------------
     async def _publish(self) -> None:
         await publish_studies(self._running, self._session)
+        for place in self._running.places:
+            tokens = self._running.client.tokens(place.base_url)
+            client = OutsideClient(self._session, place.base_url, tokens)
+            for report in sample_reports(place.content):
+                if report.kind == LINKED and report.release is FhirRelease.R4:
+                    await publish_report(client, report)
 
     async def _find(self) -> None:
         whose = [("patient.identifier", self._patient.token)]
@@ -123,7 +144,7 @@ class CommunityWalk:
         )
         for reference in documents.matches:
             self._manifests[reference["masterIdentifier"]["value"].removeprefix("urn:oid:")] = reference
-        for place in self._running.places[1:]:
+        for place in self._running.places:
             homes = [
                 extension["valueOid"]
                 for extension in self._manifests[place.content.manifest.unique_id].get("extension", ())
@@ -148,106 +169,84 @@ class CommunityWalk:
             read = self._client.resolve(f"ImagingStudy/{self._studies[uid]['id']}")
             (await self._client.request("GET", read, headers={"Accept": FHIR_JSON})).expect_status(200)
             url = f"{self._addresses[uid]}/studies/{uid}"
-            answer = (await self._client.request("GET", url, headers={"Accept": _STUDY})).expect_status(200)
+            answer = (await self._client.request("GET", url, headers={"Accept": _DICOM})).expect_status(200)
             for _, image, content in place.content.images.files():
                 require(f"image {image.sop_instance_uid} byte for byte", content in answer.body)
 
         return step
 
+    # --- other communities in the place of those that are meant ---------------------------------------------
     async def _swapped(self) -> None:
         second, third = (self._manifests[p.content.manifest.unique_id] for p in self._running.places[1:])
-        uuid, _, _ = second["id"].partition(".")
+        number, _, _ = second["id"].partition(".")
         mark = third["id"].partition(".")[2]
         study = self._running.places[1].content.images.study_instance_uid
         home = self._running.places[2].home.removeprefix("urn:oid:")
+        at = f"RetrieveLocationUID/{FIRST_LOCATION}"
         for path in (
-            f"DocumentReference/{uuid}.{mark}",
-            f"Binary/{uuid}.{mark}",
-            f"wado/homeCommunityId/{home}/RetrieveLocationUID/{FIRST_LOCATION}/study/{study}",
-            f"wado/homeCommunityId/2.999.404/RetrieveLocationUID/{FIRST_LOCATION}/study/{study}",
+            f"DocumentReference/{number}.{mark}",
+            f"Binary/{number}.{mark}",
+            f"wado/homeCommunityId/{home}/{at}/study/{study}",
+            f"wado/homeCommunityId/{home}/{at}/studies/{study}",
+            f"wado/homeCommunityId/2.999.404/{at}/study/{study}",
+            _altered(second["content"][0]["attachment"]["url"]),
+            f"{_altered(self._addresses[study])}/studies/{study}",
+            f"ImagingStudy/{_altered(self._studies[study]['id'])}",
         ):
-            (await self._client.request("GET", self._client.resolve(path))).expect_status(404)
+            await self._refused(self._client.resolve(path))
+
+    async def _refused(self, url: str) -> None:
+        """It is 404, and the audit repository is told so."""
+        request_id, asked = uuid.uuid4().hex, datetime.now(UTC)
+        headers = {"X-Request-Id": request_id}
+        (await self._client.request("GET", url, headers=headers)).expect_status(404)
+        when = f"ge{asked.date().isoformat()}"
+        found = await self._auditor.search(
+            [("date", when), ("entity.identifier", request_id)], resource="AuditEvent"
+        )
+        outcomes = [event["outcome"] for event in found.matches]
+        # what was asked of communities for it is recorded beside it
+        require(f"a record of the failure of {url}, not {outcomes}", set(outcomes) - {"0"})
+
+    # --- all that is handed out -----------------------------------------------------------------------------
+    async def _pages(self) -> None:
+        whose = ("patient.identifier", self._patient.token)
+        for resource, more in (
+            ("DocumentReference", [("status", "current")]),
+            ("List", [("status", "current")]),
+            ("ImagingStudy", [("_include", "ImagingStudy:endpoint"), ("_revinclude", "Provenance:target")]),
+            ("DiagnosticReport", [("_include", "DiagnosticReport:*")]),
+        ):
+            total = (await self._client.search([whose, *more], resource=resource)).total
+            require(f"more than one {resource}", total >= len(self._running.places))
+            page: Page | None = await self._client.search([whose, *more, ("_count", "1")], resource=resource)
+            seen = set()
+            while page is not None:
+                seen |= {match["id"] for match in page.matches}
+                page = await self._client.next_page(page)
+            expect(f"{resource} on pages", total, len(seen))
+
+    async def _visit(self) -> None:
+        for place in self._running.places:
+            study = place.content.images
+            whole = f"{self._addresses[study.study_instance_uid]}/studies/{study.study_instance_uid}"
+            await self._handed_out.note(whole, accept=_DICOM)
+            for series in study.series:
+                uid = f"{whole}/series/{series.series_instance_uid}"
+                await self._handed_out.note(
+                    uid, f"{uid}/instances/{series.images[0].sop_instance_uid}", accept=_DICOM
+                )
+        await self._handed_out.note(*self._client.urls)
+        missing = _KINDS - self._handed_out.kinds()
+        expect("kinds of URLs that were not handed out", set(), missing)
 
     async def _restart(self) -> None:
         await asyncio.to_thread(self._running.front.restart_gateway, without_redis=True)
 
-    async def _stopped(self) -> None:
-        stopped = self._running.places[1]
-        await asyncio.to_thread(stopped.end_gateway)
-        parameters = [("patient.identifier", self._patient.token), ("status", "current")]
-        started = time.monotonic()
-        page = await self._client.search(parameters)
-        seconds = time.monotonic() - started
-        require(f"an answer within {DEADLINE + _MARGIN} s, not {seconds:.1f}", seconds <= DEADLINE + _MARGIN)
-        said = str(page.warnings)
-        require("a warning that names the community", stopped.home in said)
-        found = {m["masterIdentifier"]["value"].removeprefix("urn:oid:") for m in page.matches}
-        living = (p.content.manifest.unique_id for p in self._running.places if p is not stopped)
-        expect("manifests of the living", set(living), found)
-        only = urlencode([*parameters, ("targetCommunityIdList", stopped.home)])
-        url = f"{self._client.base_url}/DocumentReference?{only}"
-        answer = await self._client.request("GET", url, headers={"Accept": FHIR_JSON})
-        require(f"502 or 504 where it alone is asked, not {answer.status}", answer.status in (502, 504))
 
-    # --- SOAP -----------------------------------------------------------------------------------------------
-    def _by_rad69(self, place: Place) -> Step:
-        async def step() -> None:
-            peer = Peer("gateway", f"{self._running.front.root}/xds/imaging")
-            home = place.home if place is not self._running.front else None
-            await self._images_of(place, ImagingDocumentSource(self._soap, peer), home)
-
-        return step
-
-    async def _images_of(self, place: Place, source: ImagingDocumentSource, home: str | None) -> None:
-        study = place.content.images
-        wanted = [
-            SeriesWanted(
-                study.study_instance_uid,
-                series.series_instance_uid,
-                tuple(image.sop_instance_uid for image in series.images),
-                RetrieveLocation(uid=series.location_uid),
-                home,
-            )
-            for series in study.series
-        ]
-        got: dict[str | None, bytes] = {}
-        async with source.retrieve(wanted, ()) as items:
-            async for item in items:
-                require("an image and no error", not isinstance(item, ImageError))
-                assert not isinstance(item, ImageError)
-                got[item.sop_instance_uid] = b"".join([chunk async for chunk in item.chunks])
-        expect("images", {image.sop_instance_uid: content for _, image, content in study.files()}, got)
-
-    async def _by_xds(self) -> None:
-        root = self._running.front.root
-        queries = StoredQueries(self._soap, Peer("gateway", f"{root}/xds/registry"))
-        documents = DocumentSets(self._soap, load_contract(), Peer("gateway", f"{root}/xds/repository"))
-        found = (await queries.query(self._find_documents())).entries
-        wanted = {p.content.manifest.unique_id: p.content.manifest.content for p in self._running.places}
-        got = {}
-        for entry in found:
-            async with documents.retrieve(_request(entry)) as document:
-                got[entry.unique_id] = b"".join([chunk async for chunk in document.chunks])
-        expect("manifests", wanted, got)
-
-    async def _by_xca(self) -> None:
-        place = self._running.places[1]
-        gateway, imaging = (
-            Peer("community 2", f"{place.root}/{path}") for path in ("xca/gateway", "xca-i/imaging")
-        )
-        community = RespondingGateway(
-            self._soap, load_contract(), CommunityPeers(gateway, gateway, imaging), place.home
-        )
-        (entry,) = (await community.query(self._find_documents())).entries
-        async with community.retrieve(_request(entry)) as document:
-            content = b"".join([chunk async for chunk in document.chunks])
-        expect("manifest", place.content.manifest.content, content)
-        source = ImagingDocumentSource(self._soap, imaging, transaction="RAD-75")
-        await self._images_of(place, source, place.home)
-
-    def _find_documents(self) -> FindDocuments:
-        return FindDocuments(patient_id=Cx(self._patient.id, self._patient.authority))
-
-
-def _request(entry: DocumentEntry) -> DocumentRequest:
-    return DocumentRequest(entry.repository_unique_id or "", entry.unique_id, entry.home_community_id)
+def _altered(text: str) -> str:
+    """With another character in the middle of its last step."""
+    start, slash, token = text.rpartition("/")
+    middle = len(token) // 2
+    other = "A" if token[middle] != "A" else "B"
+    return f"{start}{slash}{token[:middle]}{other}{token[middle + 1 :]}"

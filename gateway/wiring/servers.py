@@ -74,9 +74,7 @@ def xds_services(settings: Settings, parts: Parts) -> dict[str, SoapService]:
     community = OwnCommunity(settings.home_community_id) if settings.home_community_id else None
     everywhere = every_registry(settings, parts, domain)
     registry = XdsRegistry(everywhere, parts.communities, community)
-    repository = XdsRepository(
-        domain, parts.communities, community, stored_note(settings, parts.imaging)
-    )
+    repository = XdsRepository(domain, parts.communities, community, stored_note(settings, parts.imaging))
     spool = settings.state_dir / "spool"
     queries = ServiceLimits(request=_LARGEST_REQUEST, envelope=_LARGEST_REQUEST)
     documents = ServiceLimits(request=own.max_request_bytes, spooled=own.spool_bytes)
