@@ -152,6 +152,7 @@ async def test_a_query_that_breaks_the_rules_is_refused_with_its_rule(tmp_path):
     assert "$XDSDocumentEntryPatientId" in error.context
 
 
+@pytest.mark.sends_invalid
 async def test_a_value_that_no_registry_can_hold_is_refused(tmp_path):
     async with asker(tmp_path) as (_, other):
         body = write_query(

@@ -41,7 +41,7 @@ class JavaPeer:
 
     @contextmanager
     def serving(self, folder: Path) -> Iterator[str]:
-        """Registry, repository and imaging source of the peer on a free port; gives the base URL."""
+        """Registry, repository, imaging source and responding gateways of the peer on a free port; gives the base URL."""
         with (folder / "server.log").open("ab") as log:
             process = subprocess.Popen(
                 self.command(folder, "serve", str(folder / "store"), REPOSITORY),
@@ -75,14 +75,22 @@ class JavaPeer:
 
     async def ask_gateway(self, folder: Path, url: str, home: str, unique_id: str) -> list[str]:
         """Find a document by ITI-38 and retrieve it by ITI-39: its home, its document's home, and its SHA-1."""
+        return (await self._ask(folder, "gateway", url, home, unique_id)).split()
+
+    async def ask_for_images(self, folder: Path, url: str, home: str, *images: str) -> list[list[str]]:
+        """Retrieve images `study/series/instance/location` by RAD-75: instance, home and SHA-1 of each, and
+        `error`, code and location of each that does not come."""
+        return [line.split() for line in (await self._ask(folder, "images", url, home, *images)).splitlines()]
+
+    async def _ask(self, folder: Path, what: str, url: str, *arguments: str) -> str:
         process = await asyncio.create_subprocess_exec(
-            *self.command(folder, "gateway", url, str(WSDL), home, unique_id),
+            *self.command(folder, what, url, str(WSDL), *arguments),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
         output, errors = await process.communicate()
         assert process.returncode == 0, errors.decode()[-3000:]
-        return output.decode().split()
+        return output.decode()
 
 
 @dataclass(frozen=True)
@@ -134,7 +142,13 @@ def _fingerprint(tools: dict[str, str]) -> str:
 def _compile(tools: dict[str, str], library_path: str, scratch: Path) -> Path:
     generated, classes = scratch / "generated", scratch / "classes"
     generated.mkdir()
-    for name in ("registry.wsdl", "repository.wsdl", "imaging-source.wsdl", "responding-gateway.wsdl"):
+    for name in (
+        "registry.wsdl",
+        "repository.wsdl",
+        "imaging-source.wsdl",
+        "responding-gateway.wsdl",
+        "imaging-gateway.wsdl",
+    ):
         _run([tools["wsimport"], "-extension", "-Xnocompile", "-d", str(generated), str(WSDL / name)])
     sources = [str(path) for folder in (generated, SOURCES) for path in sorted(folder.rglob("*.java"))]
     options = ["-nowarn", "-encoding", "UTF-8", "-cp", library_path, "-d", str(classes)]

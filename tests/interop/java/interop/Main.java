@@ -5,8 +5,8 @@ import java.nio.file.Path;
 import java.util.Arrays;
 
 /**
- * Command line: {@code serve STATE_DIR REPOSITORY_UNIQUE_ID}, {@code check BASE_URL WSDL_DIR REPOSITORY SET RUN} or
- * {@code gateway URL WSDL_DIR HOME UNIQUE_ID}.
+ * Command line: {@code serve STATE_DIR REPOSITORY_UNIQUE_ID}, {@code check BASE_URL WSDL_DIR REPOSITORY SET RUN},
+ * {@code gateway URL WSDL_DIR HOME UNIQUE_ID} or {@code images URL WSDL_DIR HOME STUDY/SERIES/INSTANCE/LOCATION...}.
  */
 public final class Main {
     private Main() {}
@@ -20,6 +20,8 @@ public final class Main {
                 System.exit(Checks.run(client, rest[3], rest[4]) ? 0 : 1);
             }
             case "gateway" -> CrossGatewayClient.run(rest[0], Path.of(rest[1]), rest[2], rest[3]);
+            case "images" -> CrossGatewayImagingClient.run(
+                    rest[0], Path.of(rest[1]), rest[2], Arrays.copyOfRange(rest, 3, rest.length));
             default -> throw new IllegalArgumentException("unknown command: " + arguments[0]);
         }
     }

@@ -8,8 +8,8 @@ import java.util.concurrent.Executors;
 import javax.xml.ws.Endpoint;
 
 /**
- * A Document Registry, a Document Repository, an Imaging Document Source and a Responding Gateway in front of the
- * first two, on a free port of the loopback interface.
+ * A Document Registry, a Document Repository, an Imaging Document Source and the Responding Gateways in front of
+ * them, on a free port of the loopback interface.
  */
 final class Server {
     private Server() {}
@@ -26,6 +26,8 @@ final class Server {
                 .publish(http.createContext("/xca/query"));
         Endpoint.create(new GatewayRetrieveEndpoint(new RepositoryEndpoint(store)))
                 .publish(http.createContext("/xca/retrieve"));
+        Endpoint.create(new GatewayImagingEndpoint(new ImagingEndpoint(store)))
+                .publish(http.createContext("/xca-i/imaging"));
         http.start();
         System.out.println("ready http://127.0.0.1:" + http.getAddress().getPort());
         System.in.transferTo(System.err);
