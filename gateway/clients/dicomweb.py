@@ -7,7 +7,7 @@ have been checked; redirects are not followed, no cookie and no proxy of the env
 import asyncio
 import re
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Final, Self
@@ -16,6 +16,7 @@ import aiohttp
 from msgspec.structs import replace as changed
 
 from gateway.chunks import C, Explained
+from gateway.clients.fhir_access import Anonymous, FhirAccess, NoAccess
 from gateway.dicom.part10 import NotDicom, identify
 from gateway.http_body import read_body
 from gateway.model.errors import (
@@ -44,6 +45,7 @@ _AHEAD: Final = 4
 """Requests for single instances that are opened before their turn."""
 _UID_BOUNDS: Final = 64
 _JSON: Final = "application/dicom+json"
+_ANONYMOUS: Final = Anonymous()
 _BROKEN: Final = (MultipartError, aiohttp.ClientError, OSError)
 """What an answer can break with."""
 RecordRetrieve = Callable[[str, str, str | None, Mapping[str, str]], None]
@@ -53,10 +55,6 @@ the headers that were sent, where that is known."""
 
 def unrecorded(url: str, path: str, failure: str | None, headers: Mapping[str, str]) -> None:
     """Nobody keeps a record."""
-
-
-Authorise = Callable[[], Awaitable[Mapping[str, str]]]
-"""Gives the headers that show a peer who asks. Raises AttemptFailed."""
 
 
 class DicomWebClient:
@@ -101,19 +99,27 @@ class DicomWebClient:
 
     @asynccontextmanager
     async def get(
-        self, peer: Peer, path: str, accept: str, authorise: Authorise | None = None
+        self, peer: Peer, path: str, accept: str, access: FhirAccess = _ANONYMOUS
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """GET `peer.url` + `path`, with the peer's retries, bounds and circuit. Raises PeerError.
 
-        `authorise` gives the Authorization header of each attempt.
+        `access` gives the Authorization header; where it is not taken (401) and there may be another one,
+        that is shown once.
 
-        Statuses of a client error other than 429 are returned: what they mean depends on the request.
+        Statuses of a client error other than 401 and 429 are returned: what they mean depends on the request.
         """
         lane = self._lanes.setdefault(peer, Lane(peer, TRANSACTION, self._observe))
 
         async def attempt() -> aiohttp.ClientResponse:
-            shown = await authorise() if authorise is not None else None
-            return await self._send(peer, path, {"Accept": accept, **(shown or {})})
+            response = await self._send(peer, path, accept, access)
+            if response.status == 401 and access.refused():
+                response.close()
+                response = await self._send(peer, path, accept, access)
+            refused = _refusal(peer, response.status)
+            if refused is not None:
+                response.close()
+                raise refused
+            return response
 
         failure: str | None = "it was given up"
         sent: dict[str, str] = {}
@@ -139,13 +145,20 @@ class DicomWebClient:
         await self._lanes[peer].failed(failure)
         return failure
 
-    async def _send(self, peer: Peer, path: str, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
+    async def _send(self, peer: Peer, path: str, accept: str, access: FhirAccess) -> aiohttp.ClientResponse:
         if self._session is None:
             raise RuntimeError("the DICOMweb client is used outside its context")
+        headers = {**self._headers(), "Accept": accept}
         try:
-            response = await self._session.get(
+            shown = await access.header()
+        except NoAccess as error:
+            raise AttemptFailed(PeerUnreachable(peer.name, TRANSACTION, str(error))) from None
+        if shown is not None:
+            headers["Authorization"] = shown
+        try:
+            return await self._session.get(
                 peer.url + path,
-                headers={**self._headers(), **headers},
+                headers=headers,
                 timeout=aiohttp.ClientTimeout(
                     total=None, connect=peer.connect_timeout, sock_read=peer.read_timeout
                 ),
@@ -156,11 +169,6 @@ class DicomWebClient:
             )
         except (aiohttp.ClientError, OSError) as error:
             raise AttemptFailed(_failure(peer, error), repeatable=True, counts=True) from error
-        refused = _refusal(peer, response.status)
-        if refused is not None:
-            response.close()
-            raise refused
-        return response
 
 
 def _refusal(peer: Peer, status: int) -> AttemptFailed | None:
@@ -170,11 +178,17 @@ def _refusal(peer: Peer, status: int) -> AttemptFailed | None:
     if status == 504:
         late = PeerTimeout(peer.name, TRANSACTION, "a server in front of the peer gave up (HTTP 504)")
         return AttemptFailed(late, repeatable=True, counts=True)
+    if status == 401:
+        return AttemptFailed(_not_let_in(peer.name, status))
     if status >= 500 or 300 <= status < 400:
         text = f"HTTP {status}" + (", which is not followed" if status < 400 else "")
         error = PeerProtocolError(peer.name, TRANSACTION, text)
         return AttemptFailed(error, repeatable=status == 502, counts=status >= 500)
     return None
+
+
+def _not_let_in(name: str, status: int) -> PeerError:
+    return PeerProtocolError(name, TRANSACTION, f"the archive does not let this gateway in (HTTP {status})")
 
 
 def _failure(peer: Peer, error: Exception) -> PeerError:
@@ -271,12 +285,12 @@ class DicomWebSource:
         prefix: str = "",
         studies: str = "studies",
         *,
-        authorise: Authorise | None = None,
+        access: FhirAccess = _ANONYMOUS,
     ) -> None:
         """`peer.url` and `prefix` are the base that `/studies` follows, or what the service calls it;
-        `authorise` gives its Authorization header."""
+        `access` gives its Authorization header."""
         self._client = client
-        self._authorise = authorise
+        self._access = access
         self._prefix = prefix
         self._studies = studies
         self.peer = peer
@@ -293,7 +307,7 @@ class DicomWebSource:
         """Whole series by series, single instances one by one (`gateway.clients.image_leg.ImageLeg`)."""
         accept = accept_dicom(transfer_syntaxes)
         queue = _Ahead(
-            (request, self._client.get(self.peer, self._place(request.path), accept, self._authorise))
+            (request, self._client.get(self.peer, self._place(request.path), accept, self._access))
             for request in _requests(wanted)
         )
 
@@ -315,7 +329,9 @@ class DicomWebSource:
         Raises PeerError; the status is the archive's where it has not what is asked for.
         """
         place = self._place(path.text + suffix)
-        async with self._client.get(self.peer, place, accept, self._authorise) as response:
+        async with self._client.get(self.peer, place, accept, self._access) as response:
+            if response.status == 403:
+                raise _not_let_in(self.name, response.status)
             yield PassedThrough(
                 response.status,
                 response.headers.get("Content-Type", ""),

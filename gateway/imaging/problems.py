@@ -7,6 +7,7 @@ from gateway.imaging.retrieve import OTHER_SYNTAX, UNREACHABLE, NoImages
 from gateway.model.errors import PeerError, RegistryFailure
 
 _WADO_SYNTAX = "urn:dicom:wado:0007"
+_NOT_LET_IN = "HTTP 403"
 _OTHER_SYNTAX = frozenset({OTHER_SYNTAX, "HTTP 406", _WADO_SYNTAX})
 
 
@@ -29,6 +30,13 @@ def no_images(error: NoImages) -> OutcomeError:
     for failure in error.failures:
         return (
             outcome_of_peer_error(failure) if isinstance(failure, PeerError) else outcome_of_failure(failure)
+        )
+    if _NOT_LET_IN in codes:
+        return fail(
+            502,
+            "exception",
+            "The source of the images does not let this gateway have them (HTTP 403); an operator can have it "
+            "given the right there.",
         )
     if codes == {UNREACHABLE}:
         return fail(

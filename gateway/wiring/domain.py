@@ -9,7 +9,7 @@ import orjson
 from gateway.clients.community import Documents, Queries
 from gateway.clients.dicomweb import DicomWebClient, DicomWebSource
 from gateway.clients.document_domain import DocumentDomain, DocumentRecipient, XdsDomain
-from gateway.clients.fhir_access import Anonymous, BackendServices, FhirAccess, HeaderFile, NoAccess
+from gateway.clients.fhir_access import Anonymous, BackendServices, FhirAccess, HeaderFile
 from gateway.clients.fhir_server import FhirClient, FhirServer
 from gateway.clients.image_leg import ImageLeg
 from gateway.clients.mhd_peer import MhdPeer
@@ -17,11 +17,9 @@ from gateway.clients.mhd_resources import MhdRules
 from gateway.clients.outside_resources import OutsidePolicy
 from gateway.clients.token_request import ClientKey, TokenRequestError
 from gateway.mhd_settings import MhdAccessSettings, MhdServerSettings
-from gateway.model.errors import PeerUnreachable
 from gateway.patient_manager_settings import PatientManagerSettings
 from gateway.settings import Settings, SettingsError
 from gateway.soap.client import SoapClient
-from gateway.soap.resilience import AttemptFailed
 from gateway.tls import Context, default_context
 from gateway.wiring.fhir import terminology
 from gateway.wiring.peers import document_registry, document_repositories, peer_at
@@ -181,13 +179,4 @@ def _images(
     fhir = fhir_server(server, name, key, tls=tls)
     if not fhir.is_own(server.dicomweb_url):
         return DicomWebSource(client, peer)
-    access = fhir.access
-
-    async def authorise() -> Mapping[str, str]:
-        try:
-            shown = await access.header()
-        except NoAccess as error:
-            raise AttemptFailed(PeerUnreachable(name, "RAD-107", str(error))) from None
-        return {"Authorization": shown} if shown else {}
-
-    return DicomWebSource(client, peer, authorise=authorise)
+    return DicomWebSource(client, peer, access=fhir.access)

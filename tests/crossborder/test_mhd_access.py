@@ -8,6 +8,7 @@ from aiohttp import web
 from gateway.clients.token_request import ClientKey
 from gateway.mhd_settings import MhdServerSettings
 from gateway.model import ResponseStatus
+from gateway.model.errors import PeerProtocolError
 from gateway.model.images import SeriesWanted
 from gateway.model.imaging import RetrieveLocation, RetrieveLocationUid
 from gateway.model.query import FindDocuments
@@ -130,3 +131,50 @@ async def test_images_are_asked_for_with_what_is_shown_at_the_same_host_alone(tm
                 assert [item.code async for item in items] == ["HTTP 404"]
     path = "/dicomweb/studies/2.999.1/series/2.999.2/instances/2.999.4"
     assert seen == [(path, "Bearer secret" if here else None)]
+
+
+@pytest.mark.parametrize("ends", [True, False])
+async def test_a_token_that_an_archive_does_not_take_any_more_is_renewed_once(tmp_path, ends):
+    key_file, _ = key_pair(tmp_path)
+    given, shown = [], []
+
+    async def configuration(request):
+        return web.json_response({"token_endpoint": f"http://{request.host}/token"})
+
+    async def token(_):
+        given.append(f"t{len(given)}")
+        return web.json_response({"access_token": given[-1], "token_type": "bearer", "expires_in": 300})
+
+    async def archive(request):
+        shown.append(request.headers["Authorization"])
+        status = 401 if shown[-1] == "Bearer t0" or not ends else 404
+        return web.Response(status=status, headers={"WWW-Authenticate": 'Bearer realm="MARK"'})
+
+    app = web.Application()
+    app.router.add_get("/fhir/.well-known/smart-configuration", configuration)
+    app.router.add_post("/token", token)
+    app.router.add_get("/dicomweb/{rest:.*}", archive)
+    wanted = SeriesWanted(
+        "2.999.1", "2.999.2", ("2.999.4",), RetrieveLocation(uid=RetrieveLocationUid("2.999.3"))
+    )
+    async with site(app) as url:
+        server = MhdServerSettings(
+            base_url=f"{url}/fhir",
+            dicomweb_url=f"{url}/dicomweb",
+            max_attempts=1,
+            access={"client_id": "front", "key_file": key_file},
+        )
+        settings = Settings(
+            state_dir=tmp_path, security=OPEN, mhd_domain={"base_url": "https://a.example/fhir"}
+        )
+        async with open_parts(settings) as parts:
+            peer = mhd_peer(settings, server, "server", parts, key="mhd_domain")
+            if ends:
+                async with peer.images([wanted]) as items:
+                    assert [item.code async for item in items] == ["HTTP 404"]
+            else:
+                with pytest.raises(PeerProtocolError, match="does not let this gateway in") as refused:
+                    async with peer.images([wanted]):
+                        pass
+                assert "MARK" not in str(refused.value)
+    assert shown == ["Bearer t0", "Bearer t1"]

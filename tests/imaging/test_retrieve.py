@@ -8,6 +8,7 @@ from aiohttp import web
 
 from gateway.clients.dicomweb import DicomWebClient, DicomWebSource
 from gateway.imaging.plan import ImageSelection, Locations, NoSuchImage
+from gateway.imaging.problems import no_images
 from gateway.imaging.retrieve import ImageRetriever, IncompleteImages, NoImages, RetrievePolicy
 from gateway.model.errors import PeerDisconnected
 from gateway.model.imaging import Instance, RetrieveLocation, RetrieveLocationUid, Series, Study
@@ -256,3 +257,15 @@ async def test_leaving_early_ends_what_is_under_way_at_every_archive():
                 break
             await asyncio.sleep(0.02)
         assert not any(archive.open_now for archive in archives.values())
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_an_archive_that_does_not_let_the_gateway_in_is_named_as_the_cause(status):
+    shut = Archive(FILES, answer=lambda _: web.Response(status=status))
+    async with retriever({LEFT: shut}) as images:
+        with pytest.raises(NoImages) as none:
+            async with images.retrieve(ImageSelection(Study(STUDY, series=(A,)))):
+                pass
+    answer = no_images(none.value)
+    assert answer.status == 502
+    assert f"HTTP {status}" in (answer.issues[0].diagnostics or "")
