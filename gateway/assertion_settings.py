@@ -68,6 +68,9 @@ class TrustedIssuerSettings(Section):
     """Its Issuer, letter by letter."""
     certificates_file: Path
     """PEM: certificates that sign, or authorities; read again when the file changes."""
+    revocation_file: Path | None = None
+    """Revocation lists of its authorities, in PEM; read again when the file changes. With it a certificate
+    that an authority has issued signs where a list which is current covers it and does not name it."""
     names: tuple[Text, ...] = ()
     """Common names, DNS names or URIs, one of which a certificate that an authority of the file has issued
     has to bear. Without names only the certificates of the file themselves sign."""

@@ -86,6 +86,9 @@ class ClientTlsSettings(TlsSettings):
 
     authorities_file: Path | None = None
     """Authorities that certify the peer, or the peer's own certificate, in PEM; the system's by default."""
+    revocation_file: Path | None = None
+    """Revocation lists of every authority up to the root, in PEM: a peer that is listed is not believed, nor
+    one that no list which is current covers."""
     server_name: str | None = None
     """What the peer's certificate says, where it is another name than that of its URL."""
 
@@ -97,6 +100,9 @@ class ServerTlsSettings(TlsSettings):
     key_file: Path
     client_authorities_file: Path | None = None
     """Authorities that certify clients, in PEM."""
+    revocation_file: Path | None = None
+    """Their revocation lists, in PEM: clients that are listed are turned away, and those that no list which
+    is current covers."""
     client_certificates: Literal["none", "optional", "required"] = "none"
     """Whether clients are asked for a certificate, and whether those without one are turned away."""
 
@@ -104,6 +110,8 @@ class ServerTlsSettings(TlsSettings):
     def _clients(self) -> Self:
         if (self.client_authorities_file is None) != (self.client_certificates == "none"):
             raise ValueError("set client_certificates and client_authorities_file together")
+        if self.revocation_file is not None and self.client_authorities_file is None:
+            raise ValueError("revocation_file is about the authorities of client_authorities_file: set it")
         return self
 
 

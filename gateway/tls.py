@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from gateway.revocations import read_revocations
 from gateway.watched_files import WatchedFiles
 
 MINIMUM_VERSIONS: Final = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
@@ -51,10 +52,12 @@ class Identity:
 @dataclass(frozen=True, slots=True)
 class ClientTls:
     """How a peer is called. `authorities` (PEM) certify it, the system's where there are none; a certificate
-    in there that is the peer's own is believed too. `server_name` is what its certificate says, where that
-    is another than the host that is called."""
+    in there that is the peer's own is believed too. `revocations` (PEM) are the lists of all authorities
+    up to the root (RFC 5280 5). `server_name` is what its certificate says, where that is another than the
+    host that is called."""
 
     authorities: Path | None = None
+    revocations: Path | None = None
     identity: Identity | None = None
     minimum: Version = "1.2"
     ciphers: str | None = None
@@ -65,7 +68,7 @@ class ClientTls:
         """The context, with the files as they are now. Raises TlsError and OSError the first time."""
         made = _CLIENTS.get(self)
         if made is None:
-            files = (*((self.authorities,) if self.authorities else ()), *_files(self.identity))
+            files = (*_given(self.authorities, self.revocations), *_files(self.identity))
             made = _CLIENTS[self] = WatchedFiles(files, self._read)
         return made()
 
@@ -75,6 +78,7 @@ class ClientTls:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             _load_authorities(context, self.authorities)
             context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+        _load_revocations(context, self.revocations)
         if self.identity is not None:
             self.identity.load(context)
         _restrict(context, self.minimum, self.ciphers)
@@ -88,10 +92,11 @@ _CLIENTS: Final[dict[ClientTls, WatchedFiles[ssl.SSLContext]]] = {}
 @dataclass(frozen=True, slots=True)
 class ServerTls:
     """How a listener is reached. `client_authorities` certify clients, whose certificates are asked for where
-    there are any, and `required` or not."""
+    there are any, and `required` or not; `revocations` are lists of what these do not certify any more."""
 
     identity: Identity
     client_authorities: Path | None = None
+    revocations: Path | None = None
     required: bool = False
     minimum: Version = "1.2"
     ciphers: str | None = None
@@ -101,7 +106,7 @@ class ServerTls:
 
         Raises TlsError and OSError.
         """
-        files = (*((self.client_authorities,) if self.client_authorities else ()), *self.identity.files)
+        files = (*_given(self.client_authorities, self.revocations), *self.identity.files)
         current = WatchedFiles(files, self._read)
 
         def choose(connection: Any, name: str | None, first: ssl.SSLContext) -> None:
@@ -118,6 +123,7 @@ class ServerTls:
         _restrict(context, self.minimum, self.ciphers)
         if self.client_authorities is not None:
             _load_authorities(context, self.client_authorities)
+            _load_revocations(context, self.revocations)
             context.verify_mode = ssl.CERT_REQUIRED if self.required else ssl.CERT_OPTIONAL
             # a session that is taken up again would not be verified by authorities that have changed since
             context.options |= ssl.OP_NO_TICKET
@@ -136,6 +142,22 @@ def default_context() -> bool:
 
 def _files(identity: Identity | None) -> Sequence[Path]:
     return () if identity is None else identity.files
+
+
+def _given(*paths: Path | None) -> Sequence[Path]:
+    return [path for path in paths if path is not None]
+
+
+def _load_revocations(context: ssl.SSLContext, path: Path | None) -> None:
+    """With lists, what no list that is current covers is not believed."""
+    if path is None:
+        return
+    try:
+        read_revocations(path.read_bytes())
+        context.load_verify_locations(cafile=path)
+    except (ssl.SSLError, ValueError):
+        raise TlsError(f"{path} holds not certificate revocation lists in PEM alone") from None
+    context.verify_flags |= ssl.VERIFY_CRL_CHECK_CHAIN
 
 
 def _load_authorities(context: ssl.SSLContext, path: Path) -> None:

@@ -82,6 +82,24 @@ class Authority:
         made = _certificate(_name(name), key.public_key(), self._name, self._key, names, days, ca=ca)
         return Certified(key, made)
 
+    def revocations(self, *revoked: Certified, days: tuple[float, float] = (-1, 30)) -> bytes:
+        """Its revocation list, in PEM, with these certificates on it."""
+        now = datetime.datetime.now(datetime.UTC)
+        builder = (
+            x509.CertificateRevocationListBuilder()
+            .issuer_name(self._name)
+            .last_update(now + datetime.timedelta(days=days[0]))
+            .next_update(now + datetime.timedelta(days=days[1]))
+        )
+        for each in revoked:
+            builder = builder.add_revoked_certificate(
+                x509.RevokedCertificateBuilder()
+                .serial_number(each.certificate.serial_number)
+                .revocation_date(now)
+                .build()
+            )
+        return builder.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM)
+
 
 def self_signed(name: str = "sts", *, kind: str = "ec", days: tuple[float, float] = (-1, 30)):
     """A certificate that only itself speaks for."""

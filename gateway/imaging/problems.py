@@ -35,8 +35,8 @@ def no_images(error: NoImages) -> OutcomeError:
         return fail(
             502,
             "exception",
-            "The source of the images does not let this gateway have them (HTTP 403); an operator can have it "
-            "given the right there.",
+            "The source of the images does not let this gateway have them (HTTP 403); an operator can "
+            "have it given the right there.",
         )
     if codes == {UNREACHABLE}:
         return fail(

@@ -68,6 +68,14 @@ class AssertionRules(Struct, frozen=True):
     sender_vouches: bool = False
 
 
+_Trust = tuple[Sequence[x509.Certificate], Sequence[x509.CertificateRevocationList] | None]
+"""What a signature was believed by."""
+
+
+def _trust(trusted: TrustedIssuer) -> _Trust:
+    return trusted.anchors(), trusted.revocations()
+
+
 class AssertionVerifier:
     """Verifies; a signature that was good is not computed again while its assertion lives."""
 
@@ -81,7 +89,7 @@ class AssertionVerifier:
         self._issuers = {trusted.issuer: trusted for trusted in issuers}
         self._rules = rules
         self._clock = clock
-        self._good: OrderedDict[bytes, tuple[Statement, tuple[x509.Certificate, ...]]] = OrderedDict()
+        self._good: OrderedDict[bytes, tuple[Statement, _Trust]] = OrderedDict()
 
     def in_message(
         self, root: _Element, header: _Element | None, certificate: bytes | None = None
@@ -127,9 +135,9 @@ class AssertionVerifier:
         return trusted
 
     def _known(self, digest: bytes) -> Statement | None:
-        """What was verified before, with the certificates that its issuer has now."""
-        statement, anchors = self._good.get(digest, (None, ()))
-        if statement is None or tuple(self._trusted(statement.issuer).anchors()) != anchors:
+        """What was verified before, with the certificates and revocation lists that its issuer has now."""
+        statement, trust = self._good.get(digest, (None, None))
+        if statement is None or _trust(self._trusted(statement.issuer)) != trust:
             return None
         self._good.move_to_end(digest)
         return statement
@@ -138,7 +146,7 @@ class AssertionVerifier:
         assertion = _parsed(content)
         check_shape(assertion)
         trusted = self._trusted((assertion.findtext(f"{_SAML}Issuer") or "").strip())
-        anchors = tuple(trusted.anchors())
+        trust = _trust(trusted)
         signers = signing_certificates(trusted, _shown(assertion), self._clock())
         if not signers:
             raise AssertionRefused("FailedAuthentication", "its issuer has no certificate that is valid")
@@ -152,7 +160,7 @@ class AssertionVerifier:
         statement = read_statement(signed)
         if statement.issuer != trusted.issuer:
             raise AssertionRefused("FailedCheck", "its signature is good for another issuer")
-        self._good[digest] = statement, anchors
+        self._good[digest] = statement, trust
         while len(self._good) > _MOST_KEPT:
             self._good.popitem(last=False)
         return statement

@@ -14,18 +14,23 @@ _LONGEST_CHAIN: Final = 5
 _SHORTEST_RSA: Final = 2048
 
 
+def no_revocations() -> None:
+    """Nobody looks at any."""
+
+
 class TrustedIssuer(Struct, frozen=True):
     """An issuer of assertions.
 
     `anchors` gives certificates: those that sign themselves, and authorities, whose certificates are believed
     where they bear one of `names` (a common name, DNS name or URI). `scopes` are what its assertions open
-    as access tokens.
+    as access tokens. `revocations` gives the revocation lists of the authorities, None where nobody looks.
     """
 
     issuer: str
     anchors: Callable[[], Sequence[x509.Certificate]]
     names: frozenset[str] = frozenset()
     scopes: frozenset[str] = frozenset()
+    revocations: Callable[[], Sequence[x509.CertificateRevocationList] | None] = no_revocations
 
 
 def read_anchors(pem: bytes) -> tuple[x509.Certificate, ...]:
@@ -40,10 +45,15 @@ def signing_certificates(
     a hint, and what an authority has certified."""
     time = datetime.fromtimestamp(now, UTC)
     anchors = trusted.anchors()
+    lists = trusted.revocations()
     found = [
         anchor
         for anchor in anchors
-        if _valid(anchor, time) and _strong(anchor) and not (trusted.names and _is_authority(anchor))
+        if _valid(anchor, time)
+        and _strong(anchor)
+        and not (trusted.names and _is_authority(anchor))
+        # what is named in the settings itself is believed without a list, and not against one
+        and not any(_lists(each, anchor) for above in anchors for each in _current(lists, above, time))
     ]
     # the one that is shown is most likely the one
     found.sort(key=lambda anchor: anchor not in shown[:1])
@@ -54,7 +64,7 @@ def signing_certificates(
             and _strong(own)
             and _may_sign(own)
             and not trusted.names.isdisjoint(names_of(own))
-            and _certified(own, shown[1:_LONGEST_CHAIN], anchors, time)
+            and _certified(own, shown[1:_LONGEST_CHAIN], anchors, time, lists)
         ):
             found.insert(0, own)
     return found
@@ -77,15 +87,16 @@ def _certified(
     between: Sequence[x509.Certificate],
     anchors: Iterable[x509.Certificate],
     time: datetime,
+    lists: Sequence[x509.CertificateRevocationList] | None,
 ) -> bool:
     authorities = [anchor for anchor in anchors if _is_authority(anchor) and _valid(anchor, time)]
     intermediate = [each for each in between if _is_authority(each) and _valid(each, time)]
     current = certificate
     for _ in range(_LONGEST_CHAIN):
-        if any(_issued(current, anchor) for anchor in authorities):
+        if any(_issued(current, each) and _stands(current, each, lists, time) for each in authorities):
             return True
         above = next((each for each in intermediate if _issued(current, each)), None)
-        if above is None:
+        if above is None or not _stands(current, above, lists, time):
             return False
         intermediate.remove(above)
         current = above
@@ -98,6 +109,43 @@ def _issued(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
     except (ValueError, TypeError, InvalidSignature):
         return False
     return True
+
+
+def _stands(
+    certificate: x509.Certificate,
+    authority: x509.Certificate,
+    lists: Sequence[x509.CertificateRevocationList] | None,
+    time: datetime,
+) -> bool:
+    """Whether the authority that issued a certificate still stands by it; without lists it does."""
+    if lists is None:
+        return True
+    current = _current(lists, authority, time)
+    return bool(current) and not any(_lists(each, certificate) for each in current)
+
+
+def _current(
+    lists: Sequence[x509.CertificateRevocationList] | None, authority: x509.Certificate, time: datetime
+) -> list[x509.CertificateRevocationList]:
+    """Lists of an authority that hold now."""
+    key = authority.public_key()
+    if not isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
+        return []
+    return [
+        each
+        for each in lists or ()
+        if each.issuer == authority.subject
+        and each.last_update_utc <= time
+        and each.next_update_utc is not None
+        and time <= each.next_update_utc
+        and each.is_signature_valid(key)
+    ]
+
+
+def _lists(revocations: x509.CertificateRevocationList, certificate: x509.Certificate) -> bool:
+    if revocations.issuer != certificate.issuer:
+        return False
+    return revocations.get_revoked_certificate_by_serial_number(certificate.serial_number) is not None
 
 
 def _valid(certificate: x509.Certificate, time: datetime) -> bool:

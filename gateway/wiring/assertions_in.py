@@ -4,14 +4,15 @@ SAML token option)."""
 import base64
 import re
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import structlog
 from aiohttp import web
+from cryptography.x509 import CertificateRevocationList
 from lxml.etree import _Element
 
 from gateway.assertion_settings import AcceptSettings, TrustedIssuerSettings
@@ -19,6 +20,7 @@ from gateway.correlation.used_once import UsedIds
 from gateway.ebxml.hl7 import read_cx
 from gateway.model import Cx
 from gateway.model.codes import NS_WSSE
+from gateway.revocations import read_revocations
 from gateway.security.access import Access, NotGranted, OtherPatient, acting_with
 from gateway.security.assertion_shape import AssertionRefused
 from gateway.security.assertion_verifier import AssertionRules, AssertionVerifier, Verified
@@ -26,7 +28,7 @@ from gateway.security.policy import Action, Denied, Policy, PolicyUnavailable
 from gateway.security.scopes import Permission, Scopes
 from gateway.security.subjects import asked_with
 from gateway.security.tokens import InvalidToken, Token, VerificationUnavailable
-from gateway.security.trust import TrustedIssuer, read_anchors
+from gateway.security.trust import TrustedIssuer, no_revocations, read_anchors
 from gateway.settings import Settings
 from gateway.soap.envelope import SoapFault
 from gateway.soap.server import Admission, Admit
@@ -45,6 +47,8 @@ _EVERYTHING: Final = frozenset(Permission("*", letter) for letter in ("c", "r", 
 _SAML_TOKEN = re.compile(rb"\s*<[?A-Za-z].{0,200}?Assertion", re.DOTALL)
 
 log = structlog.get_logger()
+
+T = TypeVar("T")
 
 
 class AssertionsIn:
@@ -224,11 +228,28 @@ def trusted_issuers(accept: AcceptSettings) -> list[TrustedIssuer]:
 
 
 def _trusted(settings: TrustedIssuerSettings, key: str) -> TrustedIssuer:
-    path = Path(settings.certificates_file)
+    anchors = _watched(
+        settings.certificates_file, read_anchors, f"{key}.certificates_file", "no certificate in PEM"
+    )
+    revocations: Callable[[], Sequence[CertificateRevocationList] | None] = no_revocations
+    if settings.revocation_file is not None:
+        revocations = _watched(
+            settings.revocation_file,
+            read_revocations,
+            f"{key}.revocation_file",
+            "not certificate revocation lists in PEM alone",
+        )
+    return TrustedIssuer(
+        settings.issuer, anchors, frozenset(settings.names), frozenset(settings.scopes), revocations
+    )
+
+
+def _watched(
+    path: Path, read: Callable[[bytes], Sequence[T]], key: str, holds: str
+) -> WatchedFiles[Sequence[T]]:
     try:
-        anchors = WatchedFiles([path], lambda: read_anchors(path.read_bytes()))
+        return WatchedFiles([path], lambda: read(path.read_bytes()))
     except OSError as error:
-        raise AssertionKeyError(f"{key}.certificates_file: {path}: {error.strerror}") from None
+        raise AssertionKeyError(f"{key}: {path}: {error.strerror}") from None
     except ValueError:
-        raise AssertionKeyError(f"{key}.certificates_file: {path}: holds no certificate in PEM") from None
-    return TrustedIssuer(settings.issuer, anchors, frozenset(settings.names), frozenset(settings.scopes))
+        raise AssertionKeyError(f"{key}: {path}: holds {holds}") from None

@@ -16,6 +16,7 @@ def client_tls(settings: ClientTlsSettings) -> ClientTls:
     """How https is called."""
     return ClientTls(
         authorities=settings.authorities_file,
+        revocations=settings.revocation_file,
         identity=_identity(settings),
         minimum=settings.minimum_version,
         ciphers=settings.ciphers,
@@ -43,6 +44,7 @@ def server_context(settings: ServerTlsSettings | None, key: str) -> ssl.SSLConte
     tls = ServerTls(
         identity,
         client_authorities=settings.client_authorities_file,
+        revocations=settings.revocation_file,
         required=settings.client_certificates == "required",
         minimum=settings.minimum_version,
         ciphers=settings.ciphers,
