@@ -4,7 +4,7 @@
 (RFC 6750 3). A URL that the gateway gave to one client needs the token of whoever uses it.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, Literal
 
 import structlog
@@ -14,15 +14,19 @@ from aiohttp.typedefs import Handler, Middleware
 from gateway.fhir.issues import Issue, OutcomeError, fail
 from gateway.model import Cx
 from gateway.model.claims import Claims
+from gateway.model.oids import bare_oid
 from gateway.security.access import Access, NotGranted, OtherPatient, acting_with
 from gateway.security.interactions import Interaction, action_of, interaction_of
-from gateway.security.policy import Denied, Policy, PolicyUnavailable
-from gateway.security.scopes import Permission, as_scope, permits
+from gateway.security.policy import Action, Denied, Policy, PolicyUnavailable
+from gateway.security.policy_rules import Form
+from gateway.security.scope_limits import Level, LimitedTo
+from gateway.security.scopes import Letter, Permission, as_scope, permits
 from gateway.security.subjects import asked_with
 from gateway.security.tokens import InvalidToken, Token, VerificationUnavailable
 
 REALM: Final = "fhir"
 _ACCESS: Final = web.RequestKey("access", Access)
+_LETTERS: Final[Mapping[Action, Letter]] = {"publish": "c", "search": "s"}
 
 Verify = Callable[[str], Awaitable[Token]]
 PatientOf = Callable[[str], Cx | None]
@@ -49,9 +53,11 @@ class Authorisation:
         others: Literal["forbidden", "not-found"],
         home_community_id: str | None = None,
         policy: Policy | None = None,
+        form: Form = bare_oid,
     ) -> None:
         """`others` is what reads of another patient are answered where a token is bound to one; tokens that
-        name another community than `home_community_id` are refused. `policy` decides besides."""
+        name another community than `home_community_id` are refused. `policy` decides besides. `form` brings
+        codes of scopes and documents into one form."""
         # the path of one may begin with that of another
         self._base_paths = sorted(base_paths, key=len, reverse=True)
         self._verify = verify
@@ -59,6 +65,7 @@ class Authorisation:
         self._others = others
         self._home = home_community_id
         self._policy = policy
+        self._form = form
 
     def middleware(self) -> Middleware:
         """For an aiohttp application, inside of the one that writes OutcomeErrors."""
@@ -79,7 +86,7 @@ class Authorisation:
             access = self._access(token, interaction)
             request[_ACCESS] = access
             with acting_with(access):
-                return await self._handled(request, handler, interaction)
+                return await self._handled(request, handler, interaction, access)
 
         return authorise
 
@@ -132,7 +139,7 @@ class Authorisation:
         named = token.claims and token.claims.home_community_id
         if named and self._home is not None and named != self._home:
             raise fail(403, "forbidden", "The token names another community (home_community_id).")
-        scopes = token.scopes
+        scopes = token.scopes.with_limited()
         every = scopes.system | scopes.transactions
         consent = self._named(token.consent_patient)
         if _covers(scopes.system, interaction.needs):
@@ -146,13 +153,20 @@ class Authorisation:
         if _covers(every | scopes.patient, interaction.needs):
             if patient is None:
                 raise fail(403, "forbidden", "The token has patient/ scopes and names no patient.")
-            return self._of(token, interaction, every | scopes.patient, patient)
+            return self._of(token, interaction, every | scopes.patient, patient, ("system", "patient"))
         log.warning("authorisation.insufficient_scope", interaction=interaction.name)
         raise _insufficient(interaction.needs)
 
     def _of(
-        self, token: Token, interaction: Interaction, granted: frozenset[Permission], patient: Cx | None
+        self,
+        token: Token,
+        interaction: Interaction,
+        granted: frozenset[Permission],
+        patient: Cx | None,
+        levels: Sequence[Level] = ("system",),
     ) -> Access:
+        action = action_of(interaction)
+        limits = token.scopes.limits_of(_LETTERS.get(action, "r"), levels)
         return Access(
             token.client_id,
             granted,
@@ -160,8 +174,8 @@ class Authorisation:
             self._others,
             token.claims,
             token.assertion,
-            self._policy,
-            action_of(interaction),
+            LimitedTo(limits, self._form, self._policy) if limits else self._policy,
+            action,
             interaction.reads is not None,
         )
 
@@ -180,7 +194,7 @@ class Authorisation:
         return patient
 
     async def _handled(
-        self, request: web.Request, handler: Handler, interaction: Interaction
+        self, request: web.Request, handler: Handler, interaction: Interaction, access: Access
     ) -> web.StreamResponse:
         try:
             return await handler(request)
@@ -193,6 +207,8 @@ class Authorisation:
             raise fail(403, "forbidden", "The token is bound to another patient.") from None
         except Denied:
             log.warning("authorisation.denied", interaction=interaction.name)
+            if isinstance(access.policy, LimitedTo):
+                raise _insufficient(interaction.needs) from None
             raise fail(403, "forbidden", "The policy of this site does not permit it.") from None
         except PolicyUnavailable:
             refused = fail(503, "transient", "What the policy of this site permits cannot be told now.")

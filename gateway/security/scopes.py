@@ -1,8 +1,8 @@
 """Scopes of access tokens: SMART App Launch v1 (`system/List.read`) and v2 (`system/List.rs`), and IHE IUA,
 where a scope is the name of a transaction (`ITI-67`).
 
-What is not understood grants nothing. A v2 scope with a query (`system/Observation.rs?code=1`) grants nothing
-either: what it is limited to cannot be told of every transaction here, and to drop the limit would widen it.
+What is not understood grants nothing. A v2 scope with a query limits documents
+(`gateway.security.scope_limits`); of other types it grants nothing: to drop the limit would widen it.
 """
 
 import re
@@ -11,14 +11,18 @@ from types import MappingProxyType
 from typing import Final, Literal, NamedTuple
 
 from msgspec import Struct
+from msgspec.structs import replace
+
+from gateway.security.scope_limits import Level, Limit, read_limit
 
 Letter = Literal["c", "r", "u", "d", "s"]
 _LETTERS: Final = "cruds"
-_SMART = re.compile(r"(patient|user|system)/([A-Z][A-Za-z]*|\*)\.([a-z*]+)")
+_SMART = re.compile(r"(patient|user|system)/([A-Z][A-Za-z]*|\*)\.([a-z*]+)(?:\?(\S+))?")
 _IN_ORDER = re.compile("(?=.)c?r?u?d?s?")
 _V1: Final = MappingProxyType({"read": "rs", "write": "cud", "*": _LETTERS})
 _EU: Final = MappingProxyType({"search": "s", "create": "c"})
 _LONGEST: Final = 8192
+_LIMITED: Final = "DocumentReference"
 
 
 class Permission(NamedTuple):
@@ -58,12 +62,14 @@ class Scopes(Struct, frozen=True):
     """What a token grants: for every patient, and within the compartment of the patient it is bound to.
 
     `transactions` are granted by scopes of IUA, `system` by `system/` and `user/`, `patient` by `patient/`;
-    `console` is the scope of that name, which grants nothing else.
+    `limits` are granted besides, for some documents alone; `console` is the scope of that name, which grants
+    nothing else.
     """
 
     system: frozenset[Permission] = frozenset()
     transactions: frozenset[Permission] = frozenset()
     patient: frozenset[Permission] = frozenset()
+    limits: frozenset[Limit] = frozenset()
     console: bool = False
 
     @classmethod
@@ -73,14 +79,54 @@ class Scopes(Struct, frozen=True):
         system: set[Permission] = set()
         transactions: set[Permission] = set()
         patient: set[Permission] = set()
+        limits: set[Limit] = set()
         for name in names:
             if name in TRANSACTION_SCOPES:
                 transactions |= TRANSACTION_SCOPES[name]
             elif match := _SMART.fullmatch(name):
-                level, resource_type, suffix = match.groups()
-                granted = _permissions(resource_type, _letters(names, level, resource_type, suffix))
-                (patient if level == "patient" else system).update(granted)
-        return cls(frozenset(system), frozenset(transactions), frozenset(patient), CONSOLE in names)
+                level, resource_type, suffix, query = match.groups()
+                letters = _letters(names, level, resource_type, suffix)
+                if query is None:
+                    granted = _permissions(resource_type, letters)
+                    (patient if level == "patient" else system).update(granted)
+                elif resource_type == _LIMITED:
+                    limit = read_limit("patient" if level == "patient" else "system", letters, query)
+                    limits.update(() if limit is None else (limit,))
+        return cls(
+            frozenset(system),
+            frozenset(transactions),
+            frozenset(patient),
+            frozenset(limits),
+            CONSOLE in names,
+        )
+
+    def with_limited(self) -> "Scopes":
+        """The same with what is granted for some documents alone, as if it were for all."""
+        return replace(
+            self,
+            system=self.system | self._limited("system"),
+            patient=self.patient | self._limited("patient"),
+        )
+
+    def _limited(self, level: Level) -> frozenset[Permission]:
+        return frozenset(
+            each
+            for limit in self.limits
+            if limit.level == level
+            for each in _permissions(_LIMITED, "".join(limit.letters))
+        )
+
+    def limits_of(self, letter: Letter, levels: Iterable[Level]) -> tuple[Limit, ...]:
+        """What documents are limited to by scopes of the levels; nothing where they are not.
+
+        Where documents are limited in another way alone, that counts: who may read some documents and all
+        Binaries may not have the content of others.
+        """
+        free = self.system | self.transactions | (self.patient if "patient" in levels else frozenset())
+        if permits(free, Permission(_LIMITED, letter)):
+            return ()
+        limits = tuple(limit for limit in self.limits if limit.level in levels)
+        return tuple(limit for limit in limits if letter in limit.letters) or limits
 
     def covers(self, other: "Scopes") -> bool:
         """True where everything of `other` is granted at its own level, and `other` grants something."""
@@ -89,12 +135,18 @@ class Scopes(Struct, frozen=True):
             (self.transactions, other.transactions),
             (self.patient, other.patient),
         )
-        grants = other.console or any(theirs for _, theirs in pairs)
+        grants = other.console or other.limits or any(theirs for _, theirs in pairs)
         return (
-            grants
+            bool(grants)
             and self.console >= other.console
+            and all(map(self._covers_limit, other.limits))
             and all(permits(ours, permission) for ours, theirs in pairs for permission in theirs)
         )
+
+    def _covers_limit(self, limit: Limit) -> bool:
+        ours = self.patient if limit.level == "patient" else self.system
+        wanted = _permissions(_LIMITED, "".join(limit.letters))
+        return all(permits(ours, each) for each in wanted) or any(map(limit.within, self.limits))
 
 
 def _letters(names: frozenset[str], level: str, resource_type: str, suffix: str) -> str:

@@ -31,6 +31,7 @@ from gateway.model.codes import AUTHN_X509
 from gateway.security.authorisation_server import AuthorisationServer, Client
 from gateway.security.key_sets import FixedKeys, KeyFile, Keys, KeySetError, RemoteKeys, read_key_set
 from gateway.security.policy import Policy
+from gateway.security.policy_rules import one_form
 from gateway.security.sealing import KeyRing
 from gateway.security.signing_keys import SIGNING_ALGORITHM, SigningKeys
 from gateway.security.tokens import Introspection, Issuer, TokenVerifier
@@ -146,6 +147,7 @@ def _with_tokens(
             others=settings.other_patient,
             home_community_id=all_settings.home_community_id,
             policy=parts.policy,
+            form=one_form(terminology(all_settings).code_systems.oid_or_none),
         ).middleware(),
         AuthorisationRoutes(configuration, server, signing),
         None if configuration is None else configuration["token_endpoint"],

@@ -35,7 +35,14 @@ def test_scopes_of_each_style_grant(names, expected):
     "name",
     [
         *("system/List.dus", "system/List.sr", "system/List.rr", "system/List.", "system/List", "List.rs"),
-        *("system/list.rs", "SYSTEM/List.rs", "system/List.rs?code=1", "system/List.rs ", "system/*List.rs"),
+        *(
+            "system/list.rs",
+            "SYSTEM/List.rs",
+            "system/List.rs?code=1",
+            "system/*.rs?type=1",
+            "system/List.rs ",
+            "system/*List.rs",
+        ),
         *("admin/List.rs", "openid", "fhirUser", "launch/patient", "ITI-99", "iti-67", "system//List.rs", ""),
     ],
 )
