@@ -57,6 +57,11 @@ class IssueSettings(Section):
     """Where a token has none."""
     purposes: tuple[CodingSettings, ...] = ()
     """Purposes of use, where a token has none."""
+    treatment_issuer: Text | None = None
+    """What peers with `treatment` know the issuer of assertions of the treatment relationship by, such as
+    urn:initgw:at:countryB; `issuer` by default."""
+    attributes: dict[Text, tuple[Text, ...]] = Field(default_factory=dict)
+    """Further attributes of who asks, as texts by name: urn:oasis:names:tc:xspa:1.0:environment:locality."""
     unmapped_codes: Literal["drop", "refuse"] = "drop"
     """Roles and purposes of a token whose code system has no OID are left out, or the request fails."""
 
@@ -97,6 +102,9 @@ class AcceptSettings(Section):
     """True: each can be used once, for all replicas together; those that say OneTimeUse always."""
     sender_vouches: bool = False
     """True: assertions whose subject their sender vouches for are taken, as in eHDSI."""
+    treatment_at: tuple[Endpoint, ...] = ()
+    """SOAP services that need an assertion of the treatment relationship (eHDSI TRC) beside that of who asks:
+    its patient alone is opened. With one of them, the others take one too."""
     bind_patient: bool = True
     """True: an assertion with a resource-id opens what is of that patient alone."""
 

@@ -130,6 +130,9 @@ class PeerLimits(Section):
     assertion: Literal["none", "issue", "pass_on"] = "none"
     """SAML assertion in its SOAP requests: none, one that the gateway makes (security.assertions.issue), or
     that of the client, where it brought one for this audience, else one that the gateway makes."""
+    treatment: bool = False
+    """True: beside an assertion goes one of the treatment relationship (eHDSI TRC); requests about no known
+    patient fail, but those of ITI-55, which have none."""
     audience: Annotated[str, Field(min_length=1)] | None = None
     """What the peer is called in assertions; security.assertions.issue.audience by default."""
     tls: ClientTlsSettings | None = None

@@ -20,7 +20,7 @@ from gateway.model.claims import Claims
 from gateway.model.query import StoredQuery
 from gateway.security.policy import Action, Asked, Denied, Matter, Policy, PolicyUnavailable
 from gateway.security.scopes import Permission, permits
-from gateway.security.subjects import about_patients, about_submission
+from gateway.security.subjects import about_patients, about_submission, only_patient
 
 
 class OtherPatient(Exception):
@@ -45,6 +45,8 @@ class OwnAssertion(Struct, frozen=True):
     content: bytes
     audiences: tuple[frozenset[str], ...]
     expires: float
+    treatment: bool = False
+    """Whether one of the treatment relationship (eHDSI TRC) follows it."""
 
 
 class Access(Struct, frozen=True):
@@ -83,8 +85,9 @@ def about(patient: Cx | None) -> Iterator[None]:
 
 
 def patient_in_question() -> Cx | None:
-    """Whom peers are asked about, where that is known: by the request to the peer, or by the token."""
-    return _about.get() or bound_patient()
+    """Whom peers are asked about, where that is known: by the request to the peer, by the token, or by what
+    the URL that is retrieved says."""
+    return _about.get() or bound_patient() or only_patient()
 
 
 @contextmanager

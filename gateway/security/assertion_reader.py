@@ -33,7 +33,10 @@ class Confirmation(Struct, frozen=True):
 
 
 class Statement(Struct, frozen=True):
-    """An assertion as values; times in seconds since 1970. Of each set of `audiences` one has to be met."""
+    """An assertion as values; times in seconds since 1970. Of each set of `audiences` one has to be met.
+
+    `qualifier` is the NameQualifier of its Issuer, `refers_to` are the IDs that its Advice names.
+    """
 
     issuer: str
     claims: Claims
@@ -44,6 +47,8 @@ class Statement(Struct, frozen=True):
     confirmations: tuple[Confirmation, ...]
     one_time: bool = False
     session_ends: float | None = None
+    qualifier: str | None = None
+    refers_to: tuple[str, ...] = ()
 
 
 def read_statement(assertion: _Element) -> Statement:
@@ -61,7 +66,8 @@ def read_statement(assertion: _Element) -> Statement:
     for condition in conditions:
         if _local(condition) not in _CONDITIONS:
             raise AssertionRefused("InvalidSecurityToken", "it has a condition that is not understood")
-    issuer = _text(assertion.find(f"{_SAML}Issuer")) or ""
+    named = assertion.find(f"{_SAML}Issuer")
+    issuer = _text(named) or ""
     starts = _time(conditions, "NotBefore")
     return Statement(
         issuer=issuer,
@@ -76,6 +82,10 @@ def read_statement(assertion: _Element) -> Statement:
         confirmations=tuple(map(_confirmation, subject.findall(f"{_SAML}SubjectConfirmation"))),
         one_time=conditions.find(f"{_SAML}OneTimeUse") is not None,
         session_ends=min(sessions, default=None),
+        qualifier=None if named is None else named.get("NameQualifier"),
+        refers_to=tuple(
+            _text(each) or "" for each in assertion.iterfind(f"{_SAML}Advice/{_SAML}AssertionIDRef")
+        ),
     )
 
 

@@ -46,26 +46,31 @@ class AssertionRefused(Exception):
         self.kind = kind
 
 
-def assertion_in(root: _Element, header: _Element | None) -> _Element | None:
-    """The assertion of a message, None where it has no security header. Raises AssertionRefused."""
+def assertions_in(root: _Element, header: _Element | None, most: int = 1) -> tuple[_Element, ...]:
+    """The assertions of a message, one to `most`; none where it has no security header.
+
+    Raises AssertionRefused.
+    """
     blocks = [] if header is None else header.findall(_SECURITY)
     found = list(root.iter(f"{_SAML}Assertion", f"{_SAML}EncryptedAssertion"))
     if not blocks:
         if found:
             raise AssertionRefused("InvalidSecurity", "an assertion stands outside of wsse:Security")
-        return None
+        return ()
     if len(blocks) > 1:
         raise AssertionRefused("InvalidSecurity", "there is more than one wsse:Security")
     if not found:
         raise AssertionRefused("InvalidSecurity", "wsse:Security holds no assertion")
-    if len(found) > 1:
-        raise AssertionRefused("InvalidSecurity", "there is more than one assertion")
-    (assertion,) = found
-    if assertion.getparent() is not blocks[0]:
-        raise AssertionRefused("InvalidSecurity", "the assertion is not a child of wsse:Security")
-    if assertion.get("ID") and not _is_alone(root, assertion.get("ID", "")):
-        raise AssertionRefused("InvalidSecurity", "the ID of the assertion is not its alone")
-    return assertion
+    if len(found) > most:
+        raise AssertionRefused(
+            "InvalidSecurity", f"there is more than {'one assertion' if most == 1 else most}"
+        )
+    for assertion in found:
+        if assertion.getparent() is not blocks[0]:
+            raise AssertionRefused("InvalidSecurity", "the assertion is not a child of wsse:Security")
+        if assertion.get("ID") and not _is_alone(root, assertion.get("ID", "")):
+            raise AssertionRefused("InvalidSecurity", "the ID of the assertion is not its alone")
+    return tuple(found)
 
 
 def _is_alone(root: _Element, identifier: str) -> bool:

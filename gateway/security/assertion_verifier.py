@@ -9,12 +9,13 @@ import hashlib
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final
+from typing import Final, Literal
 
 from cryptography import x509
 from lxml import etree
 from lxml.etree import _Element
 from msgspec import Struct
+from msgspec.structs import replace
 from signxml.exceptions import SignXMLException
 from signxml.verifier import SignatureConfiguration, XMLVerifier
 
@@ -27,9 +28,10 @@ from gateway.security.assertion_shape import (
     DIGESTS,
     SIGNATURE_METHODS,
     AssertionRefused,
-    assertion_in,
+    assertions_in,
     check_shape,
 )
+from gateway.security.treatment import claims_with, is_treatment, pair
 from gateway.security.trust import TrustedIssuer, signing_certificates
 
 _DS: Final = f"{{{codes.NS_DS}}}"
@@ -48,14 +50,16 @@ _CONFIGURATION: Final = SignatureConfiguration(
 
 
 class Verified(Struct, frozen=True):
-    """A verified assertion: who asks, until when, whether it may be used once alone, what it opens as a
-    token, and the assertion itself for peers that are told the same."""
+    """A verified assertion: who asks, until when, IDs by which it may be used once alone, what it opens as a
+    token, and the assertion itself for peers that are told the same. With `treatment` the patient of the
+    claims is the only one with whom there is a treatment relationship."""
 
     claims: Claims
     expires: float
-    one_time: bool
+    used_once: tuple[str, ...]
     scopes: frozenset[str]
     own: OwnAssertion
+    treatment: bool = False
 
 
 class AssertionRules(Struct, frozen=True):
@@ -92,16 +96,31 @@ class AssertionVerifier:
         self._good: OrderedDict[bytes, tuple[Statement, _Trust]] = OrderedDict()
 
     def in_message(
-        self, root: _Element, header: _Element | None, certificate: bytes | None = None
+        self,
+        root: _Element,
+        header: _Element | None,
+        certificate: bytes | None = None,
+        treatment: Literal["none", "optional", "required"] = "none",
     ) -> Verified | None:
         """The assertion of a SOAP message, None where it has none. Raises AssertionRefused.
 
-        `certificate` (DER) is that of the client in TLS, for assertions that are bound to it.
+        `certificate` (DER) is that of the client in TLS, for assertions that are bound to it; `treatment`
+        says whether an assertion of the treatment relationship may or has to come along.
         """
-        assertion = assertion_in(root, header)
-        if assertion is None:
+        found = assertions_in(root, header, 1 if treatment == "none" else 2)
+        if not found:
             return None
-        return self._verified(etree.tostring(assertion, with_tail=False), certificate)
+        contents = [etree.tostring(each, with_tail=False) for each in found]
+        statements = [self._checked(content, certificate) for content in contents]
+        identity, of_treatment = pair(statements)
+        verified = self._believed(identity, contents[statements.index(identity)])
+        if of_treatment is None:
+            if treatment == "required":
+                raise AssertionRefused("InvalidSecurity", "there is no assertion of the treatment")
+            return verified
+        return self._with_treatment(
+            verified, identity, of_treatment, contents[statements.index(of_treatment)]
+        )
 
     def as_token(self, text: str, certificate: bytes | None = None) -> Verified:
         """The assertion of an access token, base64url (IHE IUA 3.72.4.3). Raises AssertionRefused."""
@@ -111,22 +130,47 @@ class AssertionVerifier:
             content = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
         except (ValueError, binascii.Error):
             raise AssertionRefused("InvalidSecurityToken", "it is not base64url") from None
-        return self._verified(content, certificate)
+        return self._believed(pair([self._checked(content, certificate)])[0], content)
 
-    def _verified(self, content: bytes, certificate: bytes | None) -> Verified:
+    def _believed(self, statement: Statement, content: bytes) -> Verified:
+        return Verified(
+            claims=statement.claims,
+            expires=statement.ends,
+            used_once=self._used_once(statement),
+            scopes=self._trusted(statement.issuer).scopes,
+            own=OwnAssertion(content, statement.audiences, statement.ends),
+        )
+
+    def _with_treatment(
+        self, verified: Verified, identity: Statement, treatment: Statement, content: bytes
+    ) -> Verified:
+        ends = min(verified.expires, treatment.ends)
+        return replace(
+            verified,
+            claims=replace(claims_with(identity, treatment), expires=ends),
+            expires=ends,
+            used_once=verified.used_once + self._used_once(treatment),
+            own=OwnAssertion(
+                verified.own.content + content,
+                verified.own.audiences + treatment.audiences,
+                ends,
+                treatment=True,
+            ),
+            treatment=True,
+        )
+
+    def _used_once(self, statement: Statement) -> tuple[str, ...]:
+        once = statement.one_time or self._rules.one_time
+        return (f"saml {statement.issuer} {statement.claims.statement_id}",) if once else ()
+
+    def _checked(self, content: bytes, certificate: bytes | None) -> Statement:
         digest = hashlib.sha256(content).digest()
         statement = self._known(digest) or self._signed(content, digest)
         now = self._clock()
         self._check_times(statement, now)
         self._check_audience(statement)
         self._check_confirmation(statement, certificate, now)
-        return Verified(
-            claims=statement.claims,
-            expires=statement.ends,
-            one_time=statement.one_time or self._rules.one_time,
-            scopes=self._trusted(statement.issuer).scopes,
-            own=OwnAssertion(content, statement.audiences, statement.ends),
-        )
+        return statement
 
     def _trusted(self, issuer: str) -> TrustedIssuer:
         trusted = self._issuers.get(issuer)
@@ -189,7 +233,8 @@ class AssertionVerifier:
                 continue
             if confirmation.method == codes.SAML_BEARER:
                 return
-            if confirmation.method == codes.SAML_SENDER_VOUCHES and self._rules.sender_vouches:
+            vouched = self._rules.sender_vouches or is_treatment(statement)
+            if confirmation.method == codes.SAML_SENDER_VOUCHES and vouched:
                 return
             if confirmation.method == codes.SAML_HOLDER_OF_KEY and certificate in confirmation.certificates:
                 return

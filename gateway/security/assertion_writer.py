@@ -25,6 +25,8 @@ _XSI_TYPE: Final = f"{{{codes.NS_XSI}}}type"
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _KEPT: Final = 2000
 _REUSED_SECONDS: Final = 60.0
+_LONGEST_TREATMENT: Final = 7200.0
+_EMERGENCIES: Final = frozenset({"ETREAT", "BTG", "EMERGENCY"})
 
 
 class UnmappedCoding(ValueError):
@@ -45,6 +47,10 @@ class OwnClaims(Struct, frozen=True):
     roles: tuple[Coding, ...] = ()
     purposes: tuple[Coding, ...] = ()
     home_community_id: str | None = None
+    attributes: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """Further ones, as texts by name."""
+    treatment_issuer: str | None = None
+    """Who speaks of treatment relationships, where that is another."""
 
 
 class _Made(NamedTuple):
@@ -80,13 +86,24 @@ class AssertionWriter:
         self._clock = clock
         self._made: OrderedDict[object, _Made] = OrderedDict()
 
-    def security_header(self, claims: Claims | None, audience: str, patient: str | None = None) -> bytes:
+    def security_header(
+        self,
+        claims: Claims | None,
+        audience: str,
+        patient: str | None = None,
+        *,
+        vouched: bool = False,
+        treatment: bool = False,
+    ) -> bytes:
         """A `wsse:Security` block with an assertion for `audience`. `patient` is a CX.
+
+        With `vouched` it says what it is and its sender vouches for it, as in eHDSI; with `treatment` one of
+        the treatment relationship to the patient (eHDSI TRC) follows.
 
         Raises UnmappedCoding.
         """
         now, signer = self._clock(), self._signer()
-        key = (claims, audience, patient)
+        key = (claims, audience, patient, vouched, treatment)
         known = self._made.get(key)
         # one from before a renewal of the key is not used again
         if known is not None and now < known.until and known.signer is signer:
@@ -95,41 +112,57 @@ class AssertionWriter:
         ends = now + self._lifetime
         if claims is not None and claims.expires is not None:
             ends = min(ends, claims.expires)
-        root, identifier = self._assertion(claims, audience, patient, now, ends)
-        block = security_block(etree.tostring(signer.sign(root, identifier)))
+        said = _Said(
+            _clean(self._own.subject if claims is None else claims.subject), audience, _instant(now), ends
+        )
+        identity = self._identity(said, claims, patient, vouched=vouched)
+        made = [identity]
+        if treatment:
+            made.append(self._treatment(said, identity.get("ID", ""), claims, patient or "", now))
+        block = security_block(
+            b"".join(etree.tostring(signer.sign(each, each.get("ID", ""))) for each in made)
+        )
         self._made[key] = _Made(block, now + min(_REUSED_SECONDS, (ends - now) / 2), signer)
         while len(self._made) > _KEPT:
             self._made.popitem(last=False)
         return block
 
-    def _assertion(
-        self, claims: Claims | None, audience: str, patient: str | None, now: float, ends: float
-    ) -> tuple[_Element, str]:
-        identifier = f"_{uuid.uuid4().hex}"
-        issued, ending = _instant(now), _instant(ends)
-        root = etree.Element(
-            f"{_SAML}Assertion",
-            {"ID": identifier, "IssueInstant": issued, "Version": "2.0"},
-            nsmap={"saml": codes.NS_SAML},
+    def _identity(
+        self, said: "_Said", claims: Claims | None, patient: str | None, *, vouched: bool
+    ) -> _Element:
+        """Who asks."""
+        root = _begun(
+            self._issuer,
+            said,
+            codes.SAML_SENDER_VOUCHES if vouched else codes.SAML_BEARER,
+            codes.EHDSI_IDENTITY if vouched else None,
         )
-        SubElement(root, f"{_SAML}Issuer").text = _clean(self._issuer)
-        SubElement(root, f"{{{codes.NS_DS}}}Signature", {"Id": "placeholder"}, nsmap={"ds": codes.NS_DS})
-        subject = SubElement(root, f"{_SAML}Subject")
-        name_id = SubElement(subject, f"{_SAML}NameID", {"Format": codes.SAML_UNSPECIFIED})
-        name_id.text = _clean(self._own.subject if claims is None else claims.subject)
-        confirmation = SubElement(subject, f"{_SAML}SubjectConfirmation", {"Method": codes.SAML_BEARER})
-        SubElement(confirmation, f"{_SAML}SubjectConfirmationData", {"NotOnOrAfter": ending})
-        conditions = SubElement(root, f"{_SAML}Conditions", {"NotBefore": issued, "NotOnOrAfter": ending})
-        restriction = SubElement(conditions, f"{_SAML}AudienceRestriction")
-        SubElement(restriction, f"{_SAML}Audience").text = _clean(audience)
-        statement = SubElement(root, f"{_SAML}AuthnStatement", {"AuthnInstant": issued})
-        context = SubElement(statement, f"{_SAML}AuthnContext")
         authentication = None if claims is None else claims.authentication
-        SubElement(context, f"{_SAML}AuthnContextClassRef").text = (
-            _clean(authentication) if authentication else codes.AUTHN_UNSPECIFIED
-        )
+        _add_authentication(root, said, authentication or codes.AUTHN_UNSPECIFIED)
         self._add_attributes(root, claims, patient)
-        return root, identifier
+        return root
+
+    def _treatment(
+        self, said: "_Said", identity: str, claims: Claims | None, patient: str, now: float
+    ) -> _Element:
+        """The relationship to a patient, for the user of the other assertion."""
+        said = said._replace(ends=min(said.ends, now + _LONGEST_TREATMENT))
+        issuer = self._own.treatment_issuer or self._issuer
+        root = _begun(issuer, said, codes.SAML_SENDER_VOUCHES, codes.EHDSI_TREATMENT)
+        advice = SubElement(root, f"{_SAML}Advice")
+        SubElement(advice, f"{_SAML}AssertionIDRef").text = identity
+        _add_authentication(root, said, codes.AUTHN_PREVIOUS_SESSION)
+        statement = SubElement(root, f"{_SAML}AttributeStatement")
+        purposes = (claims.purposes if claims is not None else ()) or self._own.purposes
+        emergency = any(each.code in _EMERGENCIES for each in purposes)
+        for name, text in (
+            # what is the name of a user elsewhere is the id of the patient here
+            (codes.XUA_SUBJECT_ID, patient),
+            (codes.XUA_RESOURCE_ID, patient),
+            (codes.XUA_PURPOSE, "EMERGENCY" if emergency else "TREATMENT"),
+        ):
+            SubElement(_attribute(statement, name), f"{_SAML}AttributeValue").text = _clean(text)
+        return root
 
     def _add_attributes(self, root: _Element, claims: Claims | None, patient: str | None) -> None:
         own, said = self._own, claims or Claims("", "", "")
@@ -148,6 +181,7 @@ class AssertionWriter:
         roles = tuple(self._coded(said.roles or own.roles))
         purposes = tuple(self._coded(said.purposes or own.purposes))
         present = [(name, text) for name, text in texts if text]
+        present += [(name, text) for name, more in own.attributes for text in more]
         if not (present or roles or purposes):
             return  # the schema wants an attribute in a statement
         statement = SubElement(root, f"{_SAML}AttributeStatement")
@@ -163,6 +197,43 @@ class AssertionWriter:
                 yield coding, oid
             elif self._refuse_unmapped:
                 raise UnmappedCoding(coding.system)
+
+
+class _Said(NamedTuple):
+    """What the assertions of one header have in common; `ends` is in seconds since 1970."""
+
+    subject: str
+    audience: str
+    issued: str
+    ends: float
+
+
+def _begun(issuer: str, said: _Said, method: str, qualifier: str | None) -> _Element:
+    """An assertion up to its conditions, with a place for the signature."""
+    ending = _instant(said.ends)
+    root = etree.Element(
+        f"{_SAML}Assertion",
+        {"ID": f"_{uuid.uuid4().hex}", "IssueInstant": said.issued, "Version": "2.0"},
+        nsmap={"saml": codes.NS_SAML},
+    )
+    SubElement(
+        root, f"{_SAML}Issuer", {} if qualifier is None else {"NameQualifier": qualifier}
+    ).text = _clean(issuer)
+    SubElement(root, f"{{{codes.NS_DS}}}Signature", {"Id": "placeholder"}, nsmap={"ds": codes.NS_DS})
+    subject = SubElement(root, f"{_SAML}Subject")
+    SubElement(subject, f"{_SAML}NameID", {"Format": codes.SAML_UNSPECIFIED}).text = said.subject
+    confirmation = SubElement(subject, f"{_SAML}SubjectConfirmation", {"Method": method})
+    SubElement(confirmation, f"{_SAML}SubjectConfirmationData", {"NotOnOrAfter": ending})
+    conditions = SubElement(root, f"{_SAML}Conditions", {"NotBefore": said.issued, "NotOnOrAfter": ending})
+    restriction = SubElement(conditions, f"{_SAML}AudienceRestriction")
+    SubElement(restriction, f"{_SAML}Audience").text = _clean(said.audience)
+    return root
+
+
+def _add_authentication(root: _Element, said: _Said, how: str) -> None:
+    statement = SubElement(root, f"{_SAML}AuthnStatement", {"AuthnInstant": said.issued})
+    context = SubElement(statement, f"{_SAML}AuthnContext")
+    SubElement(context, f"{_SAML}AuthnContextClassRef").text = _clean(how)
 
 
 def security_block(assertion: bytes) -> bytes:

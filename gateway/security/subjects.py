@@ -87,6 +87,12 @@ def about_study(study_instance_uid: str, patient: Cx | None) -> None:
             subjects.about((patient,))
 
 
+def only_patient() -> Cx | None:
+    """Whom the request is about, where that is known and is one."""
+    subjects = _subjects.get()
+    return next(iter(subjects.patients)) if subjects is not None and len(subjects.patients) == 1 else None
+
+
 def asked_with(actor: Claims) -> None:
     """Who asks is known."""
     if (subjects := _subjects.get()) is not None:

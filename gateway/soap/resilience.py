@@ -76,6 +76,7 @@ class Peer:
     circuit_reset: float = 10.0
     via: tuple[str, ...] = ()
     assertion: Literal["none", "issue", "pass_on"] = "none"
+    treatment: bool = False
     audience: str | None = None
     tls: ClientTls | None = None
 

@@ -42,16 +42,27 @@ def security_header(settings: Settings) -> SecurityHeader:
             return ()
         audience = peer.audience or section.audience or peer.url
         access = current_access()
-        if peer.assertion == "pass_on" and access is not None and _fits(access.assertion, audience):
-            assert access.assertion is not None
-            return (security_block(access.assertion.content),)
+        # asked by demographics, a community has no patient yet
+        treatment = peer.treatment and transaction != "ITI-55"
+        own = None if access is None or peer.assertion != "pass_on" else access.assertion
+        if own is not None and _fits(own, audience) and (own.treatment or not treatment):
+            return (security_block(own.content),)
         patient = patient_in_question()
+        if treatment and patient is None:
+            raise PeerUnsupported(
+                peer.name,
+                transaction,
+                "it needs an assertion of the treatment relationship, and whose treatment it is cannot be "
+                "told: ask with a token that is bound to the patient",
+            )
         try:
             return (
                 writer.security_header(
                     None if access is None else access.claims,
                     audience,
                     None if patient is None else write_cx(patient),
+                    vouched=peer.treatment,
+                    treatment=treatment,
                 ),
             )
         except UnmappedCoding as error:
@@ -80,6 +91,8 @@ def assertion_writer(settings: Settings, section: IssueSettings) -> AssertionWri
         roles=codings(section.roles),
         purposes=codings(section.purposes),
         home_community_id=settings.home_community_id,
+        attributes=tuple(section.attributes.items()),
+        treatment_issuer=section.treatment_issuer,
     )
     return AssertionWriter(
         section.issuer,
@@ -96,10 +109,9 @@ def codings(settings: Sequence[CodingSettings]) -> tuple[Coding, ...]:
     return tuple(Coding(each.system, each.code, each.display) for each in settings)
 
 
-def _fits(assertion: OwnAssertion | None, audience: str) -> bool:
+def _fits(assertion: OwnAssertion, audience: str) -> bool:
     return (
-        assertion is not None
-        and bool(assertion.audiences)
+        bool(assertion.audiences)
         and all(audience in names for names in assertion.audiences)
         and assertion.expires > time.time() + _LEFT_SECONDS
     )

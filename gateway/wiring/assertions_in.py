@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, Literal, TypeVar
 
 import structlog
 from aiohttp import web
@@ -75,12 +75,15 @@ class AssertionsIn:
         """Who may ask the SOAP service at a path; only for one of the communities `homes`, where these are
         known."""
         required = path not in self._accept.optional_at
+        treatment: Literal["none", "optional", "required"] = "none"
+        if self._accept.treatment_at:
+            treatment = "required" if path in self._accept.treatment_at else "optional"
 
         async def admit(
             request: web.Request, root: _Element, header: _Element | None, transaction: str
         ) -> Admission:
             try:
-                verified = self._verifier.in_message(root, header, client_certificate(request))
+                verified = self._verifier.in_message(root, header, client_certificate(request), treatment)
             except AssertionRefused as error:
                 raise _fault(path, error) from None
             if verified is None:
@@ -106,10 +109,10 @@ class AssertionsIn:
             raise SoapFault("Receiver", f"the assertion cannot be verified now: {error}") from None
 
     async def _once(self, verified: Verified) -> None:
-        if verified.one_time:
-            claims = verified.claims
+        for name in verified.used_once:
+            kind, identifier = name.rsplit(" ", 1)
             left = max(verified.expires - time.time(), 0.0) + 60.0
-            first = await self._used.first_use(f"saml {claims.issuer}", str(claims.statement_id), left)
+            first = await self._used.first_use(kind, identifier, left)
             if first is None:
                 raise VerificationUnavailable("whether it was used before cannot be told")
             if not first:
@@ -117,7 +120,7 @@ class AssertionsIn:
 
     def _access(self, verified: Verified, transaction: str) -> Access:
         claims = verified.claims
-        patient = _patient(claims.patient) if self._accept.bind_patient else None
+        patient = _patient(claims.patient) if verified.treatment or self._accept.bind_patient else None
         return Access(
             claims.client_id,
             _EVERYTHING,

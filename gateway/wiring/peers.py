@@ -31,6 +31,7 @@ def peer_at(url: str, name: str, limits: PeerLimits, via: tuple[str, ...] = ()) 
         circuit_reset=limits.circuit_reset,
         via=via,
         assertion=limits.assertion,
+        treatment=limits.treatment,
         audience=limits.audience,
         tls=None if limits.tls is None else client_tls(limits.tls),
     )
