@@ -17,7 +17,7 @@ from msgspec.structs import replace as changed
 
 from gateway.chunks import C, Explained
 from gateway.clients.fhir_access import Anonymous, FhirAccess, NoAccess
-from gateway.dicom.part10 import NotDicom, identify
+from gateway.dicom.part10 import NotDicom, identify, transfer_syntax_uid
 from gateway.http_body import read_body
 from gateway.model.errors import (
     PeerBusy,
@@ -401,7 +401,8 @@ async def _parts(response: aiohttp.ClientResponse) -> AsyncIterator[ImagePart]:
     media = parse_media_type(response.headers.get("Content-Type"))
     chunks = read_body(response)
     if media.name == DICOM:
-        yield ImagePart(DICOM, chunks, transfer_syntax=media.parameters.get("transfer-syntax"))
+        syntax = transfer_syntax_uid(media.parameters.get("transfer-syntax"))
+        yield ImagePart(DICOM, chunks, transfer_syntax=syntax)
         return
     if media.name != MULTIPART:
         raise MultipartError(f"the answer is {media.name or 'of no type'} instead of DICOM")
@@ -416,6 +417,6 @@ def _part(part: BodyPart) -> ImagePart:
     return ImagePart(
         media.name or DICOM,
         part.views(),
-        transfer_syntax=media.parameters.get("transfer-syntax"),
+        transfer_syntax=transfer_syntax_uid(media.parameters.get("transfer-syntax")),
         size=int(length) if length.isascii() and length.isdigit() else None,
     )

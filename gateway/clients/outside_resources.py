@@ -62,6 +62,9 @@ class OutsidePolicy:
         host = (parts.hostname or "").lower()
         if parts.scheme not in _DEFAULT_PORTS or not host or "@" in parts.netloc:
             return False
+        # two readers of URLs drop them in different ways
+        if any(character < " " for character in url):
+            return False
         if port is None or port == _DEFAULT_PORTS[parts.scheme]:
             return host in self.hosts or f"{host}:{_DEFAULT_PORTS[parts.scheme]}" in self.hosts
         return f"{host}:{port}" in self.hosts

@@ -4,6 +4,7 @@ Only the file meta group is read, which stands in the first kilobyte and is alwa
 endian; the file is never held.
 """
 
+import re
 import struct
 from dataclasses import dataclass
 from typing import Final
@@ -27,6 +28,9 @@ MAX_META: Final = 64 * 1024
 
 class NotDicom(ValueError):
     """The bytes do not start like a DICOM file."""
+
+
+_SYNTAX_UID: Final = re.compile(r"[0-9.]{1,64}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +74,15 @@ def read_file_meta(head: Chunk, *, complete: bool = False) -> FileMeta | None:
 
 
 def _meta(found: dict[int, str]) -> FileMeta:
-    return FileMeta(found.get(_CLASS) or None, found.get(_INSTANCE) or None, found.get(_SYNTAX) or None)
+    return FileMeta(
+        found.get(_CLASS) or None, found.get(_INSTANCE) or None, transfer_syntax_uid(found.get(_SYNTAX))
+    )
+
+
+def transfer_syntax_uid(said: str | None) -> str | None:
+    """What a file or an archive calls a transfer syntax; None for what is no UID, which must not get into the
+    headers of an answer."""
+    return said if said and _SYNTAX_UID.fullmatch(said) else None
 
 
 async def identify(part: ImagePart) -> ImagePart:

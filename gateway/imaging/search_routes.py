@@ -3,6 +3,7 @@
 200 with results, 204 without any. Sentences about what an answer lacks are Warning headers.
 """
 
+import re
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 from urllib.parse import parse_qsl
@@ -27,6 +28,7 @@ _RESOURCES: Final = (
 )
 _KEYWORDS: Final = {"study": "StudyInstanceUID", "series": "SeriesInstanceUID"}
 _MOST_WARNINGS: Final = 10
+_NOT_SHOWN: Final = re.compile(r"[^\x20-\x7e]|\\")
 
 
 class SearchRoutes:
@@ -62,5 +64,6 @@ class SearchRoutes:
         return search
 
     def _warnings(self, texts: Iterable[str]) -> list[tuple[str, str]]:
-        written = (text.encode("ascii", "replace").decode().replace('"', "'") for text in texts)
+        # the words of peers are among them, which may have line breaks
+        written = (_NOT_SHOWN.sub("?", text.replace('"', "'")) for text in texts)
         return [("Warning", f'299 {self._base_url} "{text}"') for text in list(written)[:_MOST_WARNINGS]]

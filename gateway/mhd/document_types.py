@@ -40,6 +40,12 @@ def is_negotiated(key: DocumentKey) -> bool:
     return key.manifest or is_fhir(key.mime_type)
 
 
+def is_active(media_type: str) -> bool:
+    """Whether a browser runs scripts of such a document: HTML, SVG, and what else is XML."""
+    name = media_type.partition(";")[0].strip().lower()
+    return name == "text/html" or name.endswith(("/xml", "+xml"))
+
+
 def first_media_type(*claims: str | None) -> str:
     """The first claim that is a media type: the registry's goes before the repository's."""
     return next((claim for claim in claims if claim and is_media_type(claim)), _DEFAULT_TYPE)

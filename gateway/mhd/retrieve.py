@@ -6,6 +6,7 @@ document for a complete one (IHE MHD 4.2.4 2:3.68; ITI TF-2 3.43).
 """
 
 import hashlib
+import re
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -50,6 +51,7 @@ from gateway.security.access import is_limited
 from gateway.security.document_urls import DocumentKey, DocumentTokens, NotOurs
 from gateway.security.subjects import about_document
 
+_HASH = re.compile(r"[0-9A-Za-z+/=]{1,128}")
 _NO_SUCH_DOCUMENT = frozenset({"XDSDocumentUniqueIdError", "XDSMissingDocument"})
 
 
@@ -338,7 +340,9 @@ def _size(key: DocumentKey) -> int | None:
 
 
 def _etag(key: DocumentKey) -> str | None:
-    return f'"{key.hash}"' if key.hash and not _delayed(key) else None
+    # a registry may say anything as hash; what is none is compared with the document, and no part of a header
+    known = key.hash is not None and not _delayed(key) and _HASH.fullmatch(key.hash)
+    return f'"{key.hash}"' if known else None
 
 
 async def _checked(

@@ -15,6 +15,7 @@ from gateway.http_body import write_body
 from gateway.mhd.admission import Admission
 from gateway.mhd.binary import binary_resource, wants_resource
 from gateway.mhd.definitions import Definitions
+from gateway.mhd.document_types import is_active
 from gateway.mhd.find import Finder
 from gateway.mhd.find_all import AllFinder
 from gateway.mhd.find_lists import ListFinder
@@ -30,6 +31,7 @@ from gateway.model.errors import PeerError
 from gateway.security.subjects import broken_off
 from gateway.telemetry.logs import where
 
+_NOTHING_RUNS = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 _DEFINED = "SearchParameter|OperationDefinition"
 
 log = structlog.get_logger()
@@ -274,6 +276,9 @@ def _document_headers(found: Retrieval) -> dict[str, str]:
         "Cache-Control": "private, no-cache",
         "X-Content-Type-Options": "nosniff",
     }
+    if is_active(found.media_type):
+        # a browser that opens it at this address runs nothing of it
+        headers["Content-Security-Policy"] = _NOTHING_RUNS
     if found.negotiated:
         headers["Vary"] = "Accept"
     if found.etag is not None:
