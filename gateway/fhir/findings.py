@@ -1,6 +1,6 @@
 """Collects what a reader finds wrong with a resource, each with the FHIRPath of its element."""
 
-from gateway.fhir.issues import Issue, OutcomeError
+from gateway.fhir.issues import MOST_ISSUES, Issue, OutcomeError
 
 
 class Findings:
@@ -14,12 +14,16 @@ class Findings:
     def error(self, path: str, code: str, text: str, details: str | None = None) -> None:
         """A broken rule. `code` is an issue-type code, `details` an XDS or MHD error code.
 
-        A second one of the same kind about the same element says nothing new and is left out.
+        A second one of the same kind about the same element says nothing new and is left out. Raises
+        OutcomeError where there are more than anybody would read.
         """
         if (path, code) in self._reported:
             return
         self._reported.add((path, code))
         self.errors.append(Issue("error", code, text, path, details))
+        if len(self.errors) >= MOST_ISSUES:
+            # looking for more would take more time than the request did, and more bytes to answer
+            self.raise_errors(400)
 
     def add(self, issue: Issue) -> None:
         """A finding that was made elsewhere; of the same element there can be several."""

@@ -5,8 +5,12 @@ mistake at once.
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 from msgspec import Struct
+
+MOST_ISSUES: Final = 200
+"""Of one OperationOutcome."""
 
 
 class Issue(Struct, frozen=True):
@@ -37,7 +41,7 @@ class OutcomeError(Exception):
     as_sent = False
 
     def __init__(self, status: int, issues: Sequence[Issue], headers: dict[str, str] | None = None) -> None:
-        super().__init__("; ".join(i.diagnostics for i in issues))
+        super().__init__("; ".join(i.diagnostics for i in issues[:MOST_ISSUES]))
         self.status = status
         self.issues = tuple(issues)
         self.headers = headers or {}

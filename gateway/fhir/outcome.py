@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gateway.fhir.error_table import FAULTS, PEER_ERRORS, ErrorRow, PeerRow, Use, row_of, use_of
-from gateway.fhir.issues import Issue, OutcomeError
+from gateway.fhir.issues import MOST_ISSUES, Issue, OutcomeError
 from gateway.model import codes
 from gateway.model.errors import (
     PeerError,
@@ -112,10 +112,17 @@ def outcome_of_peer_error(error: PeerError) -> OutcomeError:
 
 
 def write_outcome(issues: Sequence[Issue]) -> dict[str, Any]:
-    """OperationOutcome as JSON value. Raises ValueError without issues, since FHIR requires one."""
+    """OperationOutcome as JSON value. Raises ValueError without issues, since FHIR requires one.
+
+    Where there are very many, the last one says how many are left out.
+    """
     if not issues:
         raise ValueError("an OperationOutcome has at least one issue")
-    return {"resourceType": "OperationOutcome", "issue": [_write_issue(issue) for issue in issues]}
+    shown = [_write_issue(issue) for issue in issues[:MOST_ISSUES]]
+    if len(issues) > MOST_ISSUES:
+        text = f"{len(issues) - MOST_ISSUES} more issues are not shown; correct these first."
+        shown.append(_write_issue(Issue("information", "incomplete", text)))
+    return {"resourceType": "OperationOutcome", "issue": shown}
 
 
 def _write_issue(issue: Issue) -> dict[str, Any]:
