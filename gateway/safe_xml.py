@@ -15,6 +15,10 @@ _PROLOG_LIMIT: Final = 64 * 1024
 _FEED_ABOVE: Final = 128 * 1024
 """Larger documents are parsed piece by piece as they arrive, so that no single step holds the loop."""
 
+MOST_MARKUP: Final = 4_000_000
+"""Tags of a document, and signs of equality, of which each attribute has one: what is full of the shortest tags
+takes many times its bytes in memory."""
+
 _ENCODINGS: Final = frozenset(
     codecs.lookup(name).name
     for name in (
@@ -40,7 +44,7 @@ class MalformedXml(MessageError):
 
 
 class MessageTooLarge(MessageError):
-    """More bytes than the settings allow."""
+    """More bytes than the settings allow, or more tags and attributes than a message has."""
 
 
 def parse_xml(data: bytes, *, huge: bool = False, charset: str | None = None) -> _Element:
@@ -75,6 +79,7 @@ class XmlFeeder:
         self._encoding = encoding
         self._max_bytes = max_bytes
         self._size = 0
+        self._tags = self._attributes = 0
         self._chunks: list[bytes] = []
         self._held = 0
         self._feeding = False
@@ -84,6 +89,10 @@ class XmlFeeder:
         self._size += len(chunk)
         if self._max_bytes is not None and self._size > self._max_bytes:
             raise MessageTooLarge(f"the XML of the message is larger than {self._max_bytes} bytes")
+        self._tags += chunk.count(b"<")
+        self._attributes += chunk.count(b"=")
+        if max(self._tags, self._attributes) > MOST_MARKUP:
+            raise MessageTooLarge(f"the XML has more than {MOST_MARKUP} tags or attributes")
         if self._feeding:
             self._parse(chunk)
             return

@@ -1,11 +1,13 @@
 """XML from outside: what is dangerous is refused, and no error text repeats the document."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
-from gateway.safe_xml import MalformedXml, MessageTooLarge, UnsafeXml, XmlFeeder, parse_xml
+from gateway.safe_xml import MOST_MARKUP, MalformedXml, MessageTooLarge, UnsafeXml, XmlFeeder, parse_xml
 
 LAUGHS = (
     '<!DOCTYPE r [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;">'
@@ -120,3 +122,31 @@ def test_a_long_document_that_is_fed_is_checked_as_well() -> None:
     feeder.feed(b"<r>" + b"x" * 1_000_000)
     with pytest.raises(MalformedXml):
         feeder.close()
+
+
+@pytest.mark.parametrize("piece", [b"<a/>", b"<a b=''/>"])
+@pytest.mark.parametrize("at_once", [True, False])
+def test_tags_and_attributes_are_bounded_before_they_take_memory(
+    piece: bytes, at_once: bool, monkeypatch
+) -> None:
+    monkeypatch.setattr("gateway.safe_xml.MOST_MARKUP", 1000)
+
+    def read(count: int):
+        content = b"<r>" + piece * count + b"</r>"
+        feeder = XmlFeeder()
+        for part in [content] if at_once else [content[n : n + 100] for n in range(0, len(content), 100)]:
+            feeder.feed(part)
+        return feeder.close()
+
+    assert len(read(998)) == 998
+    with pytest.raises(MessageTooLarge):
+        read(1001)
+
+
+@pytest.mark.parametrize("name", ["query_response.xml", "provide_and_register.xml"])
+def test_the_longest_messages_have_fewer_tags_than_are_read(name: str) -> None:
+    sample = (Path(__file__).parent / "ebxml" / "golden" / name).read_bytes()
+    compact = etree.tostring(etree.fromstring(sample, etree.XMLParser(remove_blank_text=True)))
+    longest = 64 * 1024 * 1024  # of answers and envelopes, by default
+    for mark in (b"<", b"="):
+        assert compact.count(mark) * longest / len(compact) < MOST_MARKUP

@@ -17,6 +17,10 @@ from gateway.fhir.issues import fail
 MAX_DEPTH: Final = 64
 """Objects and arrays within each other; a Bundle with contained resources needs about 15."""
 
+MOST_MARKS: Final = 2_000_000
+"""Commas and colons of a body: each property and each item of an array has one. A Bundle of two thousand
+documents has a third of so many; what is full of the shortest properties takes many times its bytes."""
+
 _SPACE = b" \t\r\n"
 _LONGEST_TEXT: Final = 1 << 20
 """Characters of the longest FHIR string. A longer one is the base64 of a Binary, which is checked as such."""
@@ -26,6 +30,8 @@ _NOT_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 
 def read_json(raw: bytes, root: str) -> Json:
     """The object that `raw` holds. `root` names it in the FHIRPath of a finding. Raises OutcomeError 400."""
+    if raw.count(b",") + raw.count(b":") > MOST_MARKS:
+        raise fail(413, "too-costly", "The body has more properties and items than a resource here can have.")
     try:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError as error:

@@ -94,3 +94,16 @@ _values = st.recursive(
 @settings(max_examples=150, deadline=None)
 def test_every_other_object_is_read_as_it_is(value, indent, ascii_only):
     assert read_json(json.dumps(value, indent=indent, ensure_ascii=ascii_only).encode(), "Bundle") == value
+
+
+def test_properties_are_bounded_before_they_take_memory(monkeypatch):
+    monkeypatch.setattr("gateway.fhir.strict_json.MOST_MARKS", 100)
+    for raw in (
+        b'{"a":[' + b"1," * 200 + b"1]}",
+        b'{"a":1' + b"".join(b',"b%d":1' % n for n in range(60)) + b"}",
+    ):
+        with pytest.raises(OutcomeError) as caught:
+            read_json(raw, "Bundle")
+        assert (caught.value.status, caught.value.issues[0].code) == (413, "too-costly")
+    few = b'{"a":"' + b"x" * 1000 + b'"}'
+    assert read_json(few, "Bundle") == {"a": "x" * 1000}
