@@ -16,8 +16,8 @@ _FEED_ABOVE: Final = 128 * 1024
 """Larger documents are parsed piece by piece as they arrive, so that no single step holds the loop."""
 
 MOST_MARKUP: Final = 4_000_000
-"""Tags of a document, and signs of equality, of which each attribute has one: what is full of the shortest tags
-takes many times its bytes in memory."""
+"""Tags of a document, and signs of equality, of which each attribute has one: what is full of the shortest
+tags takes many times its bytes in memory."""
 
 _ENCODINGS: Final = frozenset(
     codecs.lookup(name).name

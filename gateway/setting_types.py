@@ -127,6 +127,8 @@ class PeerLimits(Section):
     max_attempts: Count = 3
     circuit_threshold: Count = 8
     circuit_reset: Seconds = 10.0
+    external: bool = False
+    """True: it is told nothing of the trace of requests (X-Request-Id, traceparent, tracestate)."""
     assertion: Literal["none", "issue", "pass_on"] = "none"
     """SAML assertion in its SOAP requests: none, one that the gateway makes (security.assertions.issue), or
     that of the client, where it brought one for this audience, else one that the gateway makes."""

@@ -148,7 +148,7 @@ class DicomWebClient:
     async def _send(self, peer: Peer, path: str, accept: str, access: FhirAccess) -> aiohttp.ClientResponse:
         if self._session is None:
             raise RuntimeError("the DICOMweb client is used outside its context")
-        headers = {**self._headers(), "Accept": accept}
+        headers = {**({} if peer.external else self._headers()), "Accept": accept}
         try:
             shown = await access.header()
         except NoAccess as error:

@@ -244,7 +244,8 @@ class FhirClient:
         if self._session is None:
             raise RuntimeError("the FHIR client is used outside its context")
         peer = server.peer
-        headers = {**self._headers(), "Accept": request.accept, **request.headers}
+        told = {} if peer.external else self._headers()
+        headers = {**told, "Accept": request.accept, **request.headers}
         if communities := header_value((*came_through(), *peer.via)):
             headers[COMMUNITIES_HEADER] = communities
         if server.is_own(request.url):

@@ -24,6 +24,10 @@ ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 ASSERTION_ALGORITHMS: Final = ("RS384", "ES384")
 _LONGEST_ASSERTION_LIFE: Final = 300.0
 _MOST_FIELDS: Final = 20
+_TOKEN_TYPES: Final = tuple(
+    f"urn:ietf:params:oauth:token-type:{name}" for name in ("jwt", "access_token", "access-token")
+)
+"""The one of RFC 8693 and that of IHE IUA both mean what is given here."""
 
 
 class TokenError(Exception):
@@ -94,6 +98,8 @@ class AuthorisationServer:
         fields = _fields(form)
         if fields.get("grant_type") != "client_credentials":
             raise TokenError("unsupported_grant_type", "grant_type must be client_credentials")
+        if fields.get("requested_token_type", _TOKEN_TYPES[0]) not in _TOKEN_TYPES:
+            raise TokenError("invalid_request", f"requested_token_type can be {_TOKEN_TYPES[0]}")
         client = await self._authenticated(fields)
         resource = fields.get("resource", self._issuer)
         if resource.rstrip("/") not in self._resources:

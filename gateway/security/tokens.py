@@ -127,18 +127,19 @@ class TokenVerifier:
         issuer = self._introspecting if named is None else self._issuers.get(named)
         if named is not None and issuer is not None and issuer.keys is not None:
             token = await self._verified(text, issuer, issuer.keys)
-            lasts = float("inf")
+            lasts, skew = float("inf"), self._skew
         elif issuer is not None and issuer.introspection is not None:
             token = await self._introspected(text, issuer, issuer.introspection)
-            lasts = issuer.introspection.cache_seconds
+            # who was asked knows the end of a token by its own clock: after it, it is asked again
+            lasts, skew = issuer.introspection.cache_seconds, 0.0
         else:
             raise InvalidToken("its issuer is not trusted here")
-        self._keep(digest, token, lasts)
+        self._keep(digest, token, lasts, skew)
         return token
 
-    def _keep(self, digest: bytes, token: Token, lasts: float) -> None:
+    def _keep(self, digest: bytes, token: Token, lasts: float, skew: float) -> None:
         if token.expires is not None:
-            self._known[digest] = (token, min(token.expires + self._skew, self._clock() + lasts))
+            self._known[digest] = (token, min(token.expires + skew, self._clock() + lasts))
             while len(self._known) > _MOST_CACHED:
                 self._known.popitem(last=False)
 

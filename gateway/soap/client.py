@@ -131,6 +131,9 @@ class SoapClient:
         self._record = record
         self._lanes: dict[tuple[Peer, str], Lane] = {}
 
+    def _headers_for(self, peer: Peer) -> Mapping[str, str]:
+        return {} if peer.external else self._headers()
+
     async def __aenter__(self) -> Self:
         if self._session is None:
             self._owned = self._session = aiohttp.ClientSession(
@@ -174,7 +177,7 @@ class SoapClient:
         lane = self._lane(peer, transaction)
         blocks = (*header_blocks, *self._security(peer, transaction))
         with span(transaction, "client", {"peer.service": peer.name}):
-            request = _request(peer, known, body, attachments, blocks, headers=self._headers())
+            request = _request(peer, known, body, attachments, blocks, headers=self._headers_for(peer))
 
             async def attempt() -> _Element:
                 exchange = Exchange(peer, known)
@@ -206,7 +209,7 @@ class SoapClient:
         lane = self._lane(peer, transaction)
         blocks = (*header_blocks, *self._security(peer, transaction))
         with span(transaction, "client", {"peer.service": peer.name}):
-            request = _request(peer, known, body, attachments, blocks, headers=self._headers())
+            request = _request(peer, known, body, attachments, blocks, headers=self._headers_for(peer))
 
             async def attempt() -> Exchange:
                 exchange = Exchange(peer, known)

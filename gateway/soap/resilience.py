@@ -59,6 +59,7 @@ class Peer:
     answer, and all of an answer that is not streamed. The circuit opens after `circuit_threshold` failures
     in a row and lets one request try again after `circuit_reset`. `via` are homeCommunityIds that every
     request to the peer says it came through, in front of which stand those of the request being answered.
+    An `external` peer is not told of which trace a request is.
     `assertion` is what says who asks (see `gateway.soap.client.SecurityHeader`), for the `audience`;
     `tls` is for https, by default what the client has for all.
     """
@@ -75,6 +76,7 @@ class Peer:
     circuit_threshold: int = 8
     circuit_reset: float = 10.0
     via: tuple[str, ...] = ()
+    external: bool = False
     assertion: Literal["none", "issue", "pass_on"] = "none"
     treatment: bool = False
     audience: str | None = None

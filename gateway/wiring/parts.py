@@ -103,6 +103,17 @@ class Parts:
         return ImagingParts(self.soap, self.dicomweb, self.fhir, self.store, self.ring, self.communities)
 
 
+def _session_with_trace() -> aiohttp.ClientSession:
+    """For issuers of tokens, which are told of which trace a request is, as peers are."""
+
+    async def tell(_: object, __: object, request: aiohttp.TraceRequestStartParams) -> None:
+        request.headers.update(headers_for_peers())
+
+    told = aiohttp.TraceConfig()
+    told.on_request_start.append(tell)
+    return aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), trace_configs=[told])
+
+
 def _outside_policy(settings: Settings) -> OutsidePolicy:
     references = settings.references
     return OutsidePolicy(
@@ -177,7 +188,7 @@ async def open_parts(
                 record=unrecorded_mhd if trail is None else mhd_recorder(trail),
             )
         )
-        issuers = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
+        issuers = await stack.enter_async_context(_session_with_trace())
         others = members(settings, Clients(soap, dicomweb, fhir))
         communities = Communities(settings.home_community_id, others)
         try:

@@ -30,6 +30,7 @@ def peer_at(url: str, name: str, limits: PeerLimits, via: tuple[str, ...] = ()) 
         circuit_threshold=limits.circuit_threshold,
         circuit_reset=limits.circuit_reset,
         via=via,
+        external=limits.external,
         assertion=limits.assertion,
         treatment=limits.treatment,
         audience=limits.audience,

@@ -38,6 +38,7 @@ class Issuer:
         self.down = False
         self.cache_control = "max-age=300"
         self.opaque: dict[str, dict[str, Any]] = {}
+        self.told: list[Any] = []
 
     @property
     def key_set(self) -> dict[str, Any]:
@@ -70,14 +71,16 @@ class Issuer:
         header = {"alg": algorithm, "kid": key.kid, "typ": "at+jwt", **header}
         return jwt.encode(header, claims, key, algorithms=[algorithm])
 
-    async def serve_keys(self, _: web.Request) -> web.Response:
+    async def serve_keys(self, request: web.Request) -> web.Response:
         self.fetches += 1
+        self.told.append(request.headers)
         if self.down:
             return web.Response(status=503)
         return web.json_response(self.key_set, headers={"Cache-Control": self.cache_control})
 
     async def introspect(self, request: web.Request) -> web.Response:
         self.asked += 1
+        self.told.append(request.headers)
         if self.down:
             return web.Response(status=503)
         assert request.headers["Authorization"] == "Bearer gateway-secret"

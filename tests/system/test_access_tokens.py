@@ -6,6 +6,7 @@ The issuer is a real server whose keys the gateway fetches; requests go over rea
 import json
 import time
 
+import aiohttp
 import pytest
 import pytest_asyncio
 
@@ -13,6 +14,7 @@ from gateway.app import create_app
 from gateway.demo.bundles import provide_bundle
 from gateway.mhd.bases import BASES
 from gateway.security.interactions import interaction_of
+from gateway.security.tokens import Introspection, InvalidToken, Issuer, TokenVerifier
 from gateway.wiring.parts import open_parts
 from tests.system.documents import a_document, a_patient
 from tests.system.issuers import hmac_with_public_key, new_key, running_issuer, unsigned
@@ -332,6 +334,35 @@ async def test_an_opaque_token_is_asked_about_and_the_answer_kept_for_a_while(st
         assert (await ask(stack, token="opaque-1"))[0] == 200
     finally:
         issuer.down = False
+
+
+async def test_an_answer_about_an_opaque_token_is_not_kept_past_its_end(issuer):
+    """Not even for the skew of clocks, within which its issuer may know better."""
+    now = [time.time()]
+    claims = issuer.claims("urn:here", "system/List.rs", exp=int(now[0]) + 60)
+    issuer.opaque["opaque-ending"] = {"active": True, **claims}
+    asked = Introspection(f"{issuer.url}/introspect", lambda: "Bearer gateway-secret", 3600.0)
+    async with aiohttp.ClientSession() as session:
+        verifier = TokenVerifier(
+            [Issuer(issuer.url, ("urn:here",), introspection=asked)], session, skew=60.0, clock=lambda: now[0]
+        )
+        for _ in range(2):
+            assert (await verifier.verify("opaque-ending")).client_id == "client-1"
+        before, issuer.opaque["opaque-ending"] = issuer.asked, {"active": False}
+        now[0] += 59
+        await verifier.verify("opaque-ending")
+        assert issuer.asked == before
+        now[0] += 2
+        with pytest.raises(InvalidToken, match="not active"):
+            await verifier.verify("opaque-ending")
+
+
+async def test_issuers_are_told_of_which_trace_a_request_is(stack, issuer):
+    issuer.opaque["opaque-traced"] = {"active": True, **issuer.claims(stack.base_url, "system/List.rs")}
+    asked_with = "9b2d0c9a-5a5b-4c59-9f0a-2f8c5b1f1a11"
+    assert (await ask(stack, token="opaque-traced", headers={"X-Request-Id": asked_with}))[0] == 200
+    assert issuer.told[-1]["X-Request-Id"] == asked_with
+    assert issuer.told[-1]["traceparent"].startswith("00-")
 
 
 async def test_the_client_of_a_token_is_the_source_of_what_it_publishes(stack, issuer):

@@ -1,6 +1,7 @@
 """The own authorisation server (ITI-71): what a client gets, and what attacks on it get."""
 
 import asyncio
+import base64
 import json
 import os
 import signal
@@ -251,10 +252,49 @@ async def test_a_refused_assertion_does_not_use_up_its_jti(server):
         ({"client_assertion_type": "x"}, "invalid_client"),
         ({"client_id": "patient-app"}, "invalid_client"),
         ({"resource": "https://other.example/fhir"}, "invalid_target"),
+        ({"requested_token_type": "urn:ietf:params:oauth:token-type:saml2"}, "invalid_request"),
     ],
 )
 async def test_a_request_that_is_none_is_refused_in_the_words_of_oauth(server, form, error):
     await server.refuse(error, **form)
+
+
+@pytest.mark.parametrize("kind", ["jwt", "access_token", "access-token"])
+async def test_the_type_of_token_that_there_is_may_be_asked_for(server, kind):
+    form = server.client.form(requested_token_type=f"urn:ietf:params:oauth:token-type:{kind}")
+    assert (await server.ask(form))[0] == 200
+
+
+async def test_what_a_client_says_of_itself_widens_nothing(server):
+    """Its role, purpose of use, community, patient and scopes are those that it is registered with."""
+    said = {
+        "extensions": {
+            "ihe_iua": {
+                "subject_role": [{"system": "urn:oid:2.999.9", "code": "chief"}],
+                "purpose_of_use": [{"system": "urn:oid:2.999.9", "code": "ETREAT"}],
+                "home_community_id": "urn:oid:2.999.99",
+            },
+            "ihe_bppc": {"patient_id": "1^^^&2.999.1.1&ISO"},
+        },
+        "scope": "system/*.cruds",
+        "patient": "urn:oid:2.999.1.1|OTHER",
+    }
+    form = {**server.bound.form("patient/List.rs"), "client_assertion": server.bound.assertion(**said)}
+    status, _, answer = await server.ask({**form, "patient": "OTHER", "extensions": "{}"})
+    assert (status, answer["scope"]) == (200, "patient/List.rs")
+    payload = answer["access_token"].split(".")[1]
+    claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    assert claims["patient"] == "urn:oid:2.999.1.1|MINE"
+    assert "extensions" not in claims
+
+
+async def test_smart_configuration_is_json_whatever_is_accepted(server):
+    url = f"{server.stack.base_url}/.well-known/smart-configuration"
+    for accept in ("application/fhir+xml", "text/html", "image/png;q=0.1", "*/*;q=0", "x"):
+        async with server.stack.session.get(url, headers={"Accept": accept}) as answer:
+            assert (answer.status, answer.content_type) == (200, "application/json"), accept
+            document = await answer.json()
+    assert all(document[name].startswith("http") for name in ("issuer", "token_endpoint", "jwks_uri"))
 
 
 async def test_a_repeated_parameter_and_a_wrong_body_are_invalid_requests(server):

@@ -122,6 +122,20 @@ async def test_peers_are_told_the_span_of_their_call(tmp_path):
         assert int(flags, 16) & 1, "sampled"
 
 
+@pytest.mark.parametrize("external", [True, False])
+async def test_a_peer_outside_is_not_told_of_traces(tmp_path, external):
+    told = []
+    async with running_stack(tmp_path, peers={"external": external}) as stack:
+
+        async def look(request: web.Request) -> None:
+            told.append({name.lower() for name in request.headers})
+
+        stack.interfere = look
+        await stack.find(patient__identifier="urn:oid:2.999.1.1|1", status="current")
+    (names,) = told
+    assert bool({"traceparent", "x-request-id", "tracestate"} & names) != external
+
+
 async def test_a_failure_is_marked_with_its_kind_alone(tmp_path):
     collector = Collector()
     app = web.Application()
@@ -129,7 +143,7 @@ async def test_a_failure_is_marked_with_its_kind_alone(tmp_path):
     async with site(app) as url, running_stack(tmp_path, traces={"endpoint": url, "ratio": 1.0}) as stack:
 
         async def refuse(request: web.Request) -> web.Response:
-            return web.Response(status=500, text="patient 4711")
+            return web.Response(status=500, text="patient MARKED")
 
         stack.interfere = refuse
         status, _ = await stack.get(
@@ -139,7 +153,7 @@ async def test_a_failure_is_marked_with_its_kind_alone(tmp_path):
     (call,) = collector.named("ITI-18")
     assert call.status.code == 2
     assert attributes(call)["error.type"].startswith("Peer")
-    assert "4711" not in str(collector.spans)
+    assert "MARKED" not in str(collector.spans)
     (request,) = collector.named("ITI-67")
     assert request.status.code == 2
 
