@@ -4,8 +4,9 @@ What it retrieves is retrieved as by a client, counted, and thrown away; it is r
 that it is (RAD-107, ITI-68), by who is signed in.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing, contextmanager, suppress
 from typing import Final
 
 import orjson
@@ -40,6 +41,8 @@ from gateway.trace.findings import HeldDocument, Trace
 
 _LONGEST: Final = 256
 _EVENTS: Final = "text/event-stream"
+_BEAT: Final = 15.0
+"""Seconds between signs of life."""
 _PICTURES: Final = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
 _RENDERING: Final = frozenset({"RAD-107", "RAD-160"})
 """Legs that may give pictures."""
@@ -49,12 +52,13 @@ PatientOf = Callable[[str], Cx]
 
 
 class ShownDocument(Struct, frozen=True):
-    """A document of a trace with the token that its addresses have, and the series that pictures may be had
-    of, by number."""
+    """A document of a trace with the token that its addresses have, the series that pictures may be had of,
+    by number, and the studies that it refers to with the tokens of looking for them."""
 
     held: HeldDocument
     token: str
     pictured: frozenset[int]
+    studies: tuple[tuple[str, str], ...]
 
 
 class ExplorerPages:
@@ -140,7 +144,9 @@ class ExplorerPages:
             if series.modality != "KO"
             and any(way.problem is None and way.transaction in _RENDERING for way in series.ways)
         )
-        return ShownDocument(held, self._looks.document(held.entry_uuid), frozenset(pictured))
+        others = [uid for uid in held.names_studies if uid != held.study_instance_uid]
+        studies = tuple((uid, self._looks.write(Look(uid))) for uid in others)
+        return ShownDocument(held, self._looks.document(held.entry_uuid), frozenset(pictured), studies)
 
     async def metadata(self, request: web.Request) -> web.Response:
         """A document in both worlds."""
@@ -268,6 +274,7 @@ async def _streamed(request: web.Request, words: AsyncIterator[Progress | Attemp
     )
     await response.prepare(request)
     last: Progress | None = None
+    beating = asyncio.create_task(_beat(response))
     try:
         async for word in words:
             if isinstance(word, Attempted):
@@ -280,8 +287,18 @@ async def _streamed(request: web.Request, words: AsyncIterator[Progress | Attemp
     except Exception as error:
         broken_off("an error of the gateway")
         await response.write(_event(unexpected(error, last)))
+    finally:
+        beating.cancel()
     await response.write_eof()
     return response
+
+
+async def _beat(response: web.StreamResponse) -> None:
+    """Comments, so that no proxy takes a source that takes its time for a dead gateway."""
+    with suppress(ConnectionResetError):
+        while True:
+            await asyncio.sleep(_BEAT)
+            await response.write(b": waiting\n\n")
 
 
 def _note(done: Attempted) -> None:

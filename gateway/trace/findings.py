@@ -33,8 +33,9 @@ class HeldDocument(Struct, frozen=True, kw_only=True):
     """A document of a registry. `community` is the name of its community, `home_community_id` its id.
 
     `fhir_id` is that of its DocumentReference. `registered` is who said that it is there, `way` leads to the
-    document, `replaced_by` are ids of DocumentReferences. `remembered` says that the correlation store holds
-    what it says, so that a retrieve need not ask for it again.
+    document, `replaced_by` are ids of DocumentReferences, `names_studies` the Study Instance UIDs that its
+    entry refers to. `remembered` says that the correlation store holds what it says, so that a retrieve need
+    not ask for it again.
     """
 
     community: str
@@ -52,6 +53,7 @@ class HeldDocument(Struct, frozen=True, kw_only=True):
     series: tuple[HeldSeries, ...] = ()
     problem: str | None = None
     replaced_by: tuple[str, ...] = ()
+    names_studies: tuple[str, ...] = ()
 
 
 class Unconfirmed(Struct, frozen=True, kw_only=True):
@@ -103,6 +105,9 @@ def _of_document(document: HeldDocument) -> Iterator[str]:
         yield f"      replaced by DocumentReference/{other}"
     of_study = f", manifest of study {document.study_instance_uid}" if document.study_instance_uid else ""
     yield f"      document {document.document_unique_id}, {document.mime_type}{of_study}"
+    for study in document.names_studies:
+        if study != document.study_instance_uid:
+            yield f"      refers to study {study}"
     yield f"      in repository {document.repository_unique_id or '(not said)'}"
     yield f"      {'remembered' if document.remembered else 'not remembered'} by the correlation store"
     yield "    " + _of_way(document.registered)

@@ -256,6 +256,7 @@ class Tracer:
             replaced_by=tuple(
                 uuid.removeprefix("urn:uuid:") for uuid in successors.get(entry.entry_uuid, ())
             ),
+            names_studies=tuple(r.id for r in entry.reference_ids if r.type == codes.REFERENCE_STUDY),
         )
         return Followed(entry, held, manifest)
 

@@ -1,5 +1,6 @@
 """The correlation explorer: where something is held, whether it can be had, and who may see what of it."""
 
+import asyncio
 import json
 
 import pytest
@@ -16,6 +17,8 @@ from .signed_in import visitor
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 EVENTS = {"Accept": "text/event-stream"}
+RAD69_SERIES = "0"
+"""Number of a series whose source speaks RAD-69."""
 LEGS = {
     OWN: {"ITI-18", "ITI-43", "RAD-69", "RAD-107"},
     XCA: {"ITI-38", "ITI-39", "RAD-75"},
@@ -315,6 +318,35 @@ async def test_a_retrieval_that_fails_is_recorded_as_one_that_failed(held, heade
     assert outcomes == ["8"]
 
 
+async def test_the_source_is_left_when_the_viewer_leaves(held):
+    asked, left = asyncio.Event(), asyncio.Event()
+
+    async def waits(request):
+        if request.path != "/xds/imaging":
+            return
+        asked.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            left.set()
+            raise
+
+    async with signed_in(held) as guest:
+        seen = await look_for(guest, held.own.images.study_instance_uid)
+        [(action, form)] = [
+            each for each in forms(seen, "/retrieve-images") if each[1].get("series") == RAD69_SERIES
+        ]
+        held.stack.interfere = waits
+        try:
+            async with guest.session.post(guest.url + action, data=form, headers=EVENTS) as answer:
+                assert (await answer.content.readline()) == b"event: progress\n"
+                await asked.wait()
+                answer.close()
+            await asyncio.wait_for(left.wait(), 60)
+        finally:
+            held.stack.interfere = None
+
+
 # --- pictures ---------------------------------------------------------------------------------------------
 async def test_an_archive_that_renders_gives_a_picture_of_its_series(held):
     asked = []
@@ -424,6 +456,11 @@ async def test_a_superseded_document_is_marked_and_names_its_successor(held):
     assert "superseded" in words
     assert "Replaced by" in words
     assert content.corrected_report.unique_id in words
+    # a report leads to its study
+    [study] = set(seen.page.xpath("//dd/a/@href"))
+    async with signed_in(held) as guest:
+        led = await guest.get(study.removeprefix("/console"))
+    assert content.images.study_instance_uid in led.words("//main")
 
 
 async def test_a_location_that_nobody_knows_is_told_with_the_setting(tmp_path):
