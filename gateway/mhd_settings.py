@@ -9,7 +9,7 @@ from gateway.model.oids import oid_of_url
 from gateway.setting_types import Count, HostAndPort, HttpUrl, Oid, PeerLimits, Section
 
 _SCOPE = (
-    "system/DocumentReference.crus system/List.crus system/Binary.cr system/Patient.r system/ImagingStudy.r"
+    "system/DocumentReference.crus system/List.crus system/Binary.cr system/Patient.rs system/ImagingStudy.r"
 )
 
 
@@ -52,6 +52,9 @@ class MhdServerSettings(PeerLimits):
     """How searches are sent. URLs with identifiers of patients get into the logs of servers and proxies."""
     lists: bool = True
     """False: it has no Lists (ITI-66), so that queries for SubmissionSets and Folders are unknown."""
+    patients: bool = False
+    """True, of `mhd_domain`: it has a search of Patient (ITI-78), which searches of Patient and $match ask as
+    they ask a patient manager."""
     max_results: Count = 5000
     """Resources of one search; more are XDSTooManyResults."""
     targeted: bool = False

@@ -1,19 +1,31 @@
 """Who answers for patients (ITI-78, ITI-119)."""
 
+from typing import Final
+
+from gateway.clients.fhir_server import FhirClient
+from gateway.clients.patient_manager import ManagerRules, PatientManager
 from gateway.correlation.patients import PatientStore
 from gateway.crossborder.community_patients import CommunityPatients
 from gateway.crossborder.identities import SharedOrDiscovered
 from gateway.fhir.patient_search import PatientSearchContext
 from gateway.mhd.find_patients import PatientFinder
+from gateway.mhd.managed_records import ManagedRecords
 from gateway.mhd.match_patients import PatientMatcher
 from gateway.mhd.patient_records import PatientRecords
 from gateway.mhd.references import PatientReferences
+from gateway.mhd_settings import MhdServerSettings
 from gateway.model.releases import FhirRelease
 from gateway.security.document_urls import PageTokens
 from gateway.settings import Settings
+from gateway.wiring.domain import PeerClients, fhir_server
 from gateway.wiring.fhir import terminology
 from gateway.wiring.parts import Parts
+from gateway.wiring.patient_manager import patient_manager
 from gateway.wiring.resources import patient_directory
+from gateway.wiring.tls import context_of
+
+_MOST_PATIENTS: Final = 200
+"""Of one search at the MHD server that is the own domain."""
 
 
 def patient_finder(
@@ -52,8 +64,24 @@ def patient_records(settings: Settings, parts: Parts, references: PatientReferen
         references,
         CommunityPatients(parts.communities, SharedOrDiscovered(store)),
         terminology(settings),
+        managed_records(settings, parts, references),
         asks_all=settings.fan_out.patients == "all",
     )
+
+
+def managed_records(
+    settings: Settings, parts: PeerClients, references: PatientReferences
+) -> ManagedRecords | None:
+    """Patients as the patient manager has them, or the MHD server that is the own domain; None where neither
+    answers searches of Patient. Raises SettingsError where a key cannot be read."""
+    manager, domains = patient_manager(settings, parts.fhir), settings.search.patient_authorities
+    if settings.patient_manager is not None:
+        domains = (settings.patient_manager.domain, *domains)
+    elif settings.mhd_domain is not None and settings.mhd_domain.patients:
+        manager = _patients_of_domain(settings, settings.mhd_domain, parts.fhir)
+    if manager is None or not manager.rules.demographics:
+        return None
+    return ManagedRecords(manager, terminology(settings), references.logical_id, domains)
 
 
 def patient_search_context(settings: Settings, parts: Parts) -> PatientSearchContext:
@@ -70,4 +98,15 @@ def patient_search_context(settings: Settings, parts: Parts) -> PatientSearchCon
         settings.search.max_count,
         domains,
         parts.communities,
+    )
+
+
+def _patients_of_domain(settings: Settings, server: MhdServerSettings, client: FhirClient) -> PatientManager:
+    """The MHD server that is the own domain, as a server of patients."""
+    tls = context_of(server.tls or settings.security.tls)
+    return PatientManager(
+        client,
+        fhir_server(server, "mhd domain", "mhd_domain", tls=tls),
+        terminology(settings),
+        ManagerRules(cross_references=False, by_get=server.search == "get", most=_MOST_PATIENTS),
     )

@@ -9,6 +9,7 @@ from msgspec import structs
 
 from gateway.clients.patient_discovery import Asker, PatientDiscovery
 from gateway.demo.bundles import provide_bundle
+from gateway.demo.samples import SamplePatient
 from gateway.ebxml.imaging_retrieve import write_imaging_request
 from gateway.ebxml.query_response import read_query_response
 from gateway.ebxml.retrieve import read_retrieve_response, write_retrieve_request
@@ -24,7 +25,7 @@ from tests.affinity.samples import entry, entry_uuid, folder, link, sha1, submis
 from tests.crossborder.test_xds_servers import CONTENTS, SERVING, patient, told
 from tests.crossborder.xds_consumer import all_queries, behind, statuses, xds_consumer
 from tests.system.documents import a_document, a_patient
-from tests.system.imaging import published_study
+from tests.system.imaging import matches, published_study
 from tests.system.stack import REPOSITORY, running_gateway, running_stack
 
 
@@ -302,3 +303,30 @@ async def test_fhir_clients_publish_find_and_read_what_is_at_the_server(tmp_path
     assert len(lists) == 2
     assert unknown == 404
     assert health["abilities"] == {"find": "up", "publish": "up", "retrieve": "up"}
+
+
+@pytest.mark.parametrize("asks", [True, False])
+async def test_searches_of_patients_are_those_of_the_server_where_it_has_them(tmp_path, asks):
+    """Of whom this gateway has seen no document it knows by the search of the server alone."""
+    async with running_stack(tmp_path / "a") as server:
+        server_settings = {
+            "base_url": server.base_url, "repository_unique_id": REPOSITORY, "patients": asks,
+        }  # fmt: skip
+        values = {"state_dir": tmp_path / "b", "mhd_domain": server_settings}
+        person = SamplePatient(a_patient().id, "Domherr", "Ida", "1971-02-03", "female", "Wien")
+        status, answer = await server.publish(provide_bundle([a_document()], patient=person))
+        assert status == 200, answer
+        async with running_gateway(Settings(**values)) as front:
+            named = {"family": "Domherr", "birthdate": "1971-02-03"}
+            status, bundle = await front.get("Patient", **named)
+            found = matches(bundle)
+            assert (status, len(found)) == (200, 1 if asks else 0)
+            if asks:
+                (patient,) = found
+                assert patient["identifier"][0] == person.identifier
+                assert patient["name"] == [{"family": "Domherr", "given": ["Ida"]}]
+                assert (await front.get(f"Patient/{patient['id']}")) == (200, patient)
+                assert len(await front.find(patient=f"Patient/{patient['id']}", status="current")) == 1
+            # by identifier the documents tell
+            status, bundle = await front.get("Patient", identifier=person.token)
+            assert [p["identifier"][0] for p in matches(bundle)] == [person.identifier]

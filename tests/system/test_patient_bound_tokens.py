@@ -275,3 +275,28 @@ async def test_two_patients_in_one_token_open_nothing(site):
     token = site.token(patient=site.mine.patient.token, extensions=consent)
     for addresses_of in (site.addresses_of_mine, site.addresses_of_theirs):
         assert (await site.ask(addresses_of["content"], token))[0] == 403
+
+
+async def test_a_match_gives_the_patient_of_the_token_and_no_other(site):
+    url = f"{site.stack.base_url}/Patient/$match"
+    found = {}
+    for content in (site.mine, site.theirs):
+        patient = {"resourceType": "Patient", "identifier": [content.patient.identifier]}
+        for name, token in (("all", site.all), ("bound", site.bound)):
+            status, _, body = await site.ask(url, token, "POST", json=patient, headers=FHIR_JSON)
+            assert status == 200, body
+            entries = json.loads(body).get("entry", ())
+            ids = [e["resource"]["identifier"][0]["value"] for e in entries if e["search"]["mode"] == "match"]
+            found[name, content.patient.id] = ids
+    mine, theirs = site.mine.patient.id, site.theirs.patient.id
+    assert found == {
+        ("all", mine): [mine], ("all", theirs): [theirs], ("bound", mine): [mine], ("bound", theirs): [],
+    }  # fmt: skip
+
+
+async def test_a_search_by_name_finds_the_patient_of_the_token_alone(site):
+    patient = site.mine.patient
+    path = f"Patient?family={patient.family}&birthdate={patient.birth_date}"
+    for token, expected in ((site.bound, {patient.id}), (site.all, {patient.id, site.theirs.patient.id})):
+        ids = {p["identifier"][0]["value"] for p in await site.resources(path, token)}
+        assert ids == expected
