@@ -15,6 +15,7 @@ TARGET = Path(__file__).parent / "mhd-xds-gateway" / "values.schema.json"
 NOT_IN_VALUES = {
     None: ("state_dir", "metrics"),
     "ServerSettings": ("host", "port"),
+    "ConsoleSettings": ("enabled", "host", "port"),
     "RedisSettings": ("password",),
     "SecuritySettings": ("keys",),
 }
@@ -138,7 +139,14 @@ def values_schema() -> dict[str, Any]:
                 prometheusRule=section(enabled=FLAG, labels=FREE),
                 dashboard=section(enabled=FLAG, labels=FREE),
             ),
-            networkPolicy=section(enabled=FLAG, ingressFrom=OBJECTS, metricsFrom=OBJECTS, egressTo=OBJECTS),
+            console=section(enabled=FLAG),
+            networkPolicy=section(
+                enabled=FLAG,
+                ingressFrom=OBJECTS,
+                metricsFrom=OBJECTS,
+                consoleFrom=OBJECTS,
+                egressTo=OBJECTS,
+            ),
             podAnnotations=FREE,
             podLabels=FREE,
             nodeSelector=FREE,

@@ -26,10 +26,12 @@ from gateway.console.viewers import (
     viewer_of,
 )
 from gateway.security.access import acting_with
+from gateway.security.subjects import asked_with
 from gateway.security.tokens import InvalidToken, Token, VerificationUnavailable
 
 SIGN_IN: Final = f"{PREFIX}/sign-in"
-_PUBLIC: Final = (SIGN_IN, f"{PREFIX}/static/")
+_PUBLIC: Final = frozenset({SIGN_IN, f"{PREFIX}/static/{{name}}"})
+"""Routes that need no viewer."""
 _MOST_FORM: Final = 64 * 1024
 _SAFE: Final = frozenset({"GET", "HEAD"})
 
@@ -81,9 +83,12 @@ class Gate:
         @web.middleware
         async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
             viewer = await self._viewer(request)
+            resource = request.match_info.route.resource
             if viewer is not None:
                 looked_at_by(request, viewer)
-            elif not request.path.startswith(_PUBLIC):
+                if viewer.granted is not None and viewer.granted.claims is not None:
+                    asked_with(viewer.granted.claims)
+            elif resource is None or resource.canonical not in _PUBLIC:
                 raise self._not_signed_in(request)
             if request.method not in _SAFE:
                 await self._check_form(request, viewer)
@@ -96,6 +101,13 @@ class Gate:
         viewer = viewer_of(request)
         access = self._grants.access(viewer if viewer is not None else Viewer("", Granted()))
         return nullcontext() if access is None else acting_with(access)
+
+    async def lets_in(self, request: web.Request) -> bool:
+        """Whether the session or token of a request whose answer goes on is good still."""
+        try:
+            return await self._viewer(request) is not None
+        except PageError:
+            return False
 
     async def _viewer(self, request: web.Request) -> Viewer | None:
         if self.verify is None:

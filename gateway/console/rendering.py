@@ -1,5 +1,6 @@
 """Pages from templates (Jinja2), with everything escaped, and the static files beside them."""
 
+import asyncio
 import hashlib
 from datetime import UTC, datetime
 from importlib.resources import files
@@ -23,7 +24,11 @@ class NavItem(Struct, frozen=True):
     label: str
 
 
-NAVIGATION: Final = (NavItem("", "Overview"), NavItem("/explore", "Explorer"))
+NAVIGATION: Final = (
+    NavItem("", "Overview"),
+    NavItem("/transactions", "Transactions"),
+    NavItem("/explore", "Explorer"),
+)
 
 
 class StaticFile(Struct, frozen=True):
@@ -82,6 +87,8 @@ class Pages:
 
 
 PAGES: Final = web.AppKey("pages", Pages)
+STOPPING: Final = web.AppKey("stopping", asyncio.Event)
+"""Set when the gateway stops: streams end then."""
 
 
 def page(request: web.Request, template: str, *, status: int = 200, **values: Any) -> web.Response:

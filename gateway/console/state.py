@@ -206,14 +206,12 @@ class State:
     def _communities(self, circuits: dict[str, str]) -> Iterator[CommunityRow]:
         speaks = {each.home_community_id: "MHD" if each.mhd else "XCA" for each in self._settings.communities}
         for member in self._parts.communities.members:
-            of_it = [
-                state for name, state in circuits.items() if name.startswith(f"community {member.name} ")
-            ]
+            of_it = [state for name, state in circuits.items() if name.startswith(f"{member.name} ")]
             services = ["documents"]
             services += ["images"] if member.images is not None else []
             services += ["patient discovery"] if member.discovery is not None else []
             yield CommunityRow(
-                member.name,
+                member.name.removeprefix("community "),
                 member.homes,
                 speaks.get(member.home, "XCA"),
                 tuple(services),

@@ -15,6 +15,7 @@ from gateway.console.rendering import PAGES, PREFIX, Pages
 from gateway.console.sign_in import SignIn
 from gateway.console.site import create_console, home
 from gateway.console.state import State
+from gateway.console.transactions import TransactionsPage
 from gateway.console.viewers import Granted, Grants, Sessions
 from gateway.health import Health
 from gateway.settings import Settings
@@ -53,6 +54,7 @@ def console_application(
         [
             SignIn(None if guarded is None else guarded.token_endpoint),
             OverviewPage(State(settings, parts, watched.health, base_url)),
+            TransactionsPage(watched.recent),
             explorer_pages(settings, parts, base_url),
         ],
     )

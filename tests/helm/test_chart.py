@@ -58,6 +58,8 @@ def test_the_gateway_reads_what_the_chart_writes(rendered, monkeypatch, tmp_path
     ports = {port["name"]: port["containerPort"] for port in container(rendered)["ports"]}
     assert ports.get("metrics") == settings.metrics.port
     assert settings.metrics.enabled == ("metrics" in ports)
+    assert settings.console.enabled == ("console" in ports)
+    assert ports.get("console") == settings.console.port
     assert str(settings.state_dir) == "/var/lib/gateway"
     replicated = "PodDisruptionBudget" in kinds(rendered)
     assert not (replicated and settings.redis.embedded), "replicas have a common Redis"
@@ -191,6 +193,21 @@ def test_metrics_have_a_service_of_their_own_that_prometheus_finds(chart):
     assert "metrics" not in {p["name"] for p in one(resources, "Service")["spec"]["ports"]}
 
 
+def test_the_console_has_a_service_of_its_own_and_is_reached_by_those_who_are_named(chart):
+    resources = chart.render(sets.FULL)
+    service = one(resources, "Service", "-console")
+    assert service["spec"]["sessionAffinity"] == "ClientIP", "each replica has its own figures"
+    [port] = service["spec"]["ports"]
+    assert port["targetPort"] in {p["name"] for p in container(resources)["ports"]}
+    assert "console" not in {p["name"] for p in one(resources, "Service")["spec"]["ports"]}
+    rules = one(resources, "NetworkPolicy")["spec"]["ingress"]
+    [rule] = [rule for rule in rules if rule["ports"][0]["port"] == "console"]
+    assert rule["from"] == sets.FULL["networkPolicy"]["consoleFrom"]
+    without = chart.render(with_values(sets.FULL, console__enabled=False))
+    assert "-console" not in "".join(r["metadata"]["name"] for r in without)
+    assert "console" not in yaml.safe_load(one(without, "ConfigMap")["data"]["gateway.yaml"])
+
+
 def test_the_trial_redis_is_reached_and_by_the_gateway_alone(chart):
     resources = chart.render(sets.TRIAL)
     settings = yaml.safe_load(one(resources, "ConfigMap")["data"]["gateway.yaml"])
@@ -213,6 +230,7 @@ def test_the_trial_redis_is_reached_and_by_the_gateway_alone(chart):
         ({"settings__security": {"keys": ["a"]}}, ("keys",)),
         ({"settings__redis": {"password": "a"}}, ("password",)),
         ({"settings__metrics": {"enabled": False}}, ("metrics",)),
+        ({"settings__console": {"port": 1}}, ("port",)),
         ({"replica": 2}, ("replica",)),
         ({"replicas": 0}, ("replicas", "1")),
         ({"image": {"digest": "latest"}}, ("digest", "sha256")),

@@ -41,12 +41,15 @@ FULL = with_values(
     networkPolicy={
         "ingressFrom": [{"namespaceSelector": {"matchLabels": {"name": "ingress"}}}],
         "egressTo": [{"ipBlock": {"cidr": "192.0.2.0/24"}}],
+        "consoleFrom": [{"namespaceSelector": {"matchLabels": {"name": "operations"}}}],
     },
     metrics={
         "serviceMonitor": {"enabled": True, "interval": "15s", "labels": {"release": "prometheus"}},
         "prometheusRule": {"enabled": True},
         "dashboard": {"enabled": True},
     },
+    console={"enabled": True},
+    settings__console={"requests": 1000, "base_url": "https://console.ncp.example"},
     extraEnv=[{"name": "TZ", "value": "UTC"}],
     podAnnotations={"a.example/x": "1"},
     podLabels={"team": "ncp"},

@@ -92,3 +92,20 @@ def test_scopes_that_are_no_text_are_none(value):
 )
 def test_a_route_that_the_table_does_not_have_is_closed(method, template):
     assert interaction_of(method, template) is None
+
+
+def test_the_console_is_a_scope_of_its_own_that_grants_nothing_else():
+    console = Scopes.of(["console"])
+    assert console.console
+    assert not (console.system or console.transactions or console.patient)
+    assert not Scopes.of(["system/*.cruds", "user/*.cruds", "patient/*.cruds", "system/console.r"]).console
+
+
+def test_a_client_gets_the_scope_of_the_console_where_it_has_it():
+    console, both, data = (Scopes.of(s.split()) for s in ("console", "console ITI-67", "ITI-67"))
+    assert both.covers(console)
+    assert both.covers(data)
+    assert console.covers(console)
+    assert not data.covers(console)
+    assert not console.covers(data)
+    assert not both.covers(Scopes())

@@ -1,35 +1,48 @@
 // What pages do where there is JavaScript; without it they are whole too, and load themselves again.
 //
-//   data-refresh="URL" data-every="5"   the content is fetched again every 5 seconds
-//   data-live                           says whether that goes on, with a button that pauses it
+//   data-refresh="URL" data-every="5"     the content is fetched again every 5 seconds
+//   data-events="URL" data-most="100"     rows that the gateway sends are put on top, up to 100
+//   data-live                             says whether that goes on, with a button that pauses it
 "use strict";
 
 (() => {
   const live = document.querySelector("[data-live]");
   const button = live?.querySelector("[data-pause]");
+  const held = [];
   let paused = false;
 
   function say(state, text) {
-    if (!live || live.dataset.state === state) return;
+    if (!live) return;
+    const place = live.querySelector("[data-live-text]");
     live.dataset.state = state;
-    live.querySelector("[data-live-text]").textContent = text;
+    // a screen reader says each change, so there is none where nothing has changed
+    if (place.textContent !== text) place.textContent = text;
   }
 
-  function resting() {
-    return paused || document.hidden;
+  function sayLive() {
+    if (paused) say("paused", held.length ? `Paused, ${held.length} new` : "Paused");
+    else say("live", "Live");
   }
 
-  // what had the focus before has it afterwards, by its id
+  function sayAway() {
+    if (!paused) say("away", "No answer, trying again");
+  }
+
+  function parsed(text) {
+    return new DOMParser().parseFromString(text, "text/html").body;
+  }
+
+  // what had the focus has it afterwards, by its id; what was opened stays open
   function replaceContent(place, text) {
     const focused = place.contains(document.activeElement) ? document.activeElement.id : "";
-    const opened = new Set([...place.querySelectorAll("details[open][id]")].map((one) => one.id));
-    place.replaceChildren(...new DOMParser().parseFromString(text, "text/html").body.childNodes);
+    const opened = [...place.querySelectorAll("details[open][id]")].map((one) => one.id);
+    place.replaceChildren(...parsed(text).childNodes);
     for (const id of opened) document.getElementById(id)?.setAttribute("open", "");
     if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
   }
 
   async function refresh(place) {
-    if (resting()) return;
+    if (paused || document.hidden) return;
     try {
       const answer = await fetch(place.dataset.refresh, { credentials: "same-origin", cache: "no-store" });
       if (answer.status === 401) {
@@ -40,13 +53,13 @@
       const text = await answer.text();
       if (paused) return;
       replaceContent(place, text);
-      say("live", "Live");
+      sayLive();
     } catch {
-      if (!paused) say("away", "The gateway does not answer; trying again");
+      sayAway();
     }
   }
 
-  for (const place of document.querySelectorAll("[data-refresh]")) {
+  function keepFresh(place) {
     const again = async () => {
       await refresh(place);
       setTimeout(again, Number(place.dataset.every) * 1000);
@@ -54,19 +67,52 @@
     setTimeout(again, Number(place.dataset.every) * 1000);
   }
 
+  function show(list, text) {
+    const rows = parsed(`<table><tbody>${text}</tbody></table>`).querySelectorAll("tr");
+    list.querySelector("[data-nothing]")?.remove();
+    for (const row of rows) {
+      row.classList.add("new");
+      list.prepend(row);
+    }
+    while (list.rows.length > Number(list.dataset.most)) list.rows[list.rows.length - 1].remove();
+  }
+
+  function follow(list) {
+    const source = new EventSource(list.dataset.events);
+    source.addEventListener("open", sayLive);
+    source.addEventListener("request", (event) => {
+      if (!paused) {
+        show(list, event.data);
+        return;
+      }
+      held.push(event.data);
+      if (held.length > Number(list.dataset.most)) held.shift();
+      sayLive();
+    });
+    source.addEventListener("error", () => {
+      sayAway();
+      // an answer that is none of events ends it for good: the page says why
+      if (source.readyState === EventSource.CLOSED) setTimeout(() => location.reload(), 5000);
+    });
+    button?.addEventListener("click", () => {
+      if (!paused) held.splice(0).forEach((text) => show(list, text));
+    });
+  }
+
   button?.addEventListener("click", () => {
     paused = !paused;
     button.setAttribute("aria-pressed", String(paused));
-    say(paused ? "paused" : "live", paused ? "Paused" : "Live");
-    document.dispatchEvent(new CustomEvent("console-pause", { detail: paused }));
+    sayLive();
   });
 
   document.addEventListener("visibilitychange", () => {
     if (!document.hidden) document.querySelectorAll("[data-refresh]").forEach(refresh);
   });
 
+  document.querySelectorAll("[data-refresh]").forEach(keepFresh);
+  document.querySelectorAll("[data-events]").forEach(follow);
   if (live) {
     live.hidden = false;
-    say("live", "Live");
+    sayLive();
   }
 })();

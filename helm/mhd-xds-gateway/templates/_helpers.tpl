@@ -96,6 +96,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- if .Values.metrics.enabled -}}
 {{- $_ := set $settings "metrics" (dict "enabled" true "port" 9464) -}}
 {{- end -}}
+{{- $console := $settings.console | default dict -}}
+{{- if .Values.console.enabled -}}
+{{- $_ := set $settings "console" (merge (dict "enabled" true "port" 9465) $console) -}}
+{{- else -}}
+{{- $_ := unset $settings "console" -}}
+{{- end -}}
 {{- if .Values.redis.trial.enabled -}}
 {{- $redis := $settings.redis | default dict -}}
 {{- $_ := set $redis "url" (printf "redis://%s-redis:6379/0" (include "gateway.fullname" .)) -}}
