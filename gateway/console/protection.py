@@ -4,7 +4,8 @@ A page of another site that makes a browser send a form here is refused twice: t
 (SameSite=Strict), and the form lacks the token that only pages of this session have.
 """
 
-from collections.abc import Awaitable, Callable
+import ipaddress
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 from urllib.parse import urlsplit
@@ -49,12 +50,22 @@ _HEADERS: Final = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
 }
 _STRICT_TRANSPORT: Final = "max-age=31536000"
+_UNKNOWN_HOST: Final = PageError(
+    421,
+    "Not under this name",
+    "Nobody signs in here, so the console answers to addresses and to names of the settings alone. Set "
+    "server.base_url, or console.base_url where the console has a listener of its own.",
+)
 
 log = structlog.get_logger()
 
 
 class Gate:
-    """Lets viewers in. Without `verify` nobody is asked who he is, and sees `opens` of patients' data."""
+    """Lets viewers in. Without `verify` nobody is asked who they are; `opens` is what they see of patients.
+
+    Then only addresses and the names of `hosts` are answered: a page of another site whose name leads here
+    (DNS rebinding) would read the console with the browser of somebody who reaches it.
+    """
 
     def __init__(
         self,
@@ -64,6 +75,7 @@ class Gate:
         *,
         secure: bool,
         opens: Granted | None = None,
+        hosts: Collection[str] = (),
     ) -> None:
         """`secure` says that browsers come by https."""
         self.verify = verify
@@ -71,6 +83,7 @@ class Gate:
         self.secure = secure
         self._grants = grants
         self._open_viewer = Viewer("", opens)
+        self._hosts = frozenset(host.lower() for host in hosts)
 
     @property
     def cookie_name(self) -> str:
@@ -111,12 +124,27 @@ class Gate:
 
     async def _viewer(self, request: web.Request) -> Viewer | None:
         if self.verify is None:
+            if not self._is_known(request.host):
+                raise _UNKNOWN_HOST
             return self._open_viewer
         shown = request.headers.getall("Authorization", ())
         if shown:
             return await self._of_header(shown)
         cookie = request.cookies.get(self.cookie_name)
         return await self.sessions.of_cookie(cookie) if cookie else None
+
+    def _is_known(self, host: str) -> bool:
+        try:
+            name = (urlsplit(f"//{host}").hostname or "").rstrip(".")
+        except ValueError:
+            return False
+        if name == "localhost" or name in self._hosts:
+            return True
+        try:
+            ipaddress.ip_address(name)
+        except ValueError:
+            return False
+        return True
 
     async def _of_header(self, shown: list[str] | tuple[str, ...]) -> Viewer:
         scheme, _, text = shown[0].strip().partition(" ")

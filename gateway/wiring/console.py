@@ -3,6 +3,7 @@
 import socket
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from urllib.parse import urlsplit
 
 import structlog
 from aiohttp import web
@@ -85,7 +86,20 @@ def _gate(settings: Settings, parts: Parts, base_url: str, guarded: Guard | None
         setting="console.access",
         with_data_of_patients=guarded is None,
     )
-    return Gate(None, sessions, grants, secure=secure, opens=None if guarded is None else Granted())
+    return Gate(
+        None,
+        sessions,
+        grants,
+        secure=secure,
+        opens=None if guarded is None else Granted(),
+        hosts=_names(own.base_url if own.port is not None else base_url, own.host, settings.server.host),
+    )
+
+
+def _names(url: str | None, *hosts: str | None) -> list[str]:
+    """What the console is called by the settings."""
+    named = urlsplit(url).hostname if url else None
+    return [host for host in (named, *hosts) if host]
 
 
 def _version() -> str:

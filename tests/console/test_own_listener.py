@@ -71,6 +71,30 @@ async def test_an_own_listener_can_be_open(tmp_path):
         assert "open access" in seen.words("//header")
 
 
+async def test_an_open_console_is_not_led_to_by_names_of_others(tmp_path):
+    """A site whose name leads to the console is of the same origin for a browser, and would read it."""
+    names = {"access": "open", "base_url": "http://console.example:9465"}
+    async with (
+        running_issuer() as issuer,
+        own_console(tmp_path, issuer, **names) as url,
+        guest_of(url) as guest,
+    ):
+        for host, status in (
+            ("console.example:9465", 200),
+            ("Console.Example", 200),
+            ("localhost:1", 200),
+            ("192.0.2.7", 200),
+            ("[::1]:9465", 200),
+            ("evil.example:9465", 421),
+            ("127.0.0.1.evil.example", 421),
+            ("localhost.evil.example", 421),
+            ("[::1", 421),
+        ):
+            seen = await guest.get(headers={"Host": host})
+            assert seen.status == status, host
+            assert (status == 200) == ("registry" in seen.text)
+
+
 async def test_it_speaks_tls_and_its_cookies_are_for_https_alone(tmp_path):
     authority = Authority()
     key, certificate = authority.certify("console", "127.0.0.1").write(tmp_path, "console")

@@ -77,10 +77,13 @@
     while (list.rows.length > Number(list.dataset.most)) list.rows[list.rows.length - 1].remove();
   }
 
+  // a browser keeps few connections to one host: a window that nobody sees gives its own back
   function follow(list) {
-    const source = new EventSource(list.dataset.events);
-    source.addEventListener("open", sayLive);
-    source.addEventListener("request", (event) => {
+    const address = new URL(list.dataset.events, location.href);
+    let source = null;
+
+    function arrived(event) {
+      address.searchParams.set("after", event.lastEventId);
       if (!paused) {
         show(list, event.data);
         return;
@@ -88,12 +91,24 @@
       held.push(event.data);
       if (held.length > Number(list.dataset.most)) held.shift();
       sayLive();
+    }
+
+    function connect() {
+      source = new EventSource(address);
+      source.addEventListener("open", sayLive);
+      source.addEventListener("request", arrived);
+      source.addEventListener("error", () => {
+        sayAway();
+        // an answer that is none of events ends it for good: the page says why
+        if (source.readyState === EventSource.CLOSED) setTimeout(() => location.reload(), 5000);
+      });
+    }
+
+    document.addEventListener("visibilitychange", () => {
+      source.close();
+      if (!document.hidden) connect();
     });
-    source.addEventListener("error", () => {
-      sayAway();
-      // an answer that is none of events ends it for good: the page says why
-      if (source.readyState === EventSource.CLOSED) setTimeout(() => location.reload(), 5000);
-    });
+    connect();
     button?.addEventListener("click", () => {
       if (!paused) held.splice(0).forEach((text) => show(list, text));
     });
