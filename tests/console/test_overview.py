@@ -101,15 +101,15 @@ async def test_redis_that_is_away_is_told_with_what_is_lost(tmp_path, monkeypatc
 
 
 async def test_an_audit_repository_that_is_away_is_told_with_what_waits(tmp_path):
-    syslog = {"host": "127.0.0.1", "port": 9, "tls": False, "connect_timeout": 1}
-    async with running_console(tmp_path, audit={"syslog": syslog}) as console, visitor(console) as guest:
+    feed = {"url": "http://127.0.0.1:9/fhir"}
+    async with running_console(tmp_path, audit={"fhir": feed}) as console, visitor(console) as guest:
         await guest.sign_in(console.token())
         await search(console)
         while not console.stack.parts.trail.deliveries[0].away:
             await asyncio.sleep(0.05)
         seen = await guest.get()
-        assert "The audit repository syslog cannot be reached" in seen.words("//ul[@class='reasons']")
-        assert "syslog away" in seen.words("//section[h2[normalize-space()='Audit']]")
+        assert "The audit repository fhir cannot be reached" in seen.words("//ul[@class='reasons']")
+        assert "fhir away" in seen.words("//section[h2[normalize-space()='Audit']]")
 
 
 async def test_no_address_is_shown_with_its_password(tmp_path):
