@@ -125,3 +125,8 @@ class PatientDiscoverySettings(Section):
     """Production, test or debugging."""
     authority: Oid | None = None
     """Assigning authority of the patient identifiers by which other communities can ask this one."""
+    remember: Literal["allowed", "always"] = "allowed"
+    """What communities say of patients is kept for as long as they allow (CorrelationTimeToLive), at most
+    `lifetimes.patient`, and not where they do not say; `always`: for `lifetimes.patient` then."""
+    time_to_live: Annotated[float, Field(ge=0, le=31_536_000)] = 3600.0
+    """Seconds for which answers of this gateway may be kept by who asked; with 0 they do not say."""

@@ -6,9 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from msgspec import structs
+
 from gateway.hl7v3.discovery_request import write_discovery_request
 from gateway.hl7v3.discovery_response import read_discovery_response
 from gateway.hl7v3.errors import Hl7v3Error
+from gateway.hl7v3.time_to_live import read_time_to_live
 from gateway.model.errors import PeerProtocolError
 from gateway.model.identity import (
     Discovery,
@@ -50,13 +53,14 @@ class PatientDiscovery:
         Hl7v3Error for a query that may not be asked, and PeerError.
         """
         request = DiscoveryRequest(self._head(), query, self._asker.authority)
-        body = await self._soap.call(self.peer, _TRANSACTION, write_discovery_request(request), retry=True)
+        message = write_discovery_request(request)
+        given = await self._soap.ask(self.peer, _TRANSACTION, message, retry=True)
         try:
-            answer = read_discovery_response(body)
+            answer = read_discovery_response(given.body)
         except Hl7v3Error as error:
             raise self._broken(str(error)) from None
         self._check(request, answer)
-        return answer.discovery
+        return structs.replace(answer.discovery, time_to_live=read_time_to_live(given.header))
 
     def _check(self, request: DiscoveryRequest, answer: DiscoveryAnswer) -> None:
         if answer.request_id != request.head.message_id:

@@ -23,9 +23,14 @@ class PatientStore:
         self._unknown = Values[tuple[Cx, ...]](store, THERE, tuple[Cx, ...], lifetime_of_unknown)
         self._here = Values[Cx](store, HERE, Cx, lifetime)
 
-    async def remember(self, home: str, patient: Cx, there: tuple[Cx, ...]) -> None:
-        """Keep by which identifiers a community knows a patient; several are several patients."""
-        await (self._there if there else self._unknown).put(_key(home, patient), there)
+    async def remember(
+        self, home: str, patient: Cx, there: tuple[Cx, ...], at_most: float | None = None
+    ) -> None:
+        """Keep by which identifiers a community knows a patient; several are several patients.
+
+        `at_most` is for how many seconds. What names the own patient in what was found is kept in any case.
+        """
+        await (self._there if there else self._unknown).put(_key(home, patient), there, at_most)
         if len(there) == 1:
             await self._here.put(_key(home, there[0]), patient)
 

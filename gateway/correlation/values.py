@@ -20,9 +20,11 @@ class Values(Generic[T]):
         self._decoder: msgspec.msgpack.Decoder[T] = msgspec.msgpack.Decoder(type_)
         self._lifetime = lifetime
 
-    async def put(self, key: str, value: T) -> None:
-        """Keep a value in place of any other."""
-        await self._store.set(self._kind, key, _encoder.encode(value), self._lifetime)
+    async def put(self, key: str, value: T, at_most: float | None = None) -> None:
+        """Keep a value in place of any other; for `at_most` seconds where that is less, with 0 not at all."""
+        lifetime = self._lifetime if at_most is None else min(at_most, self._lifetime)
+        if lifetime > 0:
+            await self._store.set(self._kind, key, _encoder.encode(value), lifetime)
 
     async def get(self, key: str) -> T | None:
         """The value, or None where it is not known."""

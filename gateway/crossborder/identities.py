@@ -1,7 +1,8 @@
 """Who a patient is in another community.
 
 An identifier that both know is passed through; for others the community is asked (XCPD ITI-55), and what it
-says is kept. Several matches are several patients: they are never taken for one (ITI TF-2 3.55).
+says is kept for as long as it allows (CorrelationTimeToLive). Several matches are several patients: they are
+never taken for one (ITI TF-2 3.55).
 """
 
 from typing import Protocol
@@ -38,8 +39,10 @@ class PatientIdentities(Protocol):
 class SharedOrDiscovered:
     """Identifiers that are shared, else those that the community answers."""
 
-    def __init__(self, store: PatientStore) -> None:
+    def __init__(self, store: PatientStore, *, unasked: bool = False) -> None:
+        """With `unasked`, answers that do not say how long they may be kept are kept too."""
         self._store = store
+        self._unasked = unasked
 
     async def there(self, patient: Cx, member: Member) -> tuple[Cx, ...]:
         """See `PatientIdentities`."""
@@ -48,8 +51,12 @@ class SharedOrDiscovered:
         known = await self._store.there(member.home, patient)
         if known is not None:
             return known
-        found = _identifiers(await member.discovery.discover(PatientQuery(identifiers=(patient,))), member)
-        await self._store.remember(member.home, patient, found)
+        discovery = await member.discovery.discover(PatientQuery(identifiers=(patient,)))
+        found = _identifiers(discovery, member)
+        seconds = discovery.time_to_live
+        if seconds is None and not self._unasked:
+            seconds = 0.0
+        await self._store.remember(member.home, patient, found, seconds)
         return found
 
     async def here(self, there: Cx, member: Member) -> Cx:

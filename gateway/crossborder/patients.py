@@ -21,6 +21,7 @@ from gateway.ebxml.errors import StoredQueryError
 from gateway.hl7v3.discovery_request import message_ids, query_element, read_discovery_request
 from gateway.hl7v3.discovery_response import write_discovery_response
 from gateway.hl7v3.errors import Hl7v3Error
+from gateway.hl7v3.time_to_live import write_time_to_live
 from gateway.model import Cx, DocumentEntry, Person, RegistryFailure, SourcePatientInfo
 from gateway.model.errors import PeerBusy, PeerError
 from gateway.model.identity import (
@@ -40,6 +41,7 @@ from gateway.soap.server import SoapReply, SoapRequest
 _GENDERS: Final = {"M": "M", "F": "F", "O": "UN", "A": "UN"}
 """HL7 v2 letters as V3 codes; unknown ones are left out."""
 _MOST_IDENTIFIERS: Final = 20
+_LASTING: Final = frozenset({DiscoveryStatus.MATCHES, DiscoveryStatus.NO_MATCH})
 _BAD_REQUEST: Final = "SYN113"
 
 log = structlog.get_logger()
@@ -48,10 +50,18 @@ log = structlog.get_logger()
 class CrossGatewayPatients:
     """The handler."""
 
-    def __init__(self, community: OwnCommunity, registry: DocumentSource, processing: str = "P") -> None:
+    def __init__(
+        self,
+        community: OwnCommunity,
+        registry: DocumentSource,
+        processing: str = "P",
+        time_to_live: float = 0.0,
+    ) -> None:
+        """`time_to_live` is for how many seconds who asks may keep an answer; with 0 it does not say."""
         self._community = community
         self._registry = registry
         self._processing = processing
+        self._time_to_live = time_to_live
 
     async def discover(self, request: SoapRequest) -> SoapReply:
         """The patients that the query means, as far as this community knows them."""
@@ -123,7 +133,9 @@ class CrossGatewayPatients:
             query_id=query_id,
             processing=self._processing,
         )
-        return SoapReply(write_discovery_response(DiscoveryAnswer(head, message_id, discovery), query))
+        body = write_discovery_response(DiscoveryAnswer(head, message_id, discovery), query)
+        lasts = discovery.status in _LASTING and self._time_to_live > 0
+        return SoapReply(body, header_blocks=(write_time_to_live(self._time_to_live),) if lasts else ())
 
 
 def contradicts(query: PatientQuery, match: PatientMatch) -> bool:

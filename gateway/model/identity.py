@@ -62,11 +62,15 @@ class DiscoveryStatus(StrEnum):
 
 
 class Discovery(Struct, frozen=True):
-    """An answer. `codes` are the attributes that are asked for besides, or why there is no answer."""
+    """An answer. `codes` are the attributes that are asked for besides, or why there is no answer.
+
+    `time_to_live` is for how many seconds it may be kept; None where it does not say, which means not at all.
+    """
 
     status: DiscoveryStatus
     matches: tuple[PatientMatch, ...] = ()
     codes: tuple[str, ...] = ()
+    time_to_live: float | None = None
 
 
 class SourceIdentifier(Struct, frozen=True):

@@ -8,6 +8,7 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
 
@@ -101,6 +102,14 @@ async def _spanned(chunks: AsyncIterator[Chunk], step: Step) -> AsyncIterator[Ch
         step.end()
 
 
+@dataclass(frozen=True, slots=True)
+class SoapAnswer:
+    """Body element and SOAP header of an answer."""
+
+    body: _Element
+    header: _Element | None
+
+
 class SoapClient:
     """Calls peers. One per process; an async context manager where it owns its session."""
 
@@ -173,24 +182,40 @@ class SoapClient:
         With `retry` (only for transactions that are safe to repeat) failures of the transport are repeated.
         Raises PeerError; what a source of an attachment raises passes through.
         """
+        answer = await self.ask(
+            peer, transaction, body, attachments=attachments, retry=retry, header_blocks=header_blocks
+        )
+        return answer.body
+
+    async def ask(
+        self,
+        peer: Peer,
+        transaction: str,
+        body: _Element,
+        *,
+        attachments: Sequence[Attachment] = (),
+        retry: bool = False,
+        header_blocks: Sequence[HeaderBlock] = (),
+    ) -> SoapAnswer:
+        """The same as `call`, with the header of the answer."""
         known = self._contract[transaction]
         lane = self._lane(peer, transaction)
         blocks = (*header_blocks, *self._security(peer, transaction))
         with span(transaction, "client", {"peer.service": peer.name}):
             request = _request(peer, known, body, attachments, blocks, headers=self._headers_for(peer))
 
-            async def attempt() -> _Element:
+            async def attempt() -> SoapAnswer:
                 exchange = Exchange(peer, known)
                 try:
                     await exchange.send(self._open_session, self._tls, request, streamed=False)
-                    return await exchange.whole_body()
+                    return SoapAnswer(await exchange.whole_body(), exchange.header)
                 finally:
                     exchange.close()
 
             with self._recorded(peer, transaction, body, request) as answer:
                 async with lane.place():
                     reply = await lane.run(attempt, _attempts(peer, retry, attachments))
-                answer.append(reply)
+                answer.append(reply.body)
                 return reply
 
     @asynccontextmanager

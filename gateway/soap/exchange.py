@@ -55,9 +55,10 @@ def tls_of(peer: Peer, usual: Context) -> ssl.SSLContext | bool:
 
 
 class Exchange:
-    """One attempt. After `send`, `body` is the body element and `message` what follows it."""
+    """One attempt. After `send`, `header` and `body` are those of the envelope, `message` what follows it."""
 
     body: _Element
+    header: _Element | None
     message: ReceivedMessage
 
     def __init__(self, peer: Peer, transaction: Transaction) -> None:
@@ -154,6 +155,7 @@ class Exchange:
                 self._protocol(f"the answer is element {got}, not {self._transaction.response}")
             )
         self.body = envelope.body
+        self.header = envelope.header
 
     def _fault(self, fault: SoapFault) -> PeerFault:
         subcodes = tuple(etree.QName(code).localname for code in fault.subcodes)

@@ -9,7 +9,7 @@ from lxml.etree import _Element
 
 from gateway.http_body import write_body
 from gateway.soap.contract import Transaction
-from gateway.soap.envelope import SoapFault, write_envelope, write_fault
+from gateway.soap.envelope import HeaderBlock, SoapFault, write_envelope, write_fault
 from gateway.soap.observed import Settle, settled
 from gateway.soap.outgoing import Attachment, OutgoingMessage, inline_message, mtom_message, simple_message
 
@@ -17,11 +17,12 @@ from gateway.soap.outgoing import Attachment, OutgoingMessage, inline_message, m
 @dataclass(frozen=True, slots=True)
 class SoapReply:
     """A body element whose xop:Include name `attachments`; after a simple SOAP request they go inline, unless
-    the reply is to be `packaged` whatever the request was."""
+    the reply is to be `packaged` whatever the request was. `header_blocks` go with it."""
 
     body: _Element
     attachments: Sequence[Attachment] = field(default=())
     packaged: bool = False
+    header_blocks: Sequence[HeaderBlock] = field(default=())
 
 
 def packaged_reply(
@@ -36,6 +37,7 @@ def packaged_reply(
             message_id=_new_message_id(),
             relates_to=relates_to,
             to=to,
+            header_blocks=reply.header_blocks,
         )
 
     if packaged:

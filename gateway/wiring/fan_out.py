@@ -20,7 +20,7 @@ def every_registry(settings: Settings, parts: Reaching, own: Queries | None = No
     return FanOutRegistry(
         own or own_registry(settings, parts),
         parts.communities,
-        SharedOrDiscovered(store),
+        SharedOrDiscovered(store, unasked=settings.patient_discovery.remember == "always"),
         deadline=settings.fan_out.deadline,
     )
 

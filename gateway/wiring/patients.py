@@ -62,7 +62,10 @@ def patient_records(settings: Settings, parts: Parts, references: PatientReferen
     return PatientRecords(
         patient_directory(settings, parts.imaging, references),
         references,
-        CommunityPatients(parts.communities, SharedOrDiscovered(store)),
+        CommunityPatients(
+            parts.communities,
+            SharedOrDiscovered(store, unasked=settings.patient_discovery.remember == "always"),
+        ),
         terminology(settings),
         managed_records(settings, parts, references),
         asks_all=settings.fan_out.patients == "all",

@@ -35,7 +35,8 @@ def responding_services(settings: Settings, parts: Parts) -> dict[str, SoapServi
     community = OwnCommunity(settings.home_community_id)
     domain = document_domain(settings, parts)
     query = CrossGatewayQuery(community, domain)
-    patients = CrossGatewayPatients(community, domain, settings.patient_discovery.processing)
+    own = settings.patient_discovery
+    patients = CrossGatewayPatients(community, domain, own.processing, own.time_to_live)
     retrieve = CrossGatewayRetrieve(community, domain)
     policy = RetrievePolicy(status_wait=settings.imaging.status_wait)
     places = locations(settings, parts.soap, parts.dicomweb, otherwise=domain_images(settings, parts))

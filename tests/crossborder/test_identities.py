@@ -2,10 +2,13 @@
 
 from contextlib import asynccontextmanager
 
+import pytest
+
 from gateway.crossborder.patients import now
 from gateway.demo.bundles import provide_bundle
 from gateway.hl7v3.discovery_request import query_element, read_discovery_request
 from gateway.hl7v3.discovery_response import write_discovery_response
+from gateway.hl7v3.time_to_live import write_time_to_live
 from gateway.model import Cx
 from gateway.model.identity import (
     Discovery,
@@ -30,6 +33,7 @@ class Index:
     def __init__(self, folder):
         self.known = {}
         self.asked = []
+        self.time_to_live = 7 * 86_400
         self.service = SoapService(load_contract(), {"ITI-55": self.discover}, folder)
 
     async def answer(self, request):
@@ -49,7 +53,9 @@ class Index:
             query_id=asked.head.query_id,
         )
         answer = DiscoveryAnswer(head, asked.head.message_id, Discovery(status, matches))
-        return SoapReply(write_discovery_response(answer, query_element(request.body)))
+        body = write_discovery_response(answer, query_element(request.body))
+        said = () if self.time_to_live is None else (write_time_to_live(self.time_to_live),)
+        return SoapReply(body, header_blocks=said)
 
 
 @asynccontextmanager
@@ -91,6 +97,33 @@ async def test_documents_are_found_under_the_own_identifier_of_the_patient(tmp_p
         assert (await around.front.download(found))[2] == document.content
         assert (await around.front.get(f"DocumentReference/{found['id']}"))[1] == found
         assert await around.front.find(patient__identifier=here.token, _id=found["id"]) == [found]
+
+
+@pytest.mark.parametrize("allowed", [None, 0])
+@pytest.mark.parametrize("known", [True, False], ids=["known", "unknown"])
+async def test_what_may_not_be_kept_is_asked_again(tmp_path, allowed, known):
+    here = a_patient()
+    async with two_worlds(tmp_path) as (around, index, documents):
+        index.time_to_live = allowed
+        index.known = {cx(here): [next(iter(documents))]} if known else {}
+        for _ in range(2):
+            found = await around.front.find(patient__identifier=here.token, status="current")
+            assert len(found) == known
+            if found:
+                # whose it is that was found is not asked again
+                assert (await around.front.get(f"DocumentReference/{found[0]['id']}"))[1] == found[0]
+        assert index.asked == [cx(here)] * 2
+
+
+async def test_a_site_may_keep_what_does_not_say_for_how_long(tmp_path):
+    here = a_patient()
+    own = {"patient_discovery": {"remember": "always"}}
+    async with two_worlds(tmp_path, **own) as (around, index, documents):
+        index.time_to_live = None
+        index.known = {cx(here): [next(iter(documents))]}
+        for _ in range(2):
+            await around.front.find(patient__identifier=here.token, status="current")
+        assert index.asked == [cx(here)]
 
 
 async def test_several_matches_are_never_taken_for_one_patient(tmp_path):
