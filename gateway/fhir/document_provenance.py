@@ -76,7 +76,7 @@ def write_document_provenance(
     resource["target"] = [{"reference": f"DocumentReference/{document_id}"}]
     if recorded is not None and not exact:
         resource["occurredDateTime"] = recorded
-    resource |= {"recorded": recorded} if exact else {"_recorded": _UNKNOWN}
+    resource |= {"recorded": recorded} if exact else {"_recorded": UNKNOWN_TIME}
     resource["activity"] = _type(*_activity(entry, types))
     resource["agent"] = agents
     resource["entity"] = entities
@@ -86,7 +86,7 @@ def write_document_provenance(
 _MAKER: Final = (imaging.PROVENANCE_PARTICIPANT, "assembler")
 _AUTHOR: Final = (imaging.PROVENANCE_PARTICIPANT, "author")
 _SOURCE: Final = (codes.DICOM_CODE_SYSTEM, codes.DCM_SOURCE)
-_UNKNOWN: Final = {"extension": [{"url": imaging.EXT_DATA_ABSENT, "valueCode": "unknown"}]}
+UNKNOWN_TIME: Final = {"extension": [{"url": imaging.EXT_DATA_ABSENT, "valueCode": "unknown"}]}
 """Of an instant that FHIR requires and the registry does not know to the second."""
 
 

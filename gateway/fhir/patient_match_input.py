@@ -30,6 +30,8 @@ from gateway.model.releases import FhirRelease
 
 _TYPES: Final = {"resource": "resource", "onlyCertainMatches": "valueBoolean", "count": "valueInteger"}
 _DAY: Final = len("2000-01-01")
+_MOST_REPEATED: Final = 20
+"""Repetitions of an element, each of which is looked up."""
 _FORBIDDEN: Final = ("implicitRules", "modifierExtension")
 
 
@@ -121,6 +123,11 @@ def _check_patient(patient: Json, path: str, release: FhirRelease, issues: list[
         issues.append(Issue("error", "invalid", "resource: is no Patient.", path))
         return
     _refuse(patient, path, issues)
+    for name in ("identifier", "name", "telecom", "address"):
+        listed = patient.get(name)
+        if isinstance(listed, list) and len(listed) > _MOST_REPEATED:
+            text = f"{name}: give {_MOST_REPEATED} at most."
+            issues.append(Issue("error", "too-costly", text, f"{path}.{name}"))
     findings = Findings()
     validate_resource(patient, path, findings, release)
     issues += findings.errors

@@ -50,6 +50,8 @@ from gateway.model.oids import is_oid
 _GENDERS: Final = "http://hl7.org/fhir/administrative-gender"
 _FLAGS: Final = {"true": True, "false": False}
 _DAY: Final = len("2000-01-01")
+_MOST_VALUES: Final = 100
+"""Alternatives of one parameter, each of which is looked up."""
 _NAMES: Final = ("name", "family", "given")
 
 
@@ -146,6 +148,9 @@ class _Parser:
                 self._leave_out(f"{shown(name)}: Patients are searched by {listed}")
             elif not values:
                 self._leave_out(f"{shown(name)} has no value")
+            elif len(values) > _MOST_VALUES:
+                text = f"{shown(name)}: give {_MOST_VALUES} values at most."
+                self._errors.append(Issue("error", "too-costly", text))
             else:
                 self._read(row[0], row[1], values)
                 self._used.append((name, value))

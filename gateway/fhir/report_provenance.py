@@ -5,10 +5,9 @@
 from collections.abc import Sequence
 
 from gateway.fhir.datatypes import Json, write_date_time
+from gateway.fhir.document_provenance import UNKNOWN_TIME
 from gateway.model import imaging_codes as imaging
 from gateway.model.metadata import DocumentEntry
-
-_UNKNOWN_TIME = "1970-01-01T00:00:00Z"
 
 
 def write_report_provenance(
@@ -22,12 +21,15 @@ def write_report_provenance(
     updated = write_date_time(entry.creation_time)
     maker = {"system": imaging.PROVENANCE_PARTICIPANT, "code": "assembler"}
     exact = updated is not None and "T" in updated
+    # what is known to the day is when it was done; FHIR wants the instant at which that was recorded
+    known = {"recorded": updated} if exact else {"_recorded": UNKNOWN_TIME}
     return {
         "resourceType": "Provenance",
         "id": provenance_id,
         **({"meta": {"lastUpdated": updated}} if exact else {}),
         "target": list(targets),
-        "recorded": updated if exact else _UNKNOWN_TIME,
+        **({"occurredDateTime": updated} if updated and not exact else {}),
+        **known,
         "agent": [{"type": {"coding": [maker]}, "who": {"display": assembler}}],
         "entity": [{"role": "source", "what": {"reference": f"DocumentReference/{document_id}"}}],
     }

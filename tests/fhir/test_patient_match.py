@@ -162,6 +162,7 @@ def test_the_patient_alone_is_the_same_as_parameters_with_it():
         (patient(implicitRules="http://x"), "Patient.implicitRules", "does not allow"),
         (patient(modifierExtension=[{"url": "http://x", "valueCode": "y"}]), "Patient.modifierExtension", "allow"),
         (patient(birthDate="12.4.1975"), "Patient.birthDate", ""),
+        (patient(identifier=KNOWN["identifier"] * 21), "Patient.identifier", "20 at most"),
         (patient(gender="f"), "Patient.gender", ""),
         (patient(name="Ada"), "Patient.name", ""),
         ({"resourceType": "Patient"}, "Patient", "not say enough"),

@@ -53,6 +53,7 @@ async def test_several_identifiers_are_alternatives_and_repeated_ones_narrow(sta
         ({"targetCommunityIdList": "urn:oid:2.999.404"}, 400, "not a community that this server reaches"),
         ({"identifier": "http://nowhere.example|1"}, 400, "terminology.assigning_authorities"),
         ({"identifier": "nowhere|"}, 400, "has to be a URI"),
+        ({"identifier": ",".join(map(str, range(101)))}, 400, "100 values at most"),
         ({"active": "perhaps"}, 400, "give true or false"),
         ({"telecom": "phone|"}, 400, "give a number"),
         ({"birthdate": "yesterday"}, 400, "birthdate"),
