@@ -7,7 +7,8 @@ from typing import TypeVar
 from gateway.ebxml import hl7
 from gateway.ebxml.names import LONG_NAME
 from gateway.model import Cx, Person, SourcePatientInfo
-from gateway.model.metadata import Address
+from gateway.model.identity import PatientQuery
+from gateway.model.metadata import Address, Telecom
 
 _T = TypeVar("_T")
 
@@ -49,6 +50,22 @@ def read_patient_info(lines: tuple[str, ...]) -> SourcePatientInfo | None:
         other=tuple(other),
     )
     return None if info == SourcePatientInfo() else info
+
+
+def further_details(info: SourcePatientInfo) -> PatientQuery:
+    """What `info.other` says besides, as far as anybody is found by it: PID-6 (maiden name of the mother),
+    PID-13 and PID-14 (numbers at home and at work)."""
+    maiden: Person | None = None
+    telecoms: list[Telecom] = []
+    for line in info.other:
+        field, _, content = line.partition("|")
+        repetitions = [part for part in content.split("~") if part.strip("^&")]
+        match field.strip().upper():
+            case "PID-6" if repetitions and maiden is None:
+                maiden = hl7.read_xpn(repetitions[0])
+            case "PID-13" | "PID-14":
+                telecoms += [telecom for part in repetitions if (telecom := hl7.read_xtn(part))]
+    return PatientQuery(mothers_maiden_name=maiden, telecoms=tuple(dict.fromkeys(telecoms)))
 
 
 def write_patient_info(info: SourcePatientInfo) -> list[str]:

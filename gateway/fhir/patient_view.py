@@ -5,15 +5,16 @@ Nothing is merged of sources that disagree: the latest one is shown, others add 
 name the same person, and add nothing where a name, the birth or the sex is another one.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 from gateway.fhir.datatypes import Json, write_cx
 from gateway.fhir.matching import folded
-from gateway.fhir.people import write_source_patient
+from gateway.fhir.people import write_source_patient, write_telecom
 from gateway.fhir.terminology import Terminology
 from gateway.model import codes
-from gateway.model.metadata import AvailabilityStatus, Cx, DocumentEntry
+from gateway.model.identity import PatientQuery
+from gateway.model.metadata import AvailabilityStatus, Cx, DocumentEntry, SourcePatientInfo
 from gateway.model.oids import bare_oid
 
 _IDENTITY: Final = ("name", "birthDate", "gender")
@@ -21,14 +22,39 @@ _OWN: Final = frozenset({"resourceType", "id", "meta", "text", "contained", "ide
 _DATE_LENGTH: Final = 10
 
 
-def said_by_entries(entries: Iterable[DocumentEntry], terminology: Terminology) -> list[Json]:
+Details = Callable[[SourcePatientInfo], PatientQuery]
+"""Reads the maiden name of the mother and telecoms of what sourcePatientInfo has besides."""
+
+
+def no_details(_: SourcePatientInfo) -> PatientQuery:
+    """Nothing besides."""
+    return PatientQuery()
+
+
+def said_by_entries(
+    entries: Iterable[DocumentEntry], terminology: Terminology, details: Details = no_details
+) -> list[Json]:
     """What sourcePatientInfo says, the latest document first, superseded ones where there are no others."""
     told = [entry for entry in entries if entry.source_patient_info is not None]
     approved = [entry for entry in told if entry.status is AvailabilityStatus.APPROVED]
     latest_first = sorted(approved or told, key=lambda entry: entry.creation_time or "", reverse=True)
     said = dict.fromkeys((entry.source_patient_id, entry.source_patient_info) for entry in latest_first)
-    written = (write_source_patient(source, info, "", terminology) for source, info in said)
-    return [patient for patient in written if patient is not None and patient.keys() & set(_IDENTITY)]
+    found = []
+    for source, info in said:
+        written = write_source_patient(source, info, "", terminology)
+        if written is not None and written.keys() & set(_IDENTITY):
+            found.append(written | _detailed(details(info)) if info is not None else written)
+    return found
+
+
+def _detailed(details: PatientQuery) -> Json:
+    mother = details.mothers_maiden_name
+    maiden = " ".join(filter(None, (mother.family, mother.given))) if mother is not None else ""
+    elements = {
+        "extension": [{"url": codes.MOTHERS_MAIDEN_NAME, "valueString": maiden}] if maiden else [],
+        "telecom": [write_telecom(telecom) for telecom in details.telecoms],
+    }
+    return {name: value for name, value in elements.items() if value}
 
 
 def write_domain_patient(

@@ -15,10 +15,10 @@ from gateway.fhir.datatypes import Json, write_cx, write_date_time
 from gateway.fhir.issues import Issue
 from gateway.fhir.outcome import means_no_match
 from gateway.fhir.patient_search import Candidates
-from gateway.fhir.patient_view import known_domain_key, said_by_entries, search_keys, write_domain_patient
+from gateway.fhir.patient_view import known_domain_key, search_keys, write_domain_patient
 from gateway.fhir.terminology import Terminology
 from gateway.imaging.patient_imaging import PatientImaging
-from gateway.imaging.said_patients import said_by_documents
+from gateway.imaging.said_patients import said_by_documents, said_by_metadata
 from gateway.model import Cx, DocumentEntry, RegistryFailure
 from gateway.model.query import FindSubmissionSets
 
@@ -47,7 +47,7 @@ class PatientNotes:
             if entry.patient_id is not None:
                 by_patient.setdefault(entry.patient_id, []).append(entry)
         for patient, listed in by_patient.items():
-            for said in said_by_entries(listed, self._terminology) or [{}]:
+            for said in said_by_metadata(listed, self._terminology) or [{}]:
                 await self.of_patient(patient, said)
 
     async def of_patient(self, patient: Cx, resource: Json) -> None:
@@ -88,7 +88,7 @@ class PatientDirectory:
         if logical_id is None:
             return None
         found = await self._patients.entries_of(patient)
-        said = said_by_entries(found.entries, self._terminology)
+        said = said_by_metadata(found.entries, self._terminology)
         issues = found.issues
         if found.entries and not said:
             opened = await self._patients.opened(found.entries)

@@ -1,18 +1,25 @@
-"""What manifests and reports say of their patient, where the registry does not."""
+"""What documents say of their patient: their metadata, and where those do not, manifests and reports."""
 
 from collections.abc import Iterable, Iterator
 from typing import Final
 
 import orjson
 
+from gateway.ebxml.patient_info import further_details
 from gateway.fhir.datatypes import Json
 from gateway.fhir.imaging_elements import json_bytes
 from gateway.fhir.imaging_parts import write_patient
+from gateway.fhir.patient_view import said_by_entries
 from gateway.fhir.terminology import Terminology
 from gateway.imaging.patient_imaging import Gathered
 from gateway.imaging.reports import KnownReport
 from gateway.imaging.studies import KnownStudy
-from gateway.model import codes
+from gateway.model import DocumentEntry, codes
+
+
+def said_by_metadata(entries: Iterable[DocumentEntry], terminology: Terminology) -> list[Json]:
+    """Patients as sourcePatientInfo has them, the latest document first."""
+    return said_by_entries(entries, terminology, further_details)
 
 
 def said_by_documents(gathered: Gathered, terminology: Terminology) -> list[Json]:

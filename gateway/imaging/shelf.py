@@ -19,7 +19,7 @@ from gateway.fhir.found_study import FoundStudy, add_told, tells_more
 from gateway.fhir.held import HeldResource, identifiers_in, study_uid
 from gateway.fhir.imaging_elements import made_id
 from gateway.fhir.manifest_read import NotAManifestError, read_manifest_bundle
-from gateway.fhir.patient_view import said_by_entries, write_domain_patient
+from gateway.fhir.patient_view import write_domain_patient
 from gateway.fhir.report_provenance import write_report_provenance
 from gateway.fhir.report_view import ReportView
 from gateway.fhir.study_differences import differences
@@ -35,7 +35,7 @@ from gateway.imaging.found import StudyNames
 from gateway.imaging.patient_imaging import Gathered
 from gateway.imaging.report_versions import current_reports, latest_first
 from gateway.imaging.reports import KnownReport
-from gateway.imaging.said_patients import said_by_documents
+from gateway.imaging.said_patients import said_by_documents, said_by_metadata
 from gateway.imaging.studies import KnownStudy
 from gateway.mhd.references import PatientReferences
 from gateway.model import Cx, DocumentEntry
@@ -288,7 +288,7 @@ class Shelf:
         if patient is None or not isinstance(reference, str):
             return None
         of_patient = [entry for entry in self._gathered.entries if entry.patient_id == patient]
-        said = said_by_entries(of_patient, self._terminology)
+        said = said_by_metadata(of_patient, self._terminology)
         if not said:
             said = said_by_documents(self._gathered, self._terminology)
         number = reference.removeprefix("Patient/")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 
 from gateway.ebxml import hl7
-from gateway.ebxml.patient_info import read_patient_info, write_patient_info
+from gateway.ebxml.patient_info import further_details, read_patient_info, write_patient_info
 from gateway.ebxml.registry_package import read_recipient, write_recipient
 from gateway.model import (
     Code,
@@ -16,6 +16,7 @@ from gateway.model import (
     SourcePatientInfo,
     Telecom,
 )
+from gateway.model.identity import PatientQuery
 from gateway.model.metadata import Address
 from tests.ebxml import strategies
 
@@ -209,6 +210,17 @@ def test_patient_info_as_peers_write_it():
         addresses=(Address("100 Main St", None, "Metropolis", "Il", "44130", "USA"),),
         other=("PID-13|555",),
     )
+
+
+def test_what_else_patient_info_says_of_a_person_is_read():
+    lines = ("PID-6|O\\T\\Hara^Mary", "PID-13|555~^NET^Internet^ada@x.example", "PID-14|555", "PID-16|M")
+    info = read_patient_info(lines)
+    assert info.other == lines, "it goes on as it came"
+    details = further_details(info)
+    assert details.mothers_maiden_name == Person(family="O&Hara", given="Mary")
+    assert [telecom.value for telecom in details.telecoms] == ["555", "ada@x.example"]
+    assert [telecom.system for telecom in details.telecoms][1] == "email"
+    assert further_details(SourcePatientInfo(other=("PID-6|", "PID-13|^^", "PID-13"))) == PatientQuery()
 
 
 def test_many_patient_ids_go_on_in_a_further_line_of_256_characters():

@@ -8,6 +8,7 @@ import pytest_asyncio
 from gateway.demo.bundles import provide_bundle
 from gateway.demo.report_parts import ReportOrder
 from gateway.demo.samples import ORGANIZATION, SamplePatient
+from gateway.model import Person, SourcePatientInfo
 from gateway.model.codes import MOTHERS_MAIDEN_NAME
 
 from .documents import a_document, a_patient
@@ -215,3 +216,19 @@ async def test_a_format_that_is_not_known_is_not_acceptable(known):
     for path in ("Patient?given=Ada", "Patient/nobody"):
         status, outcome = await known.get(f"{path}{'&' if '?' in path else '?'}_format=turtle")
         assert (status, outcome["issue"][0]["code"]) == (406, "not-supported")
+
+
+async def test_what_the_registry_says_besides_is_shown_and_found(known):
+    """PID-6 and PID-13, which FHIR has a place for and IHE MHD maps nowhere."""
+    patient = SamplePatient(a_patient().id, "Berg", "Cleo", "1966-01-01", "female", "Oslo")
+    await publish(known, patient, a_document())
+    said = SourcePatientInfo(
+        names=(Person(family="Berg", given="Cleo"),), birth_date="19660101",
+        other=("PID-6|Dahl^Eva", "PID-13|~^PRN^PH^^^^^^^^^22 33 44"),
+    )  # fmt: skip
+    assert in_the_registry(known, patient, source_patient_info=said) == 1
+    (found,) = matches(await bundle(known, identifier=patient.token))
+    assert found["extension"] == [{"url": MOTHERS_MAIDEN_NAME, "valueString": "Dahl Eva"}]
+    assert found["telecom"] == [{"system": "phone", "value": "22 33 44", "use": "home"}]
+    assert await ids(known, telecom="223344") == [patient.id]
+    assert await ids(known, mothersMaidenName="dahl") == [patient.id]
