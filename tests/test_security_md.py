@@ -35,6 +35,16 @@ def test_every_threat_has_a_place():
     assert [row for row in rows if "`gateway/" not in row] == []
 
 
+def test_every_defence_is_shown_by_tests_that_exist():
+    rows = [line for line in TEXT.splitlines() if line.startswith("| ") and not line.startswith("| threat")]
+    shown = [re.findall(r"`(tests/[\w/]+\.py)`", row) for row in rows]
+    assert all(shown), [row for row, files in zip(rows, shown, strict=True) if not files]
+    missing = {name for files in shown for name in files if not (ROOT / name).is_file()}
+    assert missing == set()
+    without = {name for files in shown for name in files if "def test_" not in (ROOT / name).read_text()}
+    assert without == set()
+
+
 def test_every_link_leads_somewhere():
     for target in re.findall(r"\]\(([^)#]+)\)", TEXT):
         assert (ROOT / target).exists(), target

@@ -25,7 +25,8 @@ SERVICES = {
     "/xds/repository": "urn:ihe:iti:2007:ProvideAndRegisterDocumentSet-b",
 }
 BODIES = ["/fhir", "/fhir/R5", "/fhir/DocumentReference", "/fhir/DocumentReference/$generate-metadata"]
-FORMS = ["/fhir/List/_search", "/fhir/DocumentReference/_search", "/fhir/_search"]
+FORMS = ["/fhir/List/_search", "/fhir/DocumentReference/_search", "/fhir/_search", "/fhir/Patient/_search"]
+PAGES = ["/console/sign-in", "/console/sign-out"]
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -39,6 +40,7 @@ async def stack(tmp_path_factory):
         xds_server={"enabled": True, "max_request_bytes": 8 * MIB},
         imaging={"rad69_server": True},
         server={"max_bundle_bytes": 8 * MIB},
+        console={"enabled": True},
     ) as running:
         yield running
 
@@ -130,7 +132,7 @@ async def test_fhir_refuses_json_that_grows(stack, path, bomb):
 
 @pytest.mark.parametrize(
     ("path", "kind"),
-    [*((path, JSON) for path in BODIES), ("/fhir", XML), *((path, FORM) for path in FORMS)]
+    [*((path, JSON) for path in BODIES), ("/fhir", XML), *((path, FORM) for path in FORMS + PAGES)]
     + [(path, SOAP) for path in SERVICES],
 )
 async def test_what_unpacks_to_more_than_may_be_sent_is_refused(stack, path, kind):
@@ -147,7 +149,7 @@ async def test_what_unpacks_to_more_than_may_be_sent_is_refused(stack, path, kin
         await refused(stack, path, content, kind, **{"Content-Encoding": name})
 
 
-@pytest.mark.parametrize("path", FORMS)
+@pytest.mark.parametrize("path", FORMS + PAGES)
 async def test_forms_without_end_are_refused(stack, path):
     many = "&".join(f"a{n}=1" for n in range(20_000))
     for form in (many, "a=" + "%41" * 400_000, "&" * 300_000, "=" * 300_000):
