@@ -85,6 +85,11 @@ class MhdPeer:
             raise PeerUnsupported(self.name, "RAD-107", "its settings have no dicomweb_url")
         return self._images.retrieve(wanted, transfer_syntaxes)
 
+    @property
+    def archive(self) -> ImageLeg | None:
+        """What has its images; None where the settings have none."""
+        return self._images
+
     async def provide_and_register(
         self, submission: Submission, documents: Sequence[OutgoingDocument]
     ) -> RegistryResponse:

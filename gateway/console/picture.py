@@ -169,7 +169,7 @@ def _holder(graph: _Graph, home: str, way: Way, kind: str, named: str) -> tuple[
         title = f"{way.peer[0].upper()}{way.peer[1:]}: {way.problem}"
         node = _Node(2, kind, "No way", named or way.location or "", title, "bad")
         return graph.put(("nowhere", home, kind, named or way.location or ""), node)
-    problem = f": {way.problem}" if way.problem else ""
+    problem = f": {way.problem}" if way.problem else f": its circuit is {way.circuit}" if way.circuit else ""
     label, detail = _parted(way.peer, named)
     node = _Node(2, kind, label, detail, f"{way.peer}, by {way.transaction}{problem}", _state(way))
     return graph.put((kind, home, way.peer), node)
@@ -198,7 +198,9 @@ def _add_series(graph: _Graph, home: str, document: tuple[str, ...], series: Hel
 
 
 def _state(way: Way) -> State:
-    return "ok" if way.problem is None else "bad"
+    if way.problem is not None:
+        return "bad"
+    return "ok" if way.circuit is None else "warn"
 
 
 # --- drawing ----------------------------------------------------------------------------------------------

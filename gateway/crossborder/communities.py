@@ -11,6 +11,7 @@ from typing import Protocol
 
 from gateway.clients.community import Community
 from gateway.clients.image_leg import ImageLeg
+from gateway.clients.mhd_peer import MhdPeer
 from gateway.clients.patient_discovery import PatientDiscovery
 from gateway.model.images import ImageError, ImagePart, SeriesWanted
 from gateway.model.imaging import RetrieveLocation
@@ -38,6 +39,11 @@ class CommunityImages:
     def name(self) -> str:
         """The name of the community."""
         return self._community.name
+
+    @property
+    def archive(self) -> ImageLeg | None:
+        """What has its images, where it is one place that can be asked for more than images."""
+        return self._community.archive if isinstance(self._community, MhdPeer) else None
 
     def retrieve(
         self, wanted: Sequence[SeriesWanted], transfer_syntaxes: Sequence[str]

@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 import orjson
 
 from gateway.clients.dicomweb import DicomWebSource, ImagePath, PassedThrough
+from gateway.crossborder.communities import CommunityImages
 from gateway.fhir.issues import OutcomeError, fail
 from gateway.imaging.dicom_accept import DICOM_JSON
 from gateway.imaging.plan import ImageSelection, Locations, Way, plan
@@ -125,7 +126,9 @@ class ArchiveViews:
 
 
 def _archive(way: Way) -> DicomWebSource | None:
-    return next((leg for _, leg in way.legs if isinstance(leg, DicomWebSource)), None)
+    """The first of the legs that is an archive, or that leads to the one of a community."""
+    legs = (leg.archive if isinstance(leg, CommunityImages) else leg for _, leg in way.legs)
+    return next((leg for leg in legs if isinstance(leg, DicomWebSource)), None)
 
 
 def _value(instance: dict[str, Any], tag: str) -> object:

@@ -8,7 +8,8 @@ from msgspec import Struct
 class Way(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A leg to a document or to images. `problem` is why it fails, None where it gives what it should.
 
-    `tried` is False where nobody was asked, so that only the settings speak. `location` is the Retrieve
+    `tried` is False where nobody was asked, so that only the settings speak, and the `circuit` of the peer
+    where it is not closed: `open` or `half-open`, as its last calls failed. `location` is the Retrieve
     Location UID, or the Retrieve URL, that leads to images.
     """
 
@@ -17,6 +18,7 @@ class Way(Struct, frozen=True, kw_only=True, omit_defaults=True):
     tried: bool = False
     problem: str | None = None
     location: str | None = None
+    circuit: str | None = None
 
 
 class HeldSeries(Struct, frozen=True, kw_only=True):
@@ -132,4 +134,6 @@ def _of_way(way: Way) -> str:
         leg += f" at {way.location}"
     if way.problem is not None:
         return f"FAIL  {leg}: {way.problem}"
+    if way.circuit is not None:
+        return f"ok    {leg}: leads there (not tried; its circuit is {way.circuit}, as its last calls failed)"
     return f"ok    {leg}: {'gives it' if way.tried else 'leads there (not tried)'}"

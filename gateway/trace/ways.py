@@ -1,7 +1,7 @@
 """Ways to documents and to images: which leg each is, and whether it gives what it should."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -25,6 +25,7 @@ class Ways:
     """Over the repositories, sources of images and communities of the settings.
 
     `registry` is who answers for the own community. Documents of more than `max_bytes` are not fetched.
+    `circuits` gives the state of each by peer and transaction (`registry ITI-18`), those that were called.
     """
 
     registry: Way
@@ -32,6 +33,7 @@ class Ways:
     locations: Locations
     communities: Communities
     max_bytes: int
+    circuits: Callable[[], Mapping[str, str]] = dict
 
     def registered(self, home: str | None) -> Way:
         """Who says that a document is in a community."""
@@ -74,7 +76,7 @@ class Ways:
         else:
             transaction = "ITI-43" if member is None else "ITI-39"
         request = DocumentRequest(unique_id, entry.unique_id, home)
-        return Way(transaction=transaction, peer=place.name), place, request
+        return self._untried(transaction, place.name), place, request
 
     # --- images -------------------------------------------------------------------------------------------
     async def of_series(
@@ -93,7 +95,7 @@ class Ways:
         if leg is None:
             problem = self._why_no_leg(place, home)
             return Way(transaction="", peer="no way to the images", problem=problem, location=named)
-        way = Way(transaction=self._of_images(leg, home), peer=leg.name, location=named)
+        way = self._untried(self._of_images(leg, home), leg.name, named)
         if not try_it or not series.instances:
             return way
         wanted = SeriesWanted(
@@ -104,6 +106,14 @@ class Ways:
             home_community_id=None if self.communities.is_own(home) else home,
         )
         return tried(way, await _problem_of_leg(leg, [wanted]))
+
+    def _untried(self, transaction: str, peer: str, location: str | None = None) -> Way:
+        # all calls of DICOMweb are of one lane
+        names = (f"{peer} {transaction}", f"{peer} RAD-107")
+        states = self.circuits()
+        state = next((states[name] for name in names if name in states), "closed")
+        circuit = None if state == "closed" else state
+        return Way(transaction=transaction, peer=peer, location=location, circuit=circuit)
 
     def _of_images(self, leg: ImageLeg, home: str | None) -> str:
         if self.communities.is_own(home):

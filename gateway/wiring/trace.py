@@ -26,6 +26,11 @@ def reached(settings: Settings, parts: Parts) -> Reached:
         locations=every_location(settings, parts.imaging),
         communities=parts.communities,
         max_bytes=settings.imaging.max_manifest_bytes,
+        circuits=lambda: {
+            **parts.soap.circuit_states(),
+            **parts.fhir.circuit_states(),
+            **parts.dicomweb.circuit_states(),
+        },
     )
     return Reached(
         registry=every_registry(settings, parts),

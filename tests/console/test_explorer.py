@@ -380,6 +380,25 @@ async def test_an_archive_that_renders_gives_a_picture_of_its_series(held):
     assert asked == [("rendered", "192,192"), ("thumbnail", "192,192")]
 
 
+async def test_a_community_that_speaks_mhd_gives_pictures_by_its_archive(held):
+    async def renders(request):
+        if request.path.endswith("/rendered"):
+            return web.Response(body=b"\xff\xd8\xff\xd9", content_type="image/jpeg")
+        return None
+
+    behind = held.others[MHD]
+    behind.interfere = renders
+    try:
+        async with signed_in(held) as guest:
+            seen = await look_for(guest, held.contents[MHD].images.study_instance_uid)
+            pictures = [src.removeprefix("/console") for src in seen.page.xpath("//img/@src")]
+            assert len(pictures) == sum(s.modality != "KO" for s in held.contents[MHD].images.series)
+            async with guest.session.get(guest.url + pictures[0]) as answer:
+                assert (answer.status, answer.content_type) == (200, "image/jpeg")
+    finally:
+        behind.interfere = None
+
+
 async def test_a_picture_that_is_none_is_not_passed_on(held):
     async def lies(request):
         return (

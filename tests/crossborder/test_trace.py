@@ -9,7 +9,10 @@ from aiohttp import web
 from gateway.demo.bundles import provide_bundle
 from gateway.demo.ct_study import FIRST_LOCATION, SECOND_LOCATION
 from gateway.settings import Settings
+from gateway.trace.findings import lines
+from gateway.trace.tracer import Tracer
 from gateway.trace_command import run_trace
+from gateway.wiring.trace import reached
 from tests.crossborder.neighbours import OWN, garbage, strange
 from tests.crossborder.test_images_of_communities import searched, studies
 
@@ -188,6 +191,25 @@ async def test_a_superseded_document_names_the_one_that_replaced_it(tmp_path):
         code, printed = await traced(gone, old["id"])
         (line,) = [each for each in printed if "FAIL" in each]
         assert (code, "retrieve.deprecated" in line) == (1, True)
+
+
+async def test_a_leg_whose_last_calls_failed_is_told_with_its_circuit(tmp_path):
+    async def no_rad69(request):
+        return web.Response(status=500) if request.path == "/xds/imaging" else None
+
+    async with studies(tmp_path, {"": "a"}) as (around, contents):
+        front, content = around.front, contents[""]
+        await searched(front, content)
+        front.interfere = no_rad69
+        tracer = Tracer(reached(front.settings, front.parts), retrieve=False)
+        broken = Tracer(reached(front.settings, front.parts), retrieve=True)
+        for _ in range(20):
+            await broken.trace(content.images.study_instance_uid)
+        trace = await tracer.trace(content.images.study_instance_uid)
+        (document,) = trace.documents
+        circuits = {way.transaction: way.circuit for series in document.series for way in series.ways}
+        assert circuits == {"RAD-69": "open", "RAD-107": None}
+        assert any("its circuit is open" in line for line in lines(trace))
 
 
 async def test_of_a_community_that_does_not_answer_it_says_what_is_remembered(tmp_path):
