@@ -23,6 +23,7 @@ from gateway.model.errors import (
     PeerBusy,
     PeerDisconnected,
     PeerError,
+    PeerForbids,
     PeerProtocolError,
     PeerTimeout,
     PeerUnreachable,
@@ -188,7 +189,7 @@ def _refusal(peer: Peer, status: int) -> AttemptFailed | None:
 
 
 def _not_let_in(name: str, status: int) -> PeerError:
-    return PeerProtocolError(name, TRANSACTION, f"the archive does not let this gateway in (HTTP {status})")
+    return PeerForbids(name, TRANSACTION, f"the archive does not let this gateway in (HTTP {status})")
 
 
 def _failure(peer: Peer, error: Exception) -> PeerError:

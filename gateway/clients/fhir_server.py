@@ -25,6 +25,7 @@ from gateway.model.errors import (
     PeerBusy,
     PeerDisconnected,
     PeerError,
+    PeerForbids,
     PeerProtocolError,
     PeerTimeout,
     PeerUnreachable,
@@ -310,7 +311,7 @@ def _refusal(peer: Peer, transaction: str, status: int) -> AttemptFailed | None:
         return AttemptFailed(late, repeatable=True, counts=True)
     if status in {401, 403}:
         text = f"the server does not let this gateway in (HTTP {status})"
-        return AttemptFailed(PeerProtocolError(peer.name, transaction, text))
+        return AttemptFailed(PeerForbids(peer.name, transaction, text))
     if (status >= 500 and status != 501) or 300 <= status < 400:
         text = f"HTTP {status}" + (", which is not followed" if status < 400 else "")
         error = PeerProtocolError(peer.name, transaction, text)

@@ -23,6 +23,7 @@ from gateway.model import Cx, QueryResult, RegistryError, RegistryFailure, Respo
 from gateway.model.errors import (
     PeerCircuitOpen,
     PeerError,
+    PeerForbids,
     PeerProtocolError,
     PeerTimeout,
     PeerUnreachable,
@@ -252,6 +253,8 @@ def _told(question: _Question, failure: Failure) -> Iterable[RegistryError]:
             yield structs.replace(error, context=f"{lost}{said}", location=question.home)
         return
     how = "gave no answer in time" if isinstance(failure, PeerTimeout) else "gives no usable answer"
+    if isinstance(failure, PeerForbids):
+        how = "does not accept who asks"
     yield RegistryError(
         UNAVAILABLE,
         f"{question.label} {how} ({failure.transaction}); {lost}",
@@ -273,6 +276,8 @@ def _all_failed(failures: Sequence[Failure]) -> Failure:
     peers = ", ".join(dict.fromkeys(failure.peer for failure in failures))
     if all(isinstance(failure, PeerTimeout) for failure in failures):
         return PeerTimeout(peers, _TRANSACTION, "no answer in time")
+    if all(isinstance(failure, PeerForbids) for failure in failures):
+        return PeerForbids(peers, _TRANSACTION, "nobody accepts who asks")
     refused = [failure for failure in failures if isinstance(failure, RegistryFailure)]
     if len(refused) == len(failures):
         return RegistryFailure(peers, _TRANSACTION, tuple(e for each in refused for e in each.errors))

@@ -17,6 +17,7 @@ from gateway.model.errors import (
     PeerDisconnected,
     PeerError,
     PeerFault,
+    PeerForbids,
     PeerProtocolError,
     PeerTimeout,
     PeerUnreachable,
@@ -187,6 +188,13 @@ PEER_ERRORS: tuple[PeerRow, ...] = (
     PeerRow(PeerTimeout, 504, "timeout", "No answer in time. Repeat the request later."),
     PeerRow(PeerUnreachable, 502, "transient", "No connection; the request was not sent. Repeat it later."),
     PeerRow(PeerDisconnected, 502, "incomplete", "The connection broke before the answer was complete."),
+    PeerRow(
+        PeerForbids,
+        403,
+        "forbidden",
+        "It does not accept the identity or the rights that were sent.",
+        show_detail=True,
+    ),
     PeerRow(PeerProtocolError, 502, "structure", "The answer cannot be used.", show_detail=True),
     PeerRow(PeerBusy, 503, "throttled", "Too many requests wait for it. Repeat the request later.", 2),
     PeerRow(

@@ -17,7 +17,7 @@ def no_such_image(error: NoSuchImage) -> OutcomeError:
 
 
 def no_images(error: NoImages) -> OutcomeError:
-    """404, 406, or what the source that failed stands for (502, 503, 504)."""
+    """404, 406, or what the source that failed stands for (403, 502, 503, 504)."""
     codes = {e.code for e in error.errors}
     refused = error.failures and all(map(_refuses_syntax, error.failures))
     if refused or (codes and codes <= _OTHER_SYNTAX):
@@ -33,8 +33,8 @@ def no_images(error: NoImages) -> OutcomeError:
         )
     if _NOT_LET_IN in codes:
         return fail(
-            502,
-            "exception",
+            403,
+            "forbidden",
             "The source of the images does not let this gateway have them (HTTP 403); an operator can "
             "have it given the right there.",
         )

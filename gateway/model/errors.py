@@ -83,6 +83,12 @@ class PeerProtocolError(PeerError):
     outcome_known = False
 
 
+class PeerForbids(PeerProtocolError):
+    """The peer does not let this gateway, or who it speaks for, have what is asked (HTTP 401 or 403)."""
+
+    outcome_known = True
+
+
 class PeerFault(PeerError):
     """SOAP fault. `code` is the local name of env:Code (`Sender`, `Receiver`, `MustUnderstand`...)."""
 

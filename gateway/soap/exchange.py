@@ -20,6 +20,7 @@ from gateway.model.errors import (
     PeerDisconnected,
     PeerError,
     PeerFault,
+    PeerForbids,
     PeerProtocolError,
     PeerTimeout,
     PeerUnreachable,
@@ -35,6 +36,7 @@ from gateway.tls import Context
 READ_BUFFER: Final = 256 * 1024
 _LATE_END_SECONDS: Final = 0.25
 _BUSY: Final = frozenset({429, 503})
+_FORBIDDEN: Final = frozenset({401, 403})
 _BARE_RESPONSE: Final = f"{{{NS_RS}}}RegistryResponse"
 """Peers refuse a query or a retrieve with this, without the element of the transaction around it."""
 
@@ -129,6 +131,8 @@ class Exchange:
         if status == 504:
             late = PeerTimeout(name, transaction, "a server in front of the peer gave up waiting (HTTP 504)")
             return AttemptFailed(late, repeatable=True, counts=True)
+        if status in _FORBIDDEN:
+            return AttemptFailed(PeerForbids(name, transaction, f"HTTP {status} without a SOAP message"))
         if status >= 400:
             return AttemptFailed(
                 self._protocol(f"HTTP {status} without a SOAP message"),

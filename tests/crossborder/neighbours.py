@@ -103,6 +103,11 @@ async def garbage(_):
     return web.Response(text="<html>maintenance</html>", content_type="text/html")
 
 
+async def forbidding(_):
+    """An answer of a server that does not know who asks."""
+    return web.Response(status=403, text="no")
+
+
 def outcomes(bundle):
     """Issues of the outcomes of a searchset."""
     return [

@@ -1,12 +1,21 @@
 """Searches of documents that go to several communities at once (ITI-66, ITI-67 over ITI-18 and ITI-38)."""
 
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
 from gateway.demo.bundles import provide_bundle
 from gateway.wiring.communities import members
-from tests.crossborder.neighbours import OWN, garbage, home_of, neighbours, never, outcomes, strange
+from tests.crossborder.neighbours import (
+    OWN,
+    forbidding,
+    garbage,
+    home_of,
+    neighbours,
+    never,
+    outcomes,
+    strange,
+)
 from tests.ports import free_port
 from tests.system.documents import a_document, a_patient
 from tests.system.test_lists import a_folder
@@ -82,6 +91,16 @@ async def test_a_community_that_is_not_known_is_an_error_that_names_it(tmp_path)
     assert "urn:oid:2.999.77" in outcome["issue"][0]["diagnostics"]
 
 
+async def test_a_community_that_does_not_accept_who_asks_is_named_as_that(tmp_path):
+    async with strange(forbidding) as place, AsyncExitStack() as stack:
+        changes = {"2": {"query_url": f"{place}/"}}
+        around, patient, _ = await stack.enter_async_context(three(tmp_path, changes=changes))
+        bundle = await search(around.front, patient)
+    (issue,) = outcomes(bundle)
+    assert set(found_in(bundle)) == {OWN, ONE}
+    assert f"2 ({TWO}) does not accept who asks" in issue["diagnostics"]
+
+
 @pytest.mark.parametrize("how", ["stopped", "silent", "garbage", "a stranger"])
 async def test_what_the_living_have_is_given_with_a_warning_that_names_the_dead(tmp_path, how):
     async with strange(garbage if how == "garbage" else never) as place:
@@ -103,9 +122,11 @@ async def test_what_the_living_have_is_given_with_a_warning_that_names_the_dead(
     assert patient.id not in issue["diagnostics"]
 
 
-@pytest.mark.parametrize(("how", "expected"), [("silent", 504), ("garbage", 502), ("stopped", 502)])
+@pytest.mark.parametrize(
+    ("how", "expected"), [("silent", 504), ("garbage", 502), ("stopped", 502), ("forbidding", 403)]
+)
 async def test_where_nobody_answers_the_search_fails_and_names_all(tmp_path, how, expected):
-    answer = garbage if how == "garbage" else never
+    answer = {"garbage": garbage, "forbidding": forbidding}.get(how, never)
     async with strange(answer) as place:
         url = f"http://127.0.0.1:{free_port()}/" if how == "stopped" else f"{place}/"
         # what refuses does so at once, also where a machine is slow

@@ -47,6 +47,8 @@ WIRE = {
     "empty": (wire.answering(b""), 502, "structure"),
     "redirect": (wire.answering("", "text/html", 302, Location="http://127.0.0.1:1/"), 502, "structure"),
     "http-500": (wire.answering("<html>Traceback</html>", "text/html", 500), 502, "structure"),
+    "http-401": (wire.answering("who?", "text/plain", 401), 403, "forbidden"),
+    "http-403": (wire.answering("no", "text/plain", 403), 403, "forbidden"),
     "http-503": (wire.answering("busy", "text/plain", 503), 503, "throttled"),
     "http-504": (wire.answering("late", "text/plain", 504), 504, "timeout"),
 }
