@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from .signed_in import visitor
+
 VIEWS: dict[str, dict[str, Any]] = {
     "light": {"color_scheme": "light", "viewport": {"width": 1280, "height": 900}},
     "dark": {"color_scheme": "dark", "viewport": {"width": 1280, "height": 900}},
@@ -183,3 +185,13 @@ async def sign_in(opened: Window, console: Any, path: str = "", scope: str = "co
     await opened.page.get_by_label("Access token").fill(console.token(scope, sub="Ada Lovelace"))
     await opened.page.get_by_role("button", name="Sign in").click()
     await opened.page.wait_for_url(console.url + path)
+
+
+async def come_signed_in(opened: Window, console: Any, path: str = "") -> None:
+    """Come to a page with the cookie of a sign-in."""
+    async with visitor(console) as guest:
+        await guest.sign_in(console.token(sub="Ada Lovelace"))
+        [(name, value)] = [(each.key, each.value) for each in guest.session.cookie_jar]
+    cookie = {"name": name, "value": value, "url": console.url}
+    await opened.page.context.add_cookies([cookie])
+    await opened.page.goto(console.url + path)

@@ -9,7 +9,7 @@ import pytest_asyncio
 from gateway.demo.bundles import provide_bundle
 from tests.system.documents import a_document, a_patient
 
-from .browser import VIEWS, running_browser, sign_in, window
+from .browser import VIEWS, come_signed_in, running_browser, sign_in, window
 from .signed_in import running_console
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -65,7 +65,7 @@ async def traffic(console):
 @pytest.mark.parametrize("name", PAGES)
 async def test_a_page_is_well_made_in_each_view(browser, console, name, view, tmp_path):
     async with window(browser, view) as opened:
-        await sign_in(opened, console, PAGES[name])
+        await come_signed_in(opened, console, PAGES[name])
         for details in await opened.page.locator("details").all():
             await details.evaluate("each => { each.open = true; }")
         await opened.require_well_made(shot=name, folder=tmp_path)
@@ -86,7 +86,7 @@ async def test_the_sign_in_and_what_it_refuses_are_well_made(browser, console, v
 @pytest.mark.parametrize("view", VIEWS)
 async def test_an_error_page_is_well_made(browser, console, view, tmp_path):
     async with window(browser, view) as opened:
-        await sign_in(opened, console)
+        await come_signed_in(opened, console)
         await opened.page.goto(f"{console.url}/nowhere")
         opened.wrong.clear()  # the browser notes the 404
         await opened.require_well_made(shot="error", folder=tmp_path)
@@ -97,9 +97,11 @@ async def test_an_error_page_is_well_made(browser, console, view, tmp_path):
 @pytest.mark.parametrize("path", PAGES.values())
 async def test_nothing_is_cut_off_on_the_narrowest_screens_and_with_large_text(browser, console, path):
     async with window(browser, "phone", viewport={"width": 320, "height": 600}) as opened:
-        await sign_in(opened, console, path)
+        await come_signed_in(opened, console, path)
         width = "document.documentElement.scrollWidth"
         assert await opened.page.evaluate(width) <= 320
+        nav = opened.page.get_by_role("navigation")
+        assert await nav.evaluate("nav => nav.scrollWidth - nav.clientWidth") <= 0
         await opened.page.set_viewport_size({"width": 800, "height": 600})
         await opened.page.evaluate("document.documentElement.style.fontSize = '32px'")
         assert await opened.page.evaluate(width) <= 800
@@ -108,7 +110,7 @@ async def test_nothing_is_cut_off_on_the_narrowest_screens_and_with_large_text(b
 async def test_requests_appear_as_they_end_and_a_pause_holds_them(browser, console):
     async with window(browser) as opened:
         page = opened.page
-        await sign_in(opened, console, "/transactions")
+        await come_signed_in(opened, console, "/transactions")
         before = await page.locator(ROWS).count()
         await traffic(console)
         await page.wait_for_function(f"() => document.querySelectorAll('{ROWS}').length === {before + 4}")
@@ -129,7 +131,7 @@ async def test_requests_appear_as_they_end_and_a_pause_holds_them(browser, conso
 async def test_figures_come_anew_without_losing_the_place(browser, console):
     async with window(browser) as opened:
         page = opened.page
-        await sign_in(opened, console)
+        await come_signed_in(opened, console)
         place = page.locator("#peers-scroll")
         await place.focus()
         await page.evaluate("document.querySelector('[data-refresh] section').dataset.old = 'yes'")
@@ -141,7 +143,7 @@ async def test_figures_come_anew_without_losing_the_place(browser, console):
 async def test_a_gateway_that_is_away_is_told_and_found_again(browser, console):
     async with window(browser) as opened:
         page = opened.page
-        await sign_in(opened, console)
+        await come_signed_in(opened, console)
         await page.route("**/parts/overview", lambda route: route.abort())
         await page.wait_for_function("() => document.querySelector('[data-live]').dataset.state === 'away'")
         assert "trying again" in await page.get_by_role("status").inner_text()
@@ -152,7 +154,7 @@ async def test_a_gateway_that_is_away_is_told_and_found_again(browser, console):
 async def test_all_is_reached_by_keyboard_and_the_focus_is_seen(browser, console):
     async with window(browser) as opened:
         page = opened.page
-        await sign_in(opened, console, "/transactions")
+        await come_signed_in(opened, console, "/transactions")
         walked = []
         for _ in range(12):
             await page.keyboard.press("Tab")
@@ -174,10 +176,14 @@ async def test_all_is_reached_by_keyboard_and_the_focus_is_seen(browser, console
         assert await page.evaluate("document.activeElement.id") == "main"
 
 
-async def test_filters_and_signing_out_work_by_keyboard(browser, console):
+async def test_filters_and_signing_in_and_out_work_by_keyboard(browser, console):
     async with window(browser) as opened:
         page = opened.page
-        await sign_in(opened, console, "/transactions")
+        await page.goto(f"{console.url}/transactions")
+        await page.keyboard.insert_text(console.token())  # the field has the focus
+        await page.keyboard.press("Tab")
+        await page.keyboard.press("Enter")
+        await page.wait_for_url(f"{console.url}/transactions")
         await page.get_by_label("Answered").focus()
         await page.keyboard.type("by an error")
         await page.keyboard.press("Tab")
@@ -209,6 +215,6 @@ async def test_pages_are_whole_without_javascript(browser, console):
 async def test_a_session_that_was_ended_elsewhere_leads_to_the_sign_in(browser, console):
     async with window(browser) as opened:
         page = opened.page
-        await sign_in(opened, console)
+        await come_signed_in(opened, console)
         await page.context.clear_cookies()
         await page.wait_for_url("**/sign-in")
