@@ -10,6 +10,7 @@ from gateway.correlation.store import CorrelationStore
 from gateway.settings import Settings
 
 _BY_MHD = {"find": "ITI-67", "publish": "ITI-65", "retrieve": "ITI-68"}
+_OF_MANAGER = {"PIXm": "ITI-83", "PDQm": "ITI-78"}
 _OK = frozenset({"ready", "impaired"})
 
 
@@ -24,8 +25,11 @@ def abilities(settings: Settings) -> dict[str, tuple[str, ...]]:
             "publish": (f"repository {settings.publish_repository.unique_id} ITI-41",),
             "retrieve": tuple(f"repository {each.unique_id} ITI-43" for each in settings.repositories),
         }
+    manager = settings.patient_manager
+    spoken = () if manager is None else manager.speaks
     found = {
         **domain,
+        "patients": tuple(f"patient manager {_OF_MANAGER[each]}" for each in spoken),
         "images": tuple(
             f"imaging source {each.uid} {'RAD-69' if each.protocol == 'rad-69' else 'RAD-107'}"
             for each in settings.imaging.locations

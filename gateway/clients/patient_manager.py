@@ -84,6 +84,11 @@ class PatientManager:
         """Its name in errors, logs and metrics."""
         return self._server.peer.name
 
+    @property
+    def url(self) -> str:
+        """Its FHIR base."""
+        return self._server.peer.url
+
     def logical_id(self, reference: str) -> str | None:
         """The id of a Patient of this manager that an absolute reference names; None for any other."""
         for base in self._bases:

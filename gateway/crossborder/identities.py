@@ -1,20 +1,29 @@
 """Who a patient is in another community.
 
-An identifier that both know is passed through; for others the community is asked (XCPD ITI-55), and what it
-says is kept for as long as it allows (CorrelationTimeToLive). Several matches are several patients: they are
-never taken for one (ITI TF-2 3.55).
+An identifier that both know is passed through; where the patient manager of the own domain cross-references
+one of an authority that the community knows (PIXm ITI-83), that one is. For others the community is asked
+(XCPD ITI-55), by what the manager knows of the patient besides (PDQm ITI-78), and what it says is kept for as
+long as it allows (CorrelationTimeToLive). Several matches are several patients: they are never taken for one
+(ITI TF-2 3.55).
 """
 
 from typing import Protocol
 
+import structlog
+from msgspec import structs
+
+from gateway.clients.patient_discovery import PatientDiscovery
 from gateway.correlation.patients import PatientStore
 from gateway.crossborder.communities import Member
+from gateway.crossborder.domain_patients import DomainPatients
 from gateway.model import Cx
-from gateway.model.errors import PeerProtocolError
-from gateway.model.identity import Discovery, DiscoveryStatus, PatientQuery
+from gateway.model.errors import PeerError, PeerProtocolError
+from gateway.model.identity import Discovery, DiscoveryStatus, PatientQuery, SourceIdentifier
 from gateway.security.access import bound_patient
 
 _TRANSACTION = "ITI-55"
+
+log = structlog.get_logger()
 
 
 class PatientIdentities(Protocol):
@@ -39,20 +48,61 @@ class PatientIdentities(Protocol):
 class SharedOrDiscovered:
     """Identifiers that are shared, else those that the community answers."""
 
-    def __init__(self, store: PatientStore, *, unasked: bool = False) -> None:
-        """With `unasked`, answers that do not say how long they may be kept are kept too."""
+    def __init__(
+        self, store: PatientStore, patients: DomainPatients | None = None, *, unasked: bool = False
+    ) -> None:
+        """`patients` is what the manager knows, None where there is none. With `unasked`, answers that do not
+        say how long they may be kept are kept too."""
         self._store = store
+        self._patients = patients
         self._unasked = unasked
 
     async def there(self, patient: Cx, member: Member) -> tuple[Cx, ...]:
         """See `PatientIdentities`."""
-        if member.discovery is None or patient.authority in member.authorities:
+        if patient.authority in member.authorities:
+            return (patient,)
+        if member.discovery is None and (self._patients is None or not member.authorities):
             return (patient,)
         known = await self._store.there(member.home, patient)
         if known is not None:
             return known
-        discovery = await member.discovery.discover(PatientQuery(identifiers=(patient,)))
+        shared, away = await self._shared(patient, member)
+        if shared:
+            if len(shared) == 1:
+                await self.is_also(patient, shared[0], member)
+            return shared
+        if member.discovery is None:
+            return (patient,)
+        return await self._discovered(patient, member, member.discovery, away)
+
+    async def _shared(self, patient: Cx, member: Member) -> tuple[tuple[Cx, ...], PeerError | None]:
+        """What the manager cross-references, which it remembers itself; the error of one that is away, where
+        the community can be asked instead."""
+        if self._patients is None or not member.authorities:
+            return (), None
+        try:
+            return await self._patients.in_domains(patient, member.authorities), None
+        except PeerError as error:
+            if member.discovery is None:
+                raise
+            log.warning("identities.manager_failed", error=type(error).__name__)
+            return (), error
+
+    async def _discovered(
+        self, patient: Cx, member: Member, asked: PatientDiscovery, away: PeerError | None
+    ) -> tuple[Cx, ...]:
+        query = PatientQuery(identifiers=(patient,))
+        if self._patients is not None:
+            try:
+                query = structs.replace(await self._patients.said(patient), identifiers=(patient,))
+            except PeerError as error:
+                log.warning("identities.manager_failed", error=type(error).__name__)
+                away = error
+        discovery = await asked.discover(query)
         found = _identifiers(discovery, member)
+        if not found and away is not None:
+            # by name and birth the community might know him
+            raise away
         seconds = discovery.time_to_live
         if seconds is None and not self._unasked:
             seconds = 0.0
@@ -64,11 +114,27 @@ class SharedOrDiscovered:
         known = await self._store.here(member.home, there)
         if known is not None:
             return known
+        own = await self._own(there)
+        if own is not None:
+            await self._store.remember_alias(member.home, own, there)
+            return own
         bound = bound_patient()
         # who may see one patient only is told whether it is that one, also where nothing is remembered
         if bound is not None and bound != there and await self.there(bound, member) == (there,):
             return bound
         return there
+
+    async def _own(self, there: Cx) -> Cx | None:
+        """The one identifier in the own domain that the manager cross-references; None where it does not."""
+        if self._patients is None:
+            return None
+        source = SourceIdentifier(self._patients.uri(there.authority), there.id)
+        try:
+            found = await self._patients.resolve(source)
+        except PeerError as error:
+            log.warning("identities.manager_failed", error=type(error).__name__)
+            return None
+        return found[0] if len(found) == 1 and found[0] != there else None
 
     async def is_also(self, patient: Cx, there: Cx, member: Member) -> None:
         """See `PatientIdentities`."""

@@ -18,7 +18,7 @@ from gateway.fhir.search_values import escape, write_token
 from gateway.fhir.terminology import Terminology
 from gateway.fhir.validation import validate_resource
 from gateway.model import codes
-from gateway.model.identity import CrossReference, CrossReferenceStatus, PatientQuery
+from gateway.model.identity import CrossReference, CrossReferenceStatus, PatientQuery, SourceIdentifier
 from gateway.model.metadata import Cx, Person
 from gateway.model.oids import is_oid
 
@@ -127,6 +127,15 @@ def read_managed_patient(resource: object, terminology: Terminology) -> ManagedP
         active=read.get("active") is not False,
         replaced_by=next((literal for literal in replaced if literal), None),
     )
+
+
+def has_identifier(patient: ManagedPatient, source: SourceIdentifier, terminology: Terminology) -> bool:
+    """True where a Patient has an identifier, of a system that may be written as URI or OID."""
+    authority = terminology.authorities.oid_or_none(source.system)
+    if authority is not None and Cx(source.value, authority) in patient.identifiers:
+        return True
+    listed = patient.resource.get("identifier") or ()
+    return any((each.get("system"), each.get("value")) == (source.system, source.value) for each in listed)
 
 
 def said_of(patient: ManagedPatient) -> PatientQuery:

@@ -63,7 +63,7 @@ class SearchParser(ABC, Generic[T]):
         self._strict = strict
         self._now = ctx.now()
         self._errors: list[Issue] = []
-        self._warnings: list[Issue] = []
+        self._warnings: list[Issue] = list(ctx.nobody)
         self._used: list[tuple[str, str]] = []
         self._values = 0
         self._criteria: list[Criterion[T]] = []
@@ -340,7 +340,7 @@ class SearchParser(ABC, Generic[T]):
                     f"patient or patient.identifier is required{self._without_patient()}.",
                 )
             )
-        self._impossible = frozenset() in self._patients
+        self._impossible = frozenset() in self._patients or bool(self._ctx.nobody)
         return next(iter(known)) if len(known) == 1 else None
 
     def _wanted_statuses(self, *, needed: bool) -> frozenset[AvailabilityStatus] | None:

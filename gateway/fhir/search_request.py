@@ -38,6 +38,7 @@ class SearchContext:
     `coarsest_time` is the number of digits of the least precise DTM in the registry: with 4 a document whose
     creation time is only a year is found by `ge` of a day in that year, at the price of larger answers;
     14 trusts the registry to hold seconds throughout. `communities` are those that a search reaches.
+    `nobody` says why no patient is meant by what the search names; it then finds nothing.
     """
 
     terminology: Terminology
@@ -49,6 +50,7 @@ class SearchContext:
     coarsest_time: int = 4
     now: Callable[[], datetime] = _now
     communities: ReachedCommunities = OWN_COMMUNITY
+    nobody: tuple[Issue, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from urllib.parse import quote, urlencode
 
 import orjson
 
+from gateway.crossborder.named_patients import AS_NAMED, NamedPatients
 from gateway.fhir.datatypes import Json
 from gateway.fhir.document_ids import read_provenance_id
 from gateway.fhir.issues import Issue, fail
@@ -42,6 +43,7 @@ class ImagingServices:
     provenances: DocumentProvenances
     search_context: SearchContext
     max_results: int
+    named_patients: NamedPatients = AS_NAMED
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,9 @@ class ResourceSearch(Generic[T]):
 
         Raises OutcomeError, PeerError and RegistryFailure.
         """
-        search = self._kind.parse(parameters, self._services.search_context, strict=strict)
+        services = self._services
+        named, context = await services.named_patients.known(parameters, services.search_context)
+        search = self._kind.parse(named, context, strict=strict)
         return await self._page(search, None, _shape(parameters))
 
     async def page(self, token: str, parameters: Sequence[tuple[str, str]] = ()) -> bytes:

@@ -13,7 +13,7 @@ from gateway.fhir.document_search import DocumentSearch
 from gateway.fhir.imaging_document_search import ImagingDocumentSearch, parse_imaging_document_search
 from gateway.fhir.imaging_documents import imaging_document_json
 from gateway.fhir.issues import fail
-from gateway.fhir.search_request import Search
+from gateway.fhir.search_request import Search, SearchContext
 from gateway.mhd.current_version import named, with_current_versions
 from gateway.mhd.document_candidates import DocumentCandidates
 from gateway.mhd.page_writers import RELATIONS, Writer, document_writer, is_relation_of
@@ -58,8 +58,10 @@ class Finder(SearchPages[DocumentEntry]):
                 return imaging_document_json(each, self._write_context, relations)
         raise unknown
 
-    def _parse(self, parameters: Sequence[tuple[str, str]], *, strict: bool = False) -> DocumentSearch:
-        return parse_imaging_document_search(parameters, self._search_context, strict=strict)
+    def _parse(
+        self, parameters: Sequence[tuple[str, str]], context: SearchContext, *, strict: bool = False
+    ) -> DocumentSearch:
+        return parse_imaging_document_search(parameters, context, strict=strict)
 
     async def _completed(self, parameters: Sequence[tuple[str, str]]) -> Sequence[tuple[str, str]]:
         known = await self._known_patients.completed(parameters)

@@ -16,7 +16,7 @@ from gateway.fhir.document_reference import WriteContext
 from gateway.fhir.list_elements import RegistryList
 from gateway.fhir.list_search import ListSearch
 from gateway.fhir.search_all import Item, SearchOfAll, parse_search_of_all, read_types
-from gateway.fhir.search_request import Search
+from gateway.fhir.search_request import Search, SearchContext
 from gateway.mhd.document_candidates import DocumentCandidates
 from gateway.mhd.page_writers import MEMBERS, RELATIONS, Writer, document_writer, list_writer
 from gateway.mhd.search_pages import Matches, SearchPages, SearchServices, Snapshots
@@ -71,8 +71,10 @@ class AllFinder(SearchPages[Item]):
         """The types that are searched. Raises OutcomeError 400."""
         return read_types(parameters)
 
-    def _parse(self, parameters: Sequence[tuple[str, str]], *, strict: bool = False) -> Search[Item]:
-        return parse_search_of_all(parameters, self._search_context, strict=strict)
+    def _parse(
+        self, parameters: Sequence[tuple[str, str]], context: SearchContext, *, strict: bool = False
+    ) -> Search[Item]:
+        return parse_search_of_all(parameters, context, strict=strict)
 
     async def _completed(self, parameters: Sequence[tuple[str, str]]) -> Sequence[tuple[str, str]]:
         return await self._known_patients.completed(parameters)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from gateway.fhir.list_elements import RegistryList
 from gateway.fhir.list_search import ListSearch, parse_list_search
+from gateway.fhir.search_request import SearchContext
 from gateway.mhd.page_writers import MEMBERS, Writer, list_writer
 from gateway.mhd.search_pages import SearchPages
 from gateway.model import Association, QueryResult
@@ -19,8 +20,10 @@ class ListFinder(SearchPages[RegistryList]):
     narrow_by = "code or date"
     from_associations = MEMBERS
 
-    def _parse(self, parameters: Sequence[tuple[str, str]], *, strict: bool = False) -> ListSearch:
-        return parse_list_search(parameters, self._search_context, strict=strict)
+    def _parse(
+        self, parameters: Sequence[tuple[str, str]], context: SearchContext, *, strict: bool = False
+    ) -> ListSearch:
+        return parse_list_search(parameters, context, strict=strict)
 
     def _found(self, result: QueryResult) -> Iterable[RegistryList]:
         yield from result.submission_sets

@@ -16,6 +16,7 @@ from urllib.parse import quote, urlencode
 import orjson
 
 from gateway.clients.community import Queries
+from gateway.crossborder.named_patients import AS_NAMED, NamedPatients
 from gateway.fhir.document_reference import WriteContext, resource_id
 from gateway.fhir.issues import Issue, fail
 from gateway.fhir.matching import Registered
@@ -63,6 +64,7 @@ class SearchServices:
     manifests: OfferedManifests
     known_patients: KnownPatients
     note: Note
+    named_patients: NamedPatients = AS_NAMED
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +117,13 @@ class SearchPages(ABC, Generic[T]):
         self._includer = services.includer
         self._manifests = services.manifests
         self._known_patients = services.known_patients
+        self._named_patients = services.named_patients
         self._note = services.note
 
     @abstractmethod
-    def _parse(self, parameters: Sequence[tuple[str, str]], *, strict: bool = False) -> Search[T]:
+    def _parse(
+        self, parameters: Sequence[tuple[str, str]], context: SearchContext, *, strict: bool = False
+    ) -> Search[T]:
         """Understand a search. Raises OutcomeError."""
 
     @abstractmethod
@@ -143,7 +148,8 @@ class SearchPages(ABC, Generic[T]):
         `parameters` are decoded names and values of URL and form. Raises OutcomeError for parameters that
         cannot be met, RegistryFailure and PeerError for what the registry says.
         """
-        search = self._parse(await self._completed(parameters), strict=strict)
+        named, context = await self._named_patients.known(parameters, self._search_context)
+        search = self._parse(await self._completed(named), context, strict=strict)
         matches = await self._run(search)
         items, count = matches.items, search.count
         snapshot = None
@@ -165,7 +171,7 @@ class SearchPages(ABC, Generic[T]):
             raise fail(
                 404, "not-found", "The page link is not one of this server. Start the search again."
             ) from None
-        search = self._parse(key.parameters)
+        search = self._parse(key.parameters, self._search_context)
         # what is kept of a search was found for whoever made it, which may be another client
         if key.snapshot and shows_only_visible(search.queries()):
             held = await self._snapshots.page(key.snapshot, key.offset, key.count)

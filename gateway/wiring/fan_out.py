@@ -10,6 +10,7 @@ from gateway.crossborder.identities import SharedOrDiscovered
 from gateway.model.imaging import RetrieveLocation
 from gateway.settings import Settings
 from gateway.wiring.domain import own_documents, own_registry
+from gateway.wiring.patient_manager import domain_patients
 from gateway.wiring.reaching import Reaching
 
 
@@ -20,7 +21,11 @@ def every_registry(settings: Settings, parts: Reaching, own: Queries | None = No
     return FanOutRegistry(
         own or own_registry(settings, parts),
         parts.communities,
-        SharedOrDiscovered(store, unasked=settings.patient_discovery.remember == "always"),
+        SharedOrDiscovered(
+            store,
+            domain_patients(settings, parts),
+            unasked=settings.patient_discovery.remember == "always",
+        ),
         deadline=settings.fan_out.deadline,
     )
 

@@ -41,6 +41,7 @@ from gateway.wiring.imaging import (
     offered_manifests,
 )
 from gateway.wiring.parts import Parts
+from gateway.wiring.patient_manager import named_patients
 from gateway.wiring.patients import patient_finder, patient_matcher
 from gateway.wiring.publishing import metadata_tables, publish_policy, publishing_sources
 from gateway.wiring.resources import patient_directory, patient_notes, stored_note
@@ -96,6 +97,7 @@ def use_cases(
         offered_manifests(settings, parts.imaging),
         KnownPatients(manifests(settings, parts.imaging)[1], terms, references.of),
         patient_notes(settings, parts.imaging).of_entries,
+        named_patients(settings, parts, references),
     )
     publish_to = own_recipient(settings, parts)
     return UseCases(

@@ -41,6 +41,7 @@ from gateway.wiring.imaging import (
     study_finder,
     study_names,
 )
+from gateway.wiring.patient_manager import named_patients
 
 
 def imaging_resources(
@@ -65,6 +66,7 @@ def imaging_resources(
         DocumentProvenances(every_registry(settings, parts), offered_manifests(settings, parts), terms),
         search_context(settings, terms, references, base_url, parts.communities),
         settings.search.max_results,
+        named_patients(settings, parts, references),
     )
     shelf = partial(Shelf, shelves)
     return ImagingRoutes(
