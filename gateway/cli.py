@@ -177,13 +177,21 @@ def affinity(
     images_wado: Annotated[
         list[str] | None, typer.Option(metavar="UID=FOLDER", help="The same, by WADO-RS only.")
     ] = None,
+    patients: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Folder of FHIR Patients, who are known to PIXm and PDQm at /patients.",
+        ),
+    ] = None,
     snapshots: Annotated[
         bool, typer.Option(help="Store and register what an On-Demand document is assembled to.")
     ] = True,
 ) -> None:
-    """Run the embedded affinity domain: registry, repository and imaging source."""
+    """Run the embedded affinity domain: registry, repository, imaging source and patient manager."""
     from gateway.affinity.app import serve as run
     from gateway.affinity.options import AffinityOptions, image_location
+    from gateway.affinity.patient_records import PatientRecords
 
     try:
         locations = [
@@ -201,7 +209,11 @@ def affinity(
             home_community_id=home_community_id,
             image_locations=tuple(locations),
             snapshots=snapshots,
+            patients=PatientRecords(patients) if patients else None,
         )
+    except OSError as error:
+        typer.echo(f"affinity: {patients}: {error.strerror}", err=True)
+        raise typer.Exit(2) from None
     except ValueError as error:
         typer.echo(f"affinity: {error}", err=True)
         raise typer.Exit(2) from None

@@ -1,9 +1,9 @@
 """`gateway doctor`: is everything in place that the settings name?
 
 Peers are asked with harmless requests: the registry for a document that cannot exist, each repository and
-each source of images for the same, each community for an object, a document and an image that cannot. Those
-of the own community that speak SOAP are asked for their WSDL too, which need not exist but must fit the
-transactions where it does.
+each source of images for the same, each community for an object, a document and an image that cannot, the
+patient manager for a patient who cannot. Those of the own community that speak SOAP are asked for their WSDL
+too, which need not exist but must fit the transactions where it does.
 """
 
 import asyncio
@@ -20,6 +20,7 @@ from gateway.clients.dicomweb import DicomWebClient
 from gateway.clients.fhir_server import FhirClient
 from gateway.clients.imaging_source import ImagingDocumentSource
 from gateway.clients.patient_discovery import PatientDiscovery
+from gateway.clients.patient_manager import PatientManager
 from gateway.clients.quirks import Quirks
 from gateway.clients.registry import DocumentRegistry
 from gateway.clients.repository import DocumentRepository
@@ -28,7 +29,7 @@ from gateway.domain_settings import PeerSettings, RegistrySettings
 from gateway.fhir.error_table import known_code
 from gateway.model import Cx, DocumentRequest, RegistryFailure
 from gateway.model.errors import PeerError, PeerProtocolError
-from gateway.model.identity import DiscoveryStatus, PatientQuery
+from gateway.model.identity import CrossReferenceStatus, DiscoveryStatus, PatientQuery, SourceIdentifier
 from gateway.model.images import SeriesWanted
 from gateway.model.imaging import RetrieveLocation, RetrieveLocationUid
 from gateway.model.query import GetDocuments
@@ -43,6 +44,8 @@ from gateway.wiring.communities import community_gateways, patient_discovery
 from gateway.wiring.domain import Clients, document_domain
 from gateway.wiring.fhir import terminology
 from gateway.wiring.parts import StartError, StateInUse, key_ring, open_parts
+from gateway.wiring.patient_manager import NAME as MANAGER
+from gateway.wiring.patient_manager import patient_manager
 from gateway.wiring.peers import peer_of
 from gateway.wiring.policy import policy_of
 from gateway.wiring.publishing import metadata_tables, publishing_sources
@@ -194,6 +197,7 @@ async def _examine_communities(settings: Settings, soap: SoapClient, findings: _
         for each in settings.communities:
             await _examine_community(settings, each, gateways[each.home_community_id], soap, findings)
         await _examine_mhd_domain(settings, Clients(soap, dicomweb, fhir), findings)
+        await _examine_patient_manager(settings, fhir, findings)
 
 
 async def _examine_community(
@@ -227,6 +231,37 @@ async def _examine_mhd_domain(settings: Settings, clients: Clients, findings: _F
         findings.bad("mhd domain", str(error))
         return
     await _try("mhd domain", "ITI-67", findings, partial(_ask_community, domain))
+
+
+async def _examine_patient_manager(settings: Settings, fhir: FhirClient, findings: _Findings) -> None:
+    try:
+        manager = patient_manager(settings, fhir)
+    except SettingsError as error:
+        findings.bad(MANAGER, str(error))
+        return
+    if manager is None or settings.patient_manager is None:
+        return
+    domain = settings.patient_manager.domain
+    if manager.rules.cross_references:
+        await _try(MANAGER, "ITI-83", findings, partial(_ask_who, settings, manager, domain))
+    if manager.rules.demographics:
+        await _try(MANAGER, "ITI-78", findings, partial(_ask_for_nobody, manager, domain))
+
+
+async def _ask_who(settings: Settings, manager: PatientManager, domain: str) -> None:
+    """Ask who nobody is: that nobody has the identifier is the answer of a manager that knows the domain."""
+    system = terminology(settings).authorities.uri(domain)
+    found = await manager.cross_reference(SourceIdentifier(system, _nowhere()), [domain])
+    if found.status in (CrossReferenceStatus.UNKNOWN_DOMAIN, CrossReferenceStatus.UNKNOWN_TARGET):
+        text = f"it does not know the affinity domain {system} (patient_manager.domain)"
+        raise PeerProtocolError(manager.name, "ITI-83", text)
+
+
+async def _ask_for_nobody(manager: PatientManager, domain: str) -> None:
+    """Ask for nobody. Who answers with patients does not look at the identifier."""
+    if (await manager.find(PatientQuery(identifiers=(Cx(_nowhere(), domain),)))).patients:
+        text = "it answers a search by an identifier that nobody has with patients"
+        raise PeerProtocolError(manager.name, "ITI-78", text)
 
 
 async def _ask_community(community: Queries) -> None:

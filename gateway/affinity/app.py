@@ -1,5 +1,6 @@
 """The affinity domain as a server: registry at /xds/registry, repository at /xds/repository; where it has
-images, their source at /xds/imaging (RAD-69) and /dicomweb/{Retrieve Location UID} (WADO-RS)."""
+images, their source at /xds/imaging (RAD-69) and /dicomweb/{Retrieve Location UID} (WADO-RS); where it has
+patients, their manager at /patients (PIXm, PDQm)."""
 
 import asyncio
 import contextlib
@@ -14,6 +15,7 @@ from gateway.affinity.file_chunks import FileReader
 from gateway.affinity.imaging_source import ImagingSource
 from gateway.affinity.imaging_transactions import ImagingTransactions
 from gateway.affinity.options import AffinityOptions
+from gateway.affinity.patient_manager import PatientManagerServer
 from gateway.affinity.transactions import Transactions
 from gateway.soap.contract import load_contract
 from gateway.soap.server import SoapService
@@ -62,6 +64,8 @@ def create_app(options: AffinityOptions) -> web.Application:
     if options.image_locations:
         app.router.add_route("*", "/xds/imaging", _to(_IMAGING))
         add_routes(app.router, _DICOMWEB)
+    if options.patients is not None:
+        PatientManagerServer(options.patients).add_routes(app.router)
     app.router.add_get("/health", _health)
     return app
 

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gateway.affinity.patient_records import PatientRecords
 from gateway.model import Cx
 from gateway.model.oids import bare_oid
 
@@ -44,7 +45,7 @@ class AffinityOptions:
     `max_results` bounds the objects of a LeafClass answer (XDSTooManyResults), None is no bound.
     `snapshots` says whether what an On-Demand entry is assembled to is stored and registered when it is
     retrieved. Folders of `image_locations` are looked through anew after `seconds_between_looks`, when they
-    are asked.
+    are asked. `patients` are those of the patient manager, None where there is none.
     """
 
     state_dir: Path
@@ -57,6 +58,7 @@ class AffinityOptions:
     query_threads: int = 2
     image_locations: tuple[ImageLocation, ...] = ()
     seconds_between_looks: float = 2.0
+    patients: PatientRecords | None = None
 
     def __post_init__(self) -> None:
         """Check the ids once, so that no answer carries a wrong one."""

@@ -26,9 +26,12 @@ class PatientRecords:
         self._folder = folder
         self._patients: dict[str, Patient] = {}
         for path in sorted(folder.glob("*.json")):
-            patient = orjson.loads(path.read_bytes())
+            try:
+                patient = orjson.loads(path.read_bytes())
+            except orjson.JSONDecodeError:
+                patient = None
             if not isinstance(patient, dict) or patient.get("resourceType") != "Patient":
-                raise ValueError(f"{path.name} holds no Patient")
+                raise ValueError(f"{path}: is no Patient in JSON")
             patient.setdefault("id", path.stem)
             self._patients[patient["id"]] = patient
 

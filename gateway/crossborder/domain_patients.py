@@ -52,6 +52,11 @@ class DomainPatients:
         """What the manager calls a domain."""
         return self._terminology.authorities.uri(authority)
 
+    @property
+    def native(self) -> frozenset[str]:
+        """Authorities whose identifiers are taken as they are."""
+        return self._native
+
     def is_native(self, source: SourceIdentifier) -> bool:
         """True for an identifier of the own domain, about which nobody has to be asked."""
         return self.authority(source.system) in self._native
@@ -73,6 +78,11 @@ class DomainPatients:
         if self.is_native(source):
             return (Cx(source.value, self.authority(source.system) or self.domain),)
         return await self._known_as(source, self.domain)
+
+    async def named(self, source: SourceIdentifier) -> tuple[Cx, ...]:
+        """The same, where a reference may stand as value without system."""
+        meant = source if source.system else self.source_of(source.value)
+        return () if meant is None else await self.resolve(meant)
 
     async def in_domains(self, patient: Cx, authorities: Collection[str]) -> tuple[Cx, ...]:
         """The identifier of a patient of the own domain in one of several domains; several where one of them

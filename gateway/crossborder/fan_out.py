@@ -35,6 +35,7 @@ UNAVAILABLE: Final = "XDSUnavailableCommunity"
 _UNKNOWN_PATIENT: Final = "XDSUnknownPatientId"
 _SEVERAL_PATIENTS: Final = "XDSResultNotSinglePatient"
 _TRANSACTION: Final = "ITI-38"
+_OF_MANAGER: Final = frozenset({"ITI-78", "ITI-83"})
 _NOTHING: Final = QueryResult(status=ResponseStatus.SUCCESS)
 _OF_PATIENTS: Final = ("entries", "submission_sets", "folders")
 _PARTS: Final = (*_OF_PATIENTS, "associations", "object_refs", "errors")
@@ -255,9 +256,13 @@ def _told(question: _Question, failure: Failure) -> Iterable[RegistryError]:
     how = "gave no answer in time" if isinstance(failure, PeerTimeout) else "gives no usable answer"
     if isinstance(failure, PeerForbids):
         how = "does not accept who asks"
+    who = question.label
+    if failure.transaction in _OF_MANAGER:
+        # who the patient is there could not be found out, so that the community was not asked
+        who = f"the {failure.peer} for {question.label}"
     yield RegistryError(
         UNAVAILABLE,
-        f"{question.label} {how} ({failure.transaction}); {lost}",
+        f"{who} {how} ({failure.transaction}); {lost}",
         location=question.home,
     )
 

@@ -24,6 +24,7 @@ from gateway.fhir.provide_rules_general import LONGEST_TEXT
 from gateway.fhir.terminology import Terminology
 from gateway.model import codes
 from gateway.model.dtm import to_dtm
+from gateway.model.identity import SourceIdentifier
 from gateway.model.metadata import (
     Association,
     Author,
@@ -109,7 +110,8 @@ _REQUIRED: Final = (
 class GeneratedDocument:
     """A document whose metadata is complete but for the ids that are given here.
 
-    It takes the place of an `OpenedBundle` that refers to nothing outside.
+    It takes the place of an `OpenedBundle` that refers to nothing outside. `strangers` is the patient as
+    another domain calls them, where the document says nothing else.
     """
 
     given: GivenDocument
@@ -122,7 +124,12 @@ class GeneratedDocument:
     updates: tuple[str, ...] = ()
     lookups: tuple[str, ...] = ()
     hosted: tuple[str, ...] = ()
-    asks_others: bool = False
+    strangers: tuple[SourceIdentifier, ...] = ()
+
+    @property
+    def asks_others(self) -> bool:
+        """True where `read` needs to know who the patient is."""
+        return bool(self.strangers)
 
     @property
     def size(self) -> int:
@@ -130,11 +137,18 @@ class GeneratedDocument:
         return len(self.given.content)
 
     def read(self, elsewhere: Elsewhere = NOTHING_ELSEWHERE) -> ProvideBundle:
-        """The submission. Ids follow from the digest, the time of the submission is now."""
+        """The submission. Ids follow from the digest, the time of the submission is now.
+
+        Raises OutcomeError 422 where nobody, or not one patient, is meant.
+        """
         namespace = uuid.UUID(bytes=bytes.fromhex(self.digest)[:16])
         sha1 = hashlib.sha1(self.given.content, usedforsecurity=False).hexdigest()
         entry = replace(
-            self.entry, entry_uuid=uuid.uuid5(namespace, "entryUUID 1").urn, hash=sha1, size=self.size
+            self.entry,
+            patient_id=self._patient(elsewhere),
+            entry_uuid=uuid.uuid5(namespace, "entryUUID 1").urn,
+            hash=sha1,
+            size=self.size,
         )
         submission_set = SubmissionSet(
             entry_uuid=uuid.uuid5(namespace, "entryUUID 0").urn,
@@ -156,6 +170,18 @@ class GeneratedDocument:
         document = ProvidedDocument(entry.entry_uuid, entry.mime_type, self.given.content, sha1, self.size)
         submission = Submission(submission_set=submission_set, entries=(entry,), associations=(member,))
         return ProvideBundle(submission, (document,), (), self.warnings, self.digest)
+
+    def _patient(self, elsewhere: Elsewhere) -> Cx | None:
+        if not self.strangers:
+            return self.entry.patient_id
+        known = elsewhere.strangers.get(self.strangers[0], ())
+        if len(known) == 1:
+            return known[0]
+        who, code = ("several patients", "multiple-matches") if known else ("nobody", "not-found")
+        text = (
+            f"The patient manager knows {who} of this affinity domain by what the document calls the patient."
+        )
+        raise OutcomeError(422, (Issue("error", code, text, RESOURCE, "XDSUnknownPatientId"),))
 
 
 def generate_document(
@@ -179,7 +205,14 @@ def generate_document(
         context=context,
         warnings=warnings,
         digest=hashlib.sha256(named.encode()).hexdigest(),
+        strangers=_strangers(entry.patient_id, context),
     )
+
+
+def _strangers(patient: Cx | None, context: ProvideContext) -> tuple[SourceIdentifier, ...]:
+    if patient is None or not context.domain or patient.authority in context.domain:
+        return ()
+    return (SourceIdentifier(context.terminology.authorities.uri(patient.authority), patient.id),)
 
 
 def _made_id(header: SelfDescription, given: GivenDocument) -> str:

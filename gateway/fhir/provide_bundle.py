@@ -31,6 +31,7 @@ from gateway.fhir.provide_bundle_references import (
     outside_references,
     urls_to_fetch,
 )
+from gateway.fhir.provide_bundle_subjects import strangers
 from gateway.fhir.provide_context import NOTHING_ELSEWHERE, Elsewhere, ProvideBundle, ProvideContext
 from gateway.fhir.provide_policy import mend_identifiers
 from gateway.fhir.provide_profiles import MetadataLevel
@@ -38,6 +39,7 @@ from gateway.fhir.provide_reports import ProvidedReport, reports_of
 from gateway.fhir.provide_rules import check_bundle
 from gateway.fhir.received import received, with_own_urls
 from gateway.fhir.validation import is_resource_type, validate_resource
+from gateway.model.identity import SourceIdentifier
 from gateway.model.releases import FhirRelease
 
 _VALIDATED: Final = frozenset({"List", "DocumentReference", "Binary", "Parameters", "Patient"})
@@ -49,7 +51,8 @@ class OpenedBundle:
 
     `outside` are references to other servers, `updates` the entryUUIDs of Folders that the Bundle adds to,
     `lookups` uniqueIds of documents that it refers to, `hosted` URLs of documents that other servers hold;
-    what they lead to is wanted for `read`. `reports` are imaging reports among the documents, by position of
+    what they lead to is wanted for `read`. `strangers` are patients as other domains name them, `reports`
+    imaging reports among the documents, by position of
     their DocumentReference. `size` is that of the request in bytes.
     """
 
@@ -64,12 +67,13 @@ class OpenedBundle:
     updates: tuple[str, ...]
     lookups: tuple[str, ...]
     hosted: tuple[str, ...]
+    strangers: tuple[SourceIdentifier, ...]
     size: int
 
     @property
     def asks_others(self) -> bool:
         """True where `read` needs what other servers hold."""
-        return bool(self.outside or self.updates or self.lookups or self.hosted)
+        return bool(self.outside or self.updates or self.lookups or self.hosted or self.strangers)
 
     def read(self, elsewhere: Elsewhere = NOTHING_ELSEWHERE) -> ProvideBundle:
         """The submission; once only.
@@ -89,6 +93,7 @@ class OpenedBundle:
             digest=self.digest,
             folders=elsewhere.folders,
             findings=self.findings,
+            strangers=elsewhere.strangers,
         ).read()
 
 
@@ -171,6 +176,7 @@ def open_entries(
         updates=updated_folders(index) if policy.takes("folders") else (),
         lookups=referred_unique_ids(index),
         hosted=hosted_urls(index),
+        strangers=strangers(index, context.patient_of, context.terminology, context.domain),
         size=size,
     )
 

@@ -15,7 +15,7 @@ from gateway.fhir.provide_bundle_associations import AssociationReader
 from gateway.fhir.provide_bundle_documents import AttachmentReader, ProvidedDocument
 from gateway.fhir.provide_bundle_entries import BundleIndex, EntryKind, RequestEntry, literal_uuid
 from gateway.fhir.provide_bundle_folders import Folders, check_nothing_is_removed, check_version
-from gateway.fhir.provide_bundle_subjects import Subjects
+from gateway.fhir.provide_bundle_subjects import Strangers, Subjects
 from gateway.fhir.provide_context import PlannedEntry, ProvideBundle, ProvideContext
 from gateway.fhir.provide_profiles import MetadataLevel
 from gateway.fhir.provide_reports import (
@@ -44,6 +44,7 @@ class BundleReading:
         digest: str,
         folders: Folders,
         findings: Findings,
+        strangers: Strangers,
     ) -> None:
         self._folders = folders
         self._index = index
@@ -54,7 +55,9 @@ class BundleReading:
         self._policy = context.policy
         self._level = level
         self._may_be_limited = context.policy.limited_metadata and level is MetadataLevel.MINIMAL
-        self._subjects = Subjects(context.terminology, context.patient_of, self._index, self._findings)
+        self._subjects = Subjects(
+            context.terminology, context.patient_of, self._index, self._findings, context.domain, strangers
+        )
         self._read_context = ReadContext(context.terminology, self._subjects.read, self._findings)
         self._attachments = attachments
         self._reports = reports
@@ -176,18 +179,19 @@ class BundleReading:
         if self._level is MetadataLevel.UNCONTAINED and "sourcePatientInfo" not in (
             entry.resource.get("context") or {}
         ):
-            read = replace(read, source_patient_id=read.patient_id)
+            named = self._subjects.named(entry.resource.get("subject") or {})
+            read = replace(read, source_patient_id=named or read.patient_id)
             self._findings.warn(
                 f"{entry.resource_path}.context.sourcePatientInfo",
                 "required",
                 "XDS requires sourcePatientId; it is taken from the subject.",
             )
-        named = replace(
+        identified = replace(
             read,
             entry_uuid=self._entry_uuid(entry, read.entry_uuid),
             limited_metadata=self._may_be_limited and not has_all_of_document(entry.resource),
         )
-        submitted, document = self._attachments.read(entry, named)
+        submitted, document = self._attachments.read(entry, identified)
         return self._completed(entry, submitted, document), document
 
     def _completed(

@@ -13,6 +13,7 @@ from gateway.fhir.provide_bundle_documents import Hosted, ProvidedDocument
 from gateway.fhir.provide_bundle_entries import EntryKind
 from gateway.fhir.provide_bundle_folders import Folders
 from gateway.fhir.provide_bundle_references import Fetched
+from gateway.fhir.provide_bundle_subjects import Strangers
 from gateway.fhir.provide_policy import PublishPolicy
 from gateway.fhir.terminology import Terminology
 from gateway.model.metadata import Cx, DocumentEntry, Submission
@@ -37,7 +38,8 @@ class ProvideContext:
     the system whose SubmissionSets are made here. `tables` and `time_zone`, which is that of times without
     offset, are for documents that are the source of their metadata. `policy` says what the recipient takes.
     `directory` is the FHIR base of persons and organizations that are referred to as if they were here.
-    Requests are of `release`; what they refer to below one of `bases` is here.
+    Requests are of `release`; what they refer to below one of `bases` is here. `domain` are the assigning
+    authorities of the affinity domain where its patient manager is asked about all others, else empty.
     """
 
     terminology: Terminology
@@ -54,18 +56,20 @@ class ProvideContext:
     max_bytes: int = 256 * 1024 * 1024
     release: FhirRelease = FhirRelease.R4
     bases: tuple[str, ...] = ()
+    domain: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Elsewhere:
     """What a request refers to and does not bring: resources and documents of other servers by URL, Folders
-    and documents of this one.
+    and documents of this one, and who the patients are that it names as other domains do.
     """
 
     fetched: Fetched = field(default_factory=dict)
     folders: Folders = field(default_factory=dict)
     registered: Registered = field(default_factory=dict)
     hosted: Hosted = field(default_factory=dict)
+    strangers: Strangers = field(default_factory=dict)
 
 
 NOTHING_ELSEWHERE: Final = Elsewhere()

@@ -22,6 +22,7 @@ from gateway.clients.document_domain import DocumentRecipient
 from gateway.clients.outside_resources import OutsideResources
 from gateway.clients.repository import OutgoingDocument
 from gateway.correlation.idempotency import Done, Fresh, IdempotencyStore, InProgress
+from gateway.crossborder.domain_patients import DomainPatients
 from gateway.fhir.datatypes import Json
 from gateway.fhir.document_reference import WriteContext, logical_id
 from gateway.fhir.error_table import known_code
@@ -42,8 +43,9 @@ from gateway.imaging.patient_imaging import Note
 from gateway.mhd.current_version import OLD_TARGET, with_current_targets
 from gateway.mhd.generate_metadata import open_generate_metadata
 from gateway.mhd.sources import PublishingSources
-from gateway.model import DocumentEntry, RegistryError, RegistryFailure, Submission
+from gateway.model import Cx, DocumentEntry, RegistryError, RegistryFailure, Submission
 from gateway.model.errors import PeerError
+from gateway.model.identity import SourceIdentifier
 from gateway.model.metadata import AvailabilityStatus
 from gateway.model.query import (
     ANY_DOCUMENT,
@@ -51,9 +53,10 @@ from gateway.model.query import (
     GetFolderAndContents,
     GetSubmissionSetAndContents,
 )
-from gateway.security.access import check_submission, is_limited
+from gateway.security.access import OtherPatient, bound_patient, check_submission, is_limited
 from gateway.security.subjects import about_submission
 
+_MOST_STRANGERS = 20
 _READ_IN_THREAD = 64 * 1024
 """Bodies above this are parsed, decoded and hashed outside the event loop."""
 
@@ -75,6 +78,8 @@ class Opened(Protocol):
     def asks_others(self) -> bool: ...
     @property
     def hosted(self) -> tuple[str, ...]: ...
+    @property
+    def strangers(self) -> tuple[SourceIdentifier, ...]: ...
     def read(self, elsewhere: Elsewhere) -> ProvideBundle: ...
 
 
@@ -95,11 +100,13 @@ class PublishLifetimes:
 
 @dataclass(frozen=True, slots=True)
 class PublishPeers:
-    """Who is asked: for what is registered, to store, and for what a Bundle refers to at other servers."""
+    """Who is asked: for what is registered, to store, for what a Bundle refers to at other servers, and who
+    patients are (None where nobody knows)."""
 
     registry: Queries
     repository: DocumentRecipient
     outside: OutsideResources
+    patients: DomainPatients | None = None
 
 
 class Publisher:
@@ -121,6 +128,7 @@ class Publisher:
         self._registry = peers.registry
         self._repository = peers.repository
         self._outside = peers.outside
+        self._patients = peers.patients
         self._idempotency = idempotency
         self._context = context
         self._write_context = write_context
@@ -218,11 +226,25 @@ class Publisher:
                 folders[entry_uuid] = state
         registered = await self._registered(opened.lookups)
         hosted = await self._outside.fetch_documents(opened.hosted)
-        elsewhere = Elsewhere(fetched, folders, registered, hosted)
+        elsewhere = Elsewhere(fetched, folders, registered, hosted, await self._known(opened.strangers))
         if opened.size <= _READ_IN_THREAD and not hosted:
             return self._manifests.checked(opened.read(elsewhere))
         async with self._reading:
             return await asyncio.to_thread(lambda: self._manifests.checked(opened.read(elsewhere)))
+
+    async def _known(self, named: tuple[SourceIdentifier, ...]) -> dict[SourceIdentifier, tuple[Cx, ...]]:
+        """Who the patients are that other domains name. Raises OtherPatient, PeerError, and OutcomeError for
+        too many of them."""
+        if self._patients is None:
+            return {}
+        if len(named) > _MOST_STRANGERS:
+            text = f"A request may name its patient in at most {_MOST_STRANGERS} ways of other domains."
+            raise OutcomeError(422, (Issue("error", "too-costly", text),))
+        known = {source: await self._patients.named(source) for source in named}
+        if bound_patient() is not None and any(len(found) != 1 for found in known.values()):
+            # whether there is such a patient is not told to who may not see him
+            raise OtherPatient
+        return known
 
     async def _registered(self, unique_ids: tuple[str, ...]) -> dict[str, str]:
         """entryUUIDs of documents by uniqueId: of several with one the current version."""

@@ -41,7 +41,7 @@ from gateway.wiring.imaging import (
     offered_manifests,
 )
 from gateway.wiring.parts import Parts
-from gateway.wiring.patient_manager import named_patients
+from gateway.wiring.patient_manager import domain_patients, named_patients
 from gateway.wiring.patients import patient_finder, patient_matcher
 from gateway.wiring.publishing import metadata_tables, publish_policy, publishing_sources
 from gateway.wiring.resources import patient_directory, patient_notes, stored_note
@@ -100,9 +100,10 @@ def use_cases(
         named_patients(settings, parts, references),
     )
     publish_to = own_recipient(settings, parts)
+    patients = domain_patients(settings, parts)
     return UseCases(
         publisher=Publisher(
-            PublishPeers(registry, publish_to, parts.outside),
+            PublishPeers(registry, publish_to, parts.outside, patients),
             IdempotencyStore(parts.store, scope),
             ProvideContext(
                 terminology=terms,
@@ -118,6 +119,7 @@ def use_cases(
                 directory=settings.references.directory,
                 time_zone=ZoneInfo(settings.publish.time_zone),
                 max_bytes=settings.server.max_bundle_bytes,
+                domain=frozenset() if patients is None else patients.native,
             ),
             write_context,
             PublishLifetimes(

@@ -58,9 +58,16 @@ def metadata_tables(settings: Settings, terminology: Terminology) -> MetadataTab
     return MetadataTables(
         class_codes=class_codes,
         format_codes={**builtin_formats(), **own},
-        patient_authorities=frozenset(settings.terminology.assigning_authorities.values()),
+        patient_authorities=_preferred_authorities(settings),
         accession_authorities=frozenset(publish.accession_authorities),
     )
+
+
+def _preferred_authorities(settings: Settings) -> frozenset[str]:
+    """Authorities of the patient identifiers that are taken of several in a document."""
+    if settings.patient_manager is not None:
+        return frozenset((settings.patient_manager.domain, *settings.search.patient_authorities))
+    return frozenset(settings.terminology.assigning_authorities.values())
 
 
 def publish_policy(settings: Settings, repository: RepositorySettings) -> PublishPolicy:

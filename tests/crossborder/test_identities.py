@@ -28,12 +28,14 @@ HOME = f"{OWN}.1"
 
 
 class Index:
-    """The patient index of a community: its identifiers by those that it is asked for."""
+    """The patient index of a community: its identifiers by those that it is asked for, and by family names."""
 
     def __init__(self, folder):
         self.known = {}
+        self.called = {}
         self.asked = []
         self.time_to_live = 7 * 86_400
+        self.queries = []
         self.service = SoapService(load_contract(), {"ITI-55": self.discover}, folder)
 
     async def answer(self, request):
@@ -42,7 +44,9 @@ class Index:
     async def discover(self, request):
         asked = read_discovery_request(request.body)
         self.asked += asked.query.identifiers
+        self.queries.append(asked.query)
         found = [there for i in asked.query.identifiers for there in self.known.get(i, ())]
+        found += [there for name in asked.query.names for there in self.called.get(name.family, ())]
         matches = tuple(PatientMatch(home_community_id=HOME, identifier=there, degree=100) for there in found)
         status = DiscoveryStatus.MATCHES if matches else DiscoveryStatus.NO_MATCH
         head = MessageHead(

@@ -7,8 +7,10 @@ from dataclasses import replace
 from aiohttp import web
 
 from gateway.demo.bundles import provide_bundle
+from gateway.model import Cx
 from tests.clients.managers import DOMAIN, HOSPITAL, SHARED, WARD, manager_at, person
 from tests.crossborder.neighbours import OWN, home_of, neighbours, outcomes
+from tests.crossborder.test_identities import two_worlds
 from tests.system.documents import a_document, a_patient
 from tests.system.issuers import running_issuer
 from tests.system.stack import running_stack, site
@@ -17,6 +19,10 @@ from tests.system.stack import running_stack, site
 def known(patient, number, *further, **more):
     """The Patient that the manager has of a patient of the domain."""
     return person(number, (patient.authority, patient.id), *further, **more)
+
+
+def cx(patient):
+    return Cx(patient.id, patient.authority)
 
 
 def settings_of(base, **more):
@@ -254,3 +260,54 @@ async def test_a_community_is_asked_by_the_shared_identifier_that_the_manager_kn
                 around.front, status="current", patient__identifier=f"urn:oid:{SHARED}|{stranger.id}"
             )
             assert (len(found), issues) == (1, [])
+
+
+async def test_a_community_is_asked_by_the_names_that_the_manager_knows(tmp_path):
+    here, unnamed = a_patient(), a_patient()
+    address = [{"line": ["Gasse 1"], "city": "Wien", "country": "AT"}]
+    anna = known(here, "anna", family="Muster-Alt", address=address)
+    async with (
+        manager_at(tmp_path / "patients", anna) as (base, asked),
+        two_worlds(tmp_path, patient_manager=settings_of(base)) as (around, index, documents),
+    ):
+        there, other = documents
+        index.called = {"Muster-Alt": [there]}
+        index.known = {cx(unnamed): [other]}
+        for _ in range(2):
+            (found,) = await around.front.find(patient__identifier=here.token, status="current")
+        assert home_of(found) == f"{OWN}.1"
+        assert found["subject"]["identifier"]["value"] == here.id
+        (query,) = index.queries
+        assert query.identifiers == (cx(here),)
+        assert [(n.family, n.given) for n in query.names] == [("Muster-Alt", "Anna")]
+        assert (query.birth_date, query.gender) == ("19800203", "F")
+        assert [a.city for a in query.addresses] == ["Wien"]
+        assert len(asked) == 1, "what the manager and the community said is remembered"
+
+        # whom the manager does not know is asked for by the identifier alone
+        assert len(await around.front.find(patient__identifier=unnamed.token, status="current")) == 1
+        assert index.queries[1].names == ()
+
+
+async def test_two_patients_of_one_name_are_not_taken_for_one(tmp_path):
+    here = a_patient()
+    async with (
+        manager_at(tmp_path / "patients", known(here, "anna")) as (base, _),
+        two_worlds(tmp_path, patient_manager=settings_of(base)) as (around, index, documents),
+    ):
+        index.called = {"Muster": list(documents)}
+        status, found, issues = await search(around.front, status="current", patient__identifier=here.token)
+    assert (status, found) == (200, [])
+    assert f"{OWN}.1" in issues[0]["diagnostics"]
+
+
+async def test_without_the_manager_a_community_may_still_know_the_identifier(tmp_path):
+    here, other = a_patient(), a_patient()
+    away = {"base_url": "http://127.0.0.1:1/fhir", "domain": DOMAIN, "max_attempts": 1}
+    async with two_worlds(tmp_path, patient_manager=away) as (around, index, documents):
+        index.known = {cx(here): [next(iter(documents))]}
+        assert len(await around.front.find(patient__identifier=here.token, status="current")) == 1
+        # that it does not know him may be for want of his name
+        status, found, issues = await search(around.front, status="current", patient__identifier=other.token)
+        assert (status, found) == (200, [])
+        assert "patient manager" in issues[0]["diagnostics"]
