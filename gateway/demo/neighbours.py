@@ -24,6 +24,8 @@ COUNT = 3
 DEADLINE = 5.0
 """Seconds that the gateway in front leaves to each community."""
 HOME = "urn:oid:2.999.60"
+HOSPITAL = "https://hospital.example/patients"
+"""System of the numbers that a hospital in front has for its patients."""
 _HOST = "127.0.0.1"
 _READY_SECONDS, _END_SECONDS = 60.0, 10.0
 
@@ -65,6 +67,9 @@ class Place:
         for option, location in (("--images-rad69", FIRST_LOCATION), ("--images-wado", SECOND_LOCATION)):
             arguments += [option, f"{location}={self.images / location}"]
         arguments += ["--images-wado", f"{self.everything}={self.images}"]
+        if self.has_patients:
+            self._write_patient()
+            arguments += ["--patients", str(self.folder / "patients")]
         name = f"the affinity domain of community {self.number}"
         self.domain = Child(name, arguments, self.environment, self.folder / "affinity.log")
         return self.domain.wait_until_ready(_READY_SECONDS)
@@ -73,6 +78,24 @@ class Place:
     def repository(self) -> str:
         """The repositoryUniqueId of its repository."""
         return f"2.999.60.10.{self.number}"
+
+    @property
+    def has_patients(self) -> bool:
+        """Whether its affinity domain has a patient manager."""
+        return self.number == 1
+
+    @property
+    def hospital_number(self) -> dict[str, str]:
+        """The Identifier by which a hospital knows the patient."""
+        return {"system": HOSPITAL, "value": f"H-{self.content.patient.id}"}
+
+    def _write_patient(self) -> None:
+        """What the manager knows: names, birth, and the identifiers of both domains."""
+        patient = self.content.patient.resource("patient")
+        patient["identifier"] = [self.content.patient.identifier, self.hospital_number]
+        folder = self.folder / "patients"
+        folder.mkdir(exist_ok=True)
+        (folder / "patient.json").write_text(json.dumps(patient), "utf-8")
 
     @property
     def everything(self) -> str:
@@ -211,6 +234,8 @@ def neighbourhood(state_dir: Path, port: int, seed: str, patient: str, log: str)
                 place.settings["GATEWAY_XDS_SERVER__ENABLED"] = "true"
                 place.settings["GATEWAY_CONSOLE__ENABLED"] = "true"
                 place.settings["GATEWAY_IMAGING__RAD69_SERVER"] = "true"
+                manager = {"base_url": f"{domain_url}/patients", "domain": place.content.patient.authority}
+                place.settings["GATEWAY_PATIENT_MANAGER"] = json.dumps(manager)
             if place is places[2]:
                 # who speaks MHD alone need not know what others call its community
                 del place.settings["GATEWAY_HOME_COMMUNITY_ID"]

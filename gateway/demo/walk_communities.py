@@ -21,6 +21,7 @@ from gateway.demo.outside_client import FHIR_JSON, OutsideClient, Page, Resource
 from gateway.demo.report_content import LINKED, sample_reports
 from gateway.demo.walk import Step, Walk
 from gateway.demo.walk_community_soap import SoapWalk
+from gateway.demo.walk_hospital import HospitalWalk
 from gateway.demo.walk_publish import response_entries
 from gateway.demo.walk_reports import publish_report
 from gateway.demo.walk_stopped import StoppedWalk
@@ -90,6 +91,8 @@ class CommunityWalk:
         """Walk."""
         await walk.step("a study and a report are published in each community", self._publish)
         await walk.step(FOUND, self._find)
+        studies = {place.content.images.study_instance_uid for place in self._running.places}
+        await HospitalWalk(self._running.front, self._client, studies).run(walk, FOUND)
         await self._retrieve_all(walk, "")
         await self._by_soap.run(walk, needs=(FOUND,))
         await walk.step(

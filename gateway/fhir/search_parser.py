@@ -268,6 +268,10 @@ class SearchParser(ABC, Generic[T]):
         self._patients.append(frozenset(found))
 
     def _read_patient_identifier(self, name: str, values: list[str]) -> None:
+        if self._ctx.nobody:
+            # whoever knows patients of systems that no setting maps was asked
+            self._patients.append(frozenset())
+            return
         terminology = self._ctx.terminology
         self._patients.append(frozenset(read_patient_identifier(v, name, terminology) for v in values))
 

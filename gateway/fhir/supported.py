@@ -361,8 +361,8 @@ SUPPORTED: tuple[SupportedRow, ...] = (
         "ITI-55 Cross Gateway Patient Discovery",
         "client",
         Level.PART,
-        "by identifier, where a community does not share it; immediate mode; several matches are several "
-        "patients",
+        "by identifier, where a community does not share it, and by what patient_manager says of names, "
+        "birth, sex and addresses; immediate mode; several matches are several patients",
     ),
     SupportedRow(
         "ITI-55 Cross Gateway Patient Discovery",
@@ -370,6 +370,26 @@ SUPPORTED: tuple[SupportedRow, ...] = (
         Level.PART,
         "/xca/patients with responding_gateway: by shared identifiers, from what was submitted; immediate "
         "mode; neither deferred nor by demographics alone",
+    ),
+    SupportedRow(
+        "ITI-83 Patient Identifier Cross-reference Query (IHE PIXm 3.1.0)",
+        "client",
+        Level.YES,
+        "of patient_manager: who is meant by identifiers of other domains and by Patients of other servers, "
+        "in searches, publishes and QIDO-RS; nobody and several are never somebody",
+    ),
+    SupportedRow(
+        "ITI-78 Patient Demographics Query (IHE PDQm 3.2.0)",
+        "client",
+        Level.YES,
+        "of patient_manager: searches with their pages, reads, merged patients; GET and POST, JSON; in place "
+        "of ITI-83 where the manager has none, and for ITI-55",
+    ),
+    SupportedRow(
+        "ITI-78, ITI-83, ITI-104 at /patients",
+        "embedded affinity domain",
+        Level.PART,
+        "FHIR Patients in a folder; JSON; of ITI-104 adding and changing alone",
     ),
     SupportedRow(
         "IHE MHD 4.2.4: ITI-66, ITI-67, ITI-68, ITI-65",

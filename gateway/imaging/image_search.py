@@ -12,6 +12,7 @@ from typing import Final
 import orjson
 from msgspec.structs import replace as changed
 
+from gateway.crossborder.named_patients import ResolvedPatients
 from gateway.dicom.json_model import Item, instance_item, retrieve_url, series_item, study_item
 from gateway.dicom.search_attributes import ATTRIBUTES, Level
 from gateway.fhir.issues import Issue, fail
@@ -66,13 +67,15 @@ class ImageSearcher:
         patients: DicomPatients,
         *,
         max_results: int,
+        named: ResolvedPatients | None = None,
     ) -> None:
-        """`max_results` bounds one answer."""
+        """`max_results` bounds one answer. `named` knows who patients of other domains are."""
         self._finder = finder
         self._names = names
         self._grants = grants
         self._patients = patients
         self._max_results = max_results
+        self._named = named
 
     async def search(self, search: ImageSearch, token: str | None) -> SearchAnswer:
         """Answer a search, at the address of one study's images where there is a `token`.
@@ -80,6 +83,10 @@ class ImageSearcher:
         Raises OutcomeError, PeerError and RegistryFailure.
         """
         patient = self._patients.resolve(search.patient) if search.patient is not None else None
+        if patient is not None and self._named is not None:
+            patient, unknown = await self._named.one(patient)
+            if unknown is not None:
+                return SearchAnswer(None, (*search.unsupported, unknown.diagnostics))
         if token is not None:
             listed, issues = await self._of_token(token, patient)
         elif patient is not None:

@@ -56,6 +56,7 @@ from gateway.soap.server import ServiceLimits, SoapService
 from gateway.wiring.domain import own_registry
 from gateway.wiring.fan_out import LegsOfCommunities, every_place, every_registry
 from gateway.wiring.fhir import patient_references, terminology
+from gateway.wiring.patient_manager import resolved_patients
 from gateway.wiring.peers import peer_of
 
 _ARCHIVES_BY_URL = 256
@@ -262,6 +263,9 @@ def search_routes(settings: Settings, parts: ImagingParts, base_url: str) -> Sea
         Grants(StudyTokens(parts.ring), found, store, studies, registry=every_registry(settings, parts)),
         DicomPatients(terminology(settings), settings.imaging.patient_id_authority),
         max_results=settings.search.max_results,
+        named=resolved_patients(
+            settings, parts, patient_references(parts.ring, terminology(settings), base_url)
+        ),
     )
     return SearchRoutes(searcher, base_url=base_url)
 

@@ -12,6 +12,7 @@ from tests.clients.managers import DOMAIN, HOSPITAL, SHARED, WARD, manager_at, p
 from tests.crossborder.neighbours import OWN, home_of, neighbours, outcomes
 from tests.crossborder.test_identities import two_worlds
 from tests.system.documents import a_document, a_patient
+from tests.system.imaging import published_study
 from tests.system.issuers import running_issuer
 from tests.system.stack import running_stack, site
 
@@ -99,6 +100,10 @@ async def test_documents_are_found_by_whatever_the_manager_knows_the_patient_by(
         status, found, issues = await search(
             stack, status="current", patient__identifier="urn:oid:2.999.404|x"
         )
+        assert (status, found, [i["code"] for i in issues]) == (200, [], ["not-found"])
+
+        # also of a system that no setting maps
+        status, found, issues = await search(stack, status="current", patient__identifier=f"{HOSPITAL}|h-9")
         assert (status, found, [i["code"] for i in issues]) == (200, [], ["not-found"])
 
         # the identifier of the domain needs nobody
@@ -311,3 +316,20 @@ async def test_without_the_manager_a_community_may_still_know_the_identifier(tmp
         status, found, issues = await search(around.front, status="current", patient__identifier=other.token)
         assert (status, found) == (200, [])
         assert "patient manager" in issues[0]["diagnostics"]
+
+
+async def test_images_are_searched_by_the_number_of_another_hospital(tmp_path):
+    async with manager_at(tmp_path / "patients") as (base, _):
+        own = settings_of(base, unknown_lifetime=0.001)
+        async with published_study(tmp_path, "qido", patient_manager=own) as published:
+            stack, here = published.stack, published.content.patient
+            # the manager learns of the patient by ITI-104
+            url = f"{base}/Patient?identifier={here.token}"
+            async with stack.session.put(url, json=known(here, "x", (WARD, "w-1"))) as answer:
+                assert answer.status == 201
+            for number, issuer, status in (("w-1", WARD, 200), (here.id, DOMAIN, 200), ("w-9", WARD, 204)):
+                url = f"{stack.base_url}/dicomweb/studies"
+                asked = {"PatientID": number, "IssuerOfPatientID": issuer}
+                async with stack.session.get(url, params=asked) as answer:
+                    assert answer.status == status, number
+                    assert ("patient manager" in answer.headers.get("Warning", "")) is (status == 204)
