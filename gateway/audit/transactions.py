@@ -55,6 +55,11 @@ def _pdqm(name: str) -> tuple[str, str]:
     return (base + "Consumer", base + "Supplier")
 
 
+def _pixm() -> tuple[str, str]:
+    base = f"{codes.PIXM_STRUCTURE}IHE.PIXm.Query.Audit."
+    return (base + "Consumer", base + "Manager")
+
+
 def _search(name: str, profiles: tuple[str, str] = ("", "")) -> Described:
     return Described(name=name, basic="Query", interaction="search", profiles=profiles)
 
@@ -144,7 +149,7 @@ TRANSACTIONS: Final = {
         action=("R", "R"),
         answers=True,
     ),
-    "ITI-83": _search("Mobile Patient Identifier Cross-reference Query"),
+    "ITI-83": _search("Mobile Patient Identifier Cross-reference Query", _pixm()),
     "ITI-105": _create("Simplified Publish", "SimplifiedPublish"),
     "ITI-106": _create("Generate Metadata", "GenerateMetadata"),
     "ITI-119": _search("Patient Demographics Match", _pdqm("Match")),

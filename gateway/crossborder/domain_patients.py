@@ -117,7 +117,7 @@ class DomainPatients:
             task.exception()  # who waited for it was told
 
     async def _ask(self, patient: Cx) -> PatientQuery:
-        found = await self._holders(SourceIdentifier(self.uri(patient.authority), patient.id))
+        found = await self.holders(SourceIdentifier(self.uri(patient.authority), patient.id))
         said = said_of(found[0]) if len(found) == 1 else PatientQuery()
         await self._store.remember_said(patient, said)
         return said
@@ -130,7 +130,7 @@ class DomainPatients:
         if self.manager.rules.cross_references:
             found = await self._cross_referenced(source, domain, ours=ours)
         else:
-            found = _in(domain, await self._holders(source))
+            found = _in(domain, await self.holders(source))
         await self._store.remember(source, domain, found)
         return found
 
@@ -151,8 +151,8 @@ class DomainPatients:
                 read.append(survivor)
         return _in(domain, read)
 
-    async def _holders(self, source: SourceIdentifier) -> list[ManagedPatient]:
-        """The active patients with an identifier, by PDQm."""
+    async def holders(self, source: SourceIdentifier) -> list[ManagedPatient]:
+        """The active patients with an identifier, by PDQm. Raises PeerError."""
         if source.system == self.manager.url and source.value.startswith(_REFERENCE):
             named = await self.manager.read(source.value.removeprefix(_REFERENCE))
             found = [] if named is None else [named]

@@ -3,7 +3,8 @@ the own community has documents of.
 
 A community with shared identifiers knows a patient when something was submitted for the identifier; what
 else is known of them is the sourcePatientInfo of their latest document. Nothing is found by demographics
-alone, and those beside an identifier can only speak against a match. Two identifiers are two patients.
+alone, and those beside an identifier can only speak against a match. Two identifiers are two patients. Where
+the community has a patient manager, it is asked about whoever is not found so.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from msgspec import structs
 
 from gateway.clients.document_domain import DocumentSource
 from gateway.clients.patient_discovery import new_id, now
+from gateway.crossborder.managed_patients import ManagedPatients, contradicts
 from gateway.crossborder.own_community import OwnCommunity
 from gateway.ebxml.errors import StoredQueryError
 from gateway.hl7v3.discovery_request import message_ids, query_element, read_discovery_request
@@ -56,8 +58,11 @@ class CrossGatewayPatients:
         registry: DocumentSource,
         processing: str = "P",
         time_to_live: float = 0.0,
+        managed: ManagedPatients | None = None,
     ) -> None:
-        """`time_to_live` is for how many seconds who asks may keep an answer; with 0 it does not say."""
+        """`time_to_live` is for how many seconds who asks may keep an answer; with 0 it does not say.
+        `managed` are the patients that a manager knows, None where there is none."""
+        self._managed = managed
         self._community = community
         self._registry = registry
         self._processing = processing
@@ -80,18 +85,20 @@ class CrossGatewayPatients:
         return self._reply(discovery, message_id, query_id, sender, query_element(request.body))
 
     async def _discover(self, query: PatientQuery) -> Discovery:
-        if not query.identifiers:
+        if not query.identifiers and self._managed is None:
             return Discovery(DiscoveryStatus.CANNOT_ANSWER, codes=("AnswerNotAvailable",))
         if len(query.identifiers) > _MOST_IDENTIFIERS:
             return Discovery(DiscoveryStatus.REFUSED, codes=(_BAD_REQUEST,))
         try:
             found = await asyncio.gather(*(self._known(identifier) for identifier in query.identifiers))
+            matches = tuple(m for m in found if m is not None and not contradicts(query, m))
+            if not matches and self._managed is not None:
+                return await self._managed.meant(query)
         except (PeerError, RegistryFailure) as error:
             log.warning("responding_gateway.registry_failed", error=type(error).__name__)
             busy = isinstance(error, PeerBusy)
             code = "ResponderBusy" if busy else "InternalError"
             return Discovery(DiscoveryStatus.CANNOT_ANSWER, codes=(code,))
-        matches = tuple(m for m in found if m is not None and not contradicts(query, m))
         if not matches:
             return Discovery(DiscoveryStatus.NO_MATCH)
         return Discovery(DiscoveryStatus.MATCHES, matches)
@@ -136,19 +143,6 @@ class CrossGatewayPatients:
         body = write_discovery_response(DiscoveryAnswer(head, message_id, discovery), query)
         lasts = discovery.status in _LASTING and self._time_to_live > 0
         return SoapReply(body, header_blocks=(write_time_to_live(self._time_to_live),) if lasts else ())
-
-
-def contradicts(query: PatientQuery, match: PatientMatch) -> bool:
-    """True where something that is asked for and known is different: it is not the patient who is meant."""
-    if query.birth_date and match.birth_date:
-        precision = min(8, len(query.birth_date), len(match.birth_date))
-        if query.birth_date[:precision] != match.birth_date[:precision]:
-            return True
-    if query.gender and match.gender and query.gender != match.gender:
-        return True
-    asked = {name.family.casefold() for name in query.names if name.family}
-    known = {name.family.casefold() for name in match.names if name.family}
-    return bool(asked and known) and asked.isdisjoint(known)
 
 
 def _match(home: str, identifier: Cx, entries: Sequence[DocumentEntry]) -> PatientMatch:

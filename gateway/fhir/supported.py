@@ -368,8 +368,8 @@ SUPPORTED: tuple[SupportedRow, ...] = (
         "ITI-55 Cross Gateway Patient Discovery",
         "server",
         Level.PART,
-        "/xca/patients with responding_gateway: by shared identifiers, from what was submitted; immediate "
-        "mode; neither deferred nor by demographics alone",
+        "/xca/patients with responding_gateway: by shared identifiers, from what was submitted, and by name "
+        "and birth, from patient_manager; immediate mode, not deferred",
     ),
     SupportedRow(
         "ITI-83 Patient Identifier Cross-reference Query (IHE PIXm 3.1.0)",

@@ -175,6 +175,7 @@ XDS_ERROR_SYSTEM: Final = "https://profiles.ihe.net/ITI/TF/Volume3/ch-4.2.html#4
 """System of XDS error codes in issue.details: the section that defines them, since IHE names no system."""
 FHIR_SEARCH_PARAMETER: Final = "http://hl7.org/fhir/SearchParameter/"
 MHD_SEARCH_PARAMETER: Final = MHD + "SearchParameter/"
+PIXM_STRUCTURE: Final = "https://profiles.ihe.net/ITI/PIXm/StructureDefinition/"
 PDQM: Final = "https://profiles.ihe.net/ITI/PDQm/"
 PDQM_STRUCTURE: Final = PDQM + "StructureDefinition/"
 PDQM_CAPABILITY_STATEMENT: Final = PDQM + "CapabilityStatement/"

@@ -4,6 +4,7 @@ from gateway.clients.fhir_server import FhirClient
 from gateway.clients.patient_manager import ManagerRules, PatientManager
 from gateway.correlation.managed_patients import ManagedPatientStore
 from gateway.crossborder.domain_patients import DomainPatients
+from gateway.crossborder.managed_patients import ManagedPatients
 from gateway.crossborder.named_patients import AS_NAMED, NamedPatients, ResolvedPatients
 from gateway.mhd.references import PatientReferences
 from gateway.settings import Settings
@@ -64,3 +65,9 @@ def resolved_patients(
 def named_patients(settings: Settings, parts: Reaching, references: PatientReferences) -> NamedPatients:
     """The same, or everybody as named."""
     return resolved_patients(settings, parts, references) or AS_NAMED
+
+
+def managed_patients(settings: Settings, parts: Reaching, home: str) -> ManagedPatients | None:
+    """Patients whom other communities may look for; None where there is no manager."""
+    patients = domain_patients(settings, parts)
+    return None if patients is None else ManagedPatients(patients, home)

@@ -17,6 +17,7 @@ from gateway.wiring.domain import document_domain, domain_images
 from gateway.wiring.fan_out import every_registry
 from gateway.wiring.imaging import image_grants, locations
 from gateway.wiring.parts import Parts
+from gateway.wiring.patient_manager import managed_patients
 from gateway.wiring.resources import stored_note
 from gateway.wiring.tls import usual_tls
 
@@ -36,7 +37,8 @@ def responding_services(settings: Settings, parts: Parts) -> dict[str, SoapServi
     domain = document_domain(settings, parts)
     query = CrossGatewayQuery(community, domain)
     own = settings.patient_discovery
-    patients = CrossGatewayPatients(community, domain, own.processing, own.time_to_live)
+    managed = managed_patients(settings, parts, community.home)
+    patients = CrossGatewayPatients(community, domain, own.processing, own.time_to_live, managed)
     retrieve = CrossGatewayRetrieve(community, domain)
     policy = RetrievePolicy(status_wait=settings.imaging.status_wait)
     places = locations(settings, parts.soap, parts.dicomweb, otherwise=domain_images(settings, parts))

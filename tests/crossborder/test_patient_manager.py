@@ -1,6 +1,7 @@
 """Patients whom clients name as other domains do: who they are here is asked of the patient manager, and nobody is
 taken for somebody else."""
 
+import base64
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -15,6 +16,7 @@ from tests.system.documents import a_document, a_patient
 from tests.system.imaging import published_study
 from tests.system.issuers import running_issuer
 from tests.system.stack import running_stack, site
+from tests.system.test_audit import audited, named
 
 
 def known(patient, number, *further, **more):
@@ -333,3 +335,27 @@ async def test_images_are_searched_by_the_number_of_another_hospital(tmp_path):
                 async with stack.session.get(url, params=asked) as answer:
                     assert answer.status == status, number
                     assert ("patient manager" in answer.headers.get("Warning", "")) is (status == 204)
+
+
+async def test_what_the_manager_is_asked_is_recorded_and_measured(tmp_path):
+    here = a_patient()
+    async with (
+        manager_at(tmp_path / "patients", known(here, "anna", (WARD, "w-1"))) as (base, _),
+        audited(tmp_path / "stack", patient_manager=settings_of(base), metrics={"enabled": True}) as gateway,
+    ):
+        path = "/DocumentReference?status=current&patient.identifier=urn:oid:"
+        _, _, events = await gateway.asked("GET", f"{path}{WARD}|w-1")
+        (event,) = (event for event in events if named(event) == "ITI-83")
+        assert event["outcome"] == "0"
+        assert event["meta"]["profile"] == [
+            "https://profiles.ihe.net/ITI/PIXm/StructureDefinition/IHE.PIXm.Query.Audit.Consumer"
+        ]
+        who, what = (e for e in event["entity"] if e["type"]["code"] in ("1", "2"))
+        assert who["what"]["identifier"] == {"system": f"urn:oid:{WARD}", "value": "w-1"}
+        assert "w-1" in base64.b64decode(what["query"]).decode()
+        assert event["agent"][1]["network"]["address"] == "127.0.0.1"
+        root = gateway.stack.base_url.removesuffix("/fhir")
+        async with gateway.session.get(f"{root}/metrics") as answer:
+            measured = await answer.text()
+        assert 'peer="patient manager"' in measured
+        assert "w-1" not in measured

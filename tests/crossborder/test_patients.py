@@ -8,7 +8,7 @@ from lxml import etree
 from msgspec import structs
 
 from gateway.clients.patient_discovery import Asker, PatientDiscovery
-from gateway.crossborder.patients import contradicts
+from gateway.crossborder.managed_patients import contradicts
 from gateway.demo.bundles import provide_bundle
 from gateway.hl7v3.discovery_request import write_discovery_request
 from gateway.hl7v3.discovery_response import read_discovery_response, write_discovery_response
