@@ -84,5 +84,7 @@ def _lasting(answer: Answer) -> object:
         return answer.body
     resource = json.loads(answer.body)
     if resource.get("type") == "searchset":
-        return [resource["total"], *(entry["fullUrl"] for entry in resource.get("entry", ()))]
+        # an OperationOutcome among the resources is of one answer alone
+        lasting = (e for e in resource.get("entry", ()) if e["search"]["mode"] != "outcome")
+        return [resource["total"], *(entry["fullUrl"] for entry in lasting)]
     return {name: value for name, value in resource.items() if name not in _OF_THE_MOMENT}

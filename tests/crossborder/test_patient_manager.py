@@ -256,7 +256,7 @@ async def test_a_community_is_asked_by_the_shared_identifier_that_the_manager_kn
                 assert (status, issues) == (200, [])
                 by_home = {home_of(f): f["masterIdentifier"]["value"] for f in found}
                 assert by_home == {
-                    None: f"urn:oid:{mine.unique_id}",
+                    OWN: f"urn:oid:{mine.unique_id}",
                     f"{OWN}.1": f"urn:oid:{theirs.unique_id}",
                 }
                 assert {f["subject"]["identifier"]["value"] for f in found} == {here.id}
