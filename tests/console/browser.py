@@ -77,14 +77,15 @@ BAD_STRUCTURE = r"""() => {
     if (!e.querySelectorAll("tbody tr [role=rowheader], [data-nothing]").length) found.push("rows without header");
   }
   for (const e of all("th")) if (!e.scope) found.push("th without scope");
-  for (const e of all("svg")) if (e.getAttribute("aria-hidden") !== "true" && !e.hasAttribute("aria-label")) found.push("svg");
+  for (const e of all("svg")) if (e.getAttribute("aria-hidden") !== "true" && !e.hasAttribute("aria-label")
+    && !e.hasAttribute("aria-labelledby")) found.push("svg");
   for (const e of all("[tabindex]")) if (e.tabIndex > 0) found.push("tabindex");
   for (const e of all("section, nav")) if (!e.hasAttribute("aria-labelledby") && !e.hasAttribute("aria-label")) found.push(`${e.tagName} without a name`);
   return found;
 }"""
 
 # What a finger has to meet (WCAG 2.2, 2.5.8); links within sentences are excepted there.
-SMALL_TARGETS = r"""() => [...document.querySelectorAll("button, select, summary, nav a, .brand, .button, textarea")]
+SMALL_TARGETS = r"""() => [...document.querySelectorAll("button, select, summary, input:not([type=hidden]), nav a, .brand, .button, textarea")]
   .filter((e) => e.getClientRects().length)
   .map((e) => [e, e.getBoundingClientRect()])
   .filter(([, box]) => box.height < 24 || box.width < 24)

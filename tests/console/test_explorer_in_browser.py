@@ -1,13 +1,7 @@
-"""The explorer in a browser: light, dark and on a phone, by keyboard, with and without JavaScript.
-
-CONSOLE_SCREENSHOTS names a folder where the pictures of the pages are kept to be looked at.
-"""
+"""The explorer as people see it: in light and dark, on a phone, by keyboard, with and without JavaScript."""
 
 import asyncio
-import os
-import shutil
-from contextlib import asynccontextmanager
-from pathlib import Path
+import base64
 
 import pytest
 import pytest_asyncio
@@ -16,149 +10,113 @@ from aiohttp import web
 from gateway.demo.ct_study import FIRST_LOCATION
 from tests.crossborder.neighbours import garbage
 
+from .browser import VIEWS, running_browser, sign_in, window
 from .explored import CLINICIAN, SUPPORT, XCA, explored
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-playwright = pytest.importorskip("playwright.async_api", reason="playwright is not installed")
-pytestmark = [
-    pytest.mark.asyncio(loop_scope="module"),
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here"),
-]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-LOOKS = {
-    "light": {"color_scheme": "light", "viewport": {"width": 1280, "height": 900}},
-    "dark": {"color_scheme": "dark", "viewport": {"width": 1280, "height": 900}},
-    "phone": {"color_scheme": "light", "viewport": {"width": 390, "height": 844}},
-}
 TRY_ALL = "Try to retrieve all images"
-# one dot of grey
-PICTURE = bytes.fromhex(
-    "89504e470d0a1a0a0000000d4948445200000001000000010800000000"
-    "3a7e9b550000000a49444154785e6368000000820081dd436af40000000049454e44ae426082"
+DOT = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCB3UNq9AAAAABJRU5ErkJggg=="
 )
+"""A picture of one grey dot (PNG)."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def held(tmp_path_factory):
-    async with explored(tmp_path_factory.mktemp("browsed")) as running:
+async def browser():
+    async with running_browser() as running:
         yield running
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def chromium():
-    async with playwright.async_playwright() as driver:
-        browser = await driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        await browser.close()
-
-
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory):
-    kept = os.environ.get("CONSOLE_SCREENSHOTS")
-    folder = Path(kept) if kept else tmp_path_factory.mktemp("pictures")
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-@asynccontextmanager
-async def opened(held, chromium, scope=CLINICIAN, **options):
-    """A page whose viewer is signed in; `page.faults` are what the browser complained about."""
-    context = await chromium.new_context(**options)
-    page = await context.new_page()
-    page.faults = []
-    page.on("pageerror", lambda error: page.faults.append(str(error)))
-    page.on("console", lambda said: page.faults.append(said.text) if said.type == "error" else None)
-    try:
-        await page.goto(f"{held.url}/sign-in")
-        await page.fill("#token", held.token(scope))
-        await page.click("main button")
-        yield page
-    finally:
-        await context.close()
+async def held(browser, tmp_path_factory):
+    async with explored(tmp_path_factory.mktemp("browsed")) as running:
+        yield running
 
 
 async def look_for(page, held, what):
     await page.goto(f"{held.url}/explore")
-    await page.fill("#what", what)
+    await page.get_by_label("Identifier").fill(what)
     await page.keyboard.press("Enter")
     await page.wait_for_selector("#result-title")
 
 
-async def looked_at(page, file):
-    """Take a picture; nothing may stick out of the page."""
-    await page.wait_for_load_state("networkidle")
-    assert len(await page.screenshot(path=file, full_page=True)) > 5000
-    wide, seen = await page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
-    assert wide <= seen, f"{file.name} is wider than the screen"
+async def try_all(page, state):
+    await page.get_by_role("button", name=TRY_ALL).click()
+    await page.wait_for_selector(f"[data-result] .badge.{state}")
+    await page.evaluate("scrollTo(0, 0)")
 
 
 async def renders(request):
     """An archive that renders."""
-    if request.path.endswith("/rendered"):
-        return web.Response(body=PICTURE, content_type="image/png")
-    return None
+    return web.Response(body=DOT, content_type="image/png") if request.path.endswith("/rendered") else None
 
 
-@pytest.mark.parametrize("look", LOOKS)
-async def test_every_page_is_whole_on_every_screen(held, chromium, pictures, look):
+@pytest.mark.parametrize("view", VIEWS)
+async def test_every_page_is_well_made_in_each_view(browser, held, view, tmp_path):
     held.stack.interfere = renders
     try:
-        async with opened(held, chromium, **LOOKS[look]) as page:
-            await page.goto(f"{held.url}/explore")
-            await looked_at(page, pictures / f"explorer-form-{look}.png")
+        async with window(browser, view) as opened:
+            page = opened.page
+            await sign_in(opened, held, "/explore", CLINICIAN)
+            await opened.require_well_made(shot="explorer", folder=tmp_path)
             await look_for(page, held, held.own.images.study_instance_uid)
             # pictures are loaded when they come into sight
             await page.locator("img.thumb").scroll_into_view_if_needed()
-            assert await page.eval_on_selector(
-                "img.thumb", "each => each.decode().then(() => each.naturalWidth)"
-            )
-            await page.evaluate("window.scrollTo(0, 0)")
-            await looked_at(page, pictures / f"explorer-found-{look}.png")
+            assert await page.eval_on_selector("img.thumb", "e => e.decode().then(() => e.naturalWidth)") == 1
             drawn, tree = [await page.is_visible(place) for place in ("svg.held", ".tree")]
-            assert (drawn, tree) == ((False, True) if look == "phone" else (True, False))
-            await page.click(f"text={TRY_ALL}")
-            await page.wait_for_selector("[data-result] .badge.ok")
-            await looked_at(page, pictures / f"explorer-tried-{look}.png")
-            await page.click("text=Metadata")
+            assert (drawn, tree) == ((False, True) if "phone" in view else (True, False))
+            await try_all(page, "ok")
+            await opened.require_well_made(shot="explorer-found", folder=tmp_path)
+            await page.get_by_role("link", name="Metadata").click()
             await page.wait_for_selector("#study-title")
-            await looked_at(page, pictures / f"explorer-metadata-{look}.png")
-            await page.click("text=Back to where it is held")
+            for details in await page.locator("details").all():
+                await details.evaluate("each => { each.open = true; }")
+            await opened.require_well_made(shot="explorer-metadata", folder=tmp_path)
+            await page.get_by_role("link", name="Back to where it is held").click()
             await page.wait_for_selector("#result-title")
-            assert page.faults == []
     finally:
         held.stack.interfere = None
 
 
-async def test_what_fails_is_shown_where_it_fails(held, chromium, pictures):
+@pytest.mark.parametrize("view", ["light", "dark phone"])
+async def test_what_fails_is_shown_where_it_fails(browser, held, view, tmp_path):
     async def trouble(request):
         return await garbage(request) if request.path == "/xds/imaging" else await renders(request)
 
-    async def dead(request):
-        return await garbage(request)
-
-    held.stack.interfere, held.others[XCA].interfere = trouble, dead
+    held.stack.interfere, held.others[XCA].interfere = trouble, garbage
     try:
-        async with opened(held, chromium, **LOOKS["light"]) as page:
+        async with window(browser, view) as opened:
+            page = opened.page
+            await sign_in(opened, held, "/explore", CLINICIAN)
             await look_for(page, held, held.own.images.study_instance_uid)
-            await page.click(f"text={TRY_ALL}")
+            await try_all(page, "warn")
             result = page.locator("[data-result]", has=page.locator(".badge.warn"))
-            await result.wait_for()
             assert f"the source failed (imaging source {FIRST_LOCATION})" in await result.inner_text()
-            await looked_at(page, pictures / "explorer-partial-light.png")
+            await opened.require_well_made(shot="explorer-partial", folder=tmp_path)
             await look_for(page, held, held.contents[XCA].images.study_instance_uid)
             assert "remembered only" in await page.inner_text("#result-title")
-            await looked_at(page, pictures / "explorer-dead-community-light.png")
-        async with opened(held, chromium, SUPPORT, **LOOKS["phone"]) as page:
-            await look_for(page, held, held.own.images.study_instance_uid)
-            await page.click("text=Metadata")
-            await page.wait_for_selector("#study-title")
-            assert held.own.patient.id not in await page.content()
-            await looked_at(page, pictures / "explorer-hidden-phone.png")
+            await opened.require_well_made(shot="explorer-dead-community", folder=tmp_path)
+            await look_for(page, held, "NO-SUCH-NUMBER")
+            await opened.require_well_made(shot="explorer-nothing", folder=tmp_path)
     finally:
         held.stack.interfere = held.others[XCA].interfere = None
 
 
-async def test_progress_is_told_while_images_come_and_the_keyboard_is_enough(held, chromium):
+async def test_who_may_not_see_patients_is_told_what_is_hidden(browser, held, tmp_path):
+    async with window(browser, "phone") as opened:
+        page = opened.page
+        await sign_in(opened, held, "/explore", SUPPORT)
+        await look_for(page, held, held.own.images.study_instance_uid)
+        assert await page.get_by_role("button", name=TRY_ALL).count() == 0
+        await opened.require_well_made(shot="explorer-of-support", folder=tmp_path)
+        await page.get_by_role("link", name="Metadata").click()
+        await page.wait_for_selector("#study-title")
+        assert held.own.patient.id not in await page.content()
+        await opened.require_well_made(shot="explorer-hidden", folder=tmp_path)
+
+
+async def test_progress_is_told_while_images_come_and_the_keyboard_is_enough(browser, held):
     go_on = asyncio.Event()
 
     async def slowly(request):
@@ -168,7 +126,9 @@ async def test_progress_is_told_while_images_come_and_the_keyboard_is_enough(hel
 
     held.stack.interfere = slowly
     try:
-        async with opened(held, chromium, **LOOKS["light"]) as page:
+        async with window(browser) as opened:
+            page = opened.page
+            await sign_in(opened, held, "/explore", CLINICIAN)
             await look_for(page, held, held.own.images.study_instance_uid)
             button = page.get_by_role("button", name=TRY_ALL)
             await button.focus()
@@ -180,39 +140,27 @@ async def test_progress_is_told_while_images_come_and_the_keyboard_is_enough(hel
             await page.wait_for_selector("[data-result] .badge.ok")
             assert await bar.count() == 0
             assert await button.evaluate("each => each === document.activeElement")
-            status = page.get_by_role("status").filter(has_text="16 of 16 images")
-            assert await status.count() == 1
-            assert page.faults == []
+            assert await page.get_by_role("status").filter(has_text="16 of 16 images").count() == 1
+            names = await page.evaluate(
+                "() => [...document.querySelectorAll('form[data-attempt] button')].map((e) => e.textContent)"
+            )
+            assert len(names) == len(set(names)), "buttons of the same words can be told apart"
+            assert not opened.wrong
     finally:
         go_on.set()
         held.stack.interfere = None
 
 
-async def test_without_javascript_a_page_tells_what_came(held, chromium, pictures):
-    async with opened(held, chromium, java_script_enabled=False, **LOOKS["light"]) as page:
+async def test_without_javascript_a_page_tells_what_came(browser, held, tmp_path):
+    async with window(browser, java_script_enabled=False) as opened:
+        page = opened.page
+        await sign_in(opened, held, "/explore", CLINICIAN)
         await look_for(page, held, held.own.images.study_instance_uid)
-        await page.click(f"text={TRY_ALL}")
+        await page.get_by_role("button", name=TRY_ALL).click()
         await page.wait_for_selector("h1#title")
         assert "complete" in await page.inner_text("h1#title")
         assert "16 of 16 images" in await page.inner_text("main")
-        await looked_at(page, pictures / "explorer-without-script-light.png")
-        await page.click("text=Back to where it is held")
+        opened.wrong.clear()  # an archive that renders nothing is noted
+        await opened.require_well_made(shot="explorer-without-javascript", folder=tmp_path)
+        await page.get_by_role("link", name="Back to where it is held").click()
         await page.wait_for_selector("#result-title")
-
-
-async def test_everything_has_a_name_for_who_hears_the_page(held, chromium):
-    async with opened(held, chromium, **LOOKS["light"]) as page:
-        await look_for(page, held, held.own.images.study_instance_uid)
-        nameless = await page.evaluate(
-            """() => [...document.querySelectorAll('button, a[href], input:not([type=hidden]), img, [role=img], table')]
-              .filter((each) => !(each.labels?.length || each.textContent.trim() || each.alt
-                || each.getAttribute('aria-label') || each.getAttribute('aria-labelledby')))
-              .map((each) => each.outerHTML)"""
-        )
-        assert nameless == []
-        names = await page.evaluate(
-            "() => [...document.querySelectorAll('form[data-attempt] button')].map((each) => each.textContent)"
-        )
-        assert len(names) == len(set(names)), "buttons of the same words can be told apart"
-        ids = await page.evaluate("() => [...document.querySelectorAll('[id]')].map((each) => each.id)")
-        assert len(ids) == len(set(ids))
