@@ -8,11 +8,14 @@ import pytest_asyncio
 from aiohttp import web
 
 from gateway.demo.bundles import provide_bundle
+from gateway.demo.content import sample_content
 from gateway.demo.ct_study import FIRST_LOCATION, SECOND_LOCATION
 from tests.crossborder.neighbours import OWN, garbage
+from tests.system.documents import a_patient
+from tests.system.stack import running_stack
 
 from .explored import CLINICIAN, MHD, SUPPORT, XCA, explored, look_for
-from .signed_in import visitor
+from .signed_in import Console, visitor
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -513,3 +516,22 @@ async def test_the_policy_of_the_site_holds_here_too(tmp_path):
     assert seen.status == 200
     assert refused.status == 403
     assert ruled.own.images.study_instance_uid not in refused.text
+
+
+async def test_where_access_is_open_everyone_sees_and_tries_everything(tmp_path):
+    content = sample_content("open explorer", a_patient().id)
+    folders = content.images.write(tmp_path / "images")
+    images = {uid: (folders[uid], "wado-rs") for uid in (FIRST_LOCATION, SECOND_LOCATION)}
+    settings = {"security": {"access": "open"}, "console": {"enabled": True}}
+    async with (
+        running_stack(tmp_path, images=images, **settings) as stack,
+        visitor(Console(stack, None)) as guest,
+    ):
+        await stack.publish(provide_bundle([content.manifest], patient=content.patient))
+        await stack.get("ImagingStudy", **{"patient.identifier": content.patient.token})
+        seen = await look_for(guest, content.images.study_instance_uid)
+        both = await guest.get(metadata_of(seen)[0])
+        assert content.patient.id in both.text
+        [(action, form)] = [each for each in forms(seen, "/retrieve-images") if "series" not in each[1]]
+        [*_, (_, done)] = told(await guest.post(action, form, headers=EVENTS))
+        assert done["outcome"] == "complete"
