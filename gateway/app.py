@@ -14,6 +14,7 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
+from gateway.audit.transactions import STARTED, STOPPED
 from gateway.connections import CONNECTIONS, ConnectionLimits, Connections, WatchedRunner, raise_file_limit
 from gateway.health import Health, abilities
 from gateway.mhd.admission import Admission
@@ -32,7 +33,7 @@ from gateway.soap.server import Admit, SoapService
 from gateway.telemetry.logs import configure
 from gateway.telemetry.recent import RecentRequests
 from gateway.watched_files import refresh_all
-from gateway.wiring.audit import tell_where_records_go, watch_trail
+from gateway.wiring.audit import answers_audit_queries, tell_where_records_go, watch_trail
 from gateway.wiring.audit_repositories import event_writer
 from gateway.wiring.bases import BASE_PATH, bases_of, releases_of
 from gateway.wiring.callers import admission as admission_of
@@ -164,8 +165,7 @@ def _record_requests(
     app.middlewares.insert(1, auditing.recorded())
     app.middlewares.append(auditing.has_room())
     app.on_response_prepare.append(auditing.begins)
-    asked = settings.audit.local_query
-    if asked or (asked is None and guarded):
+    if answers_audit_queries(settings, guarded):
         write = event_writer(settings, parts.trail)
         for base in bases:
             if base.release is not FhirRelease.R5:
@@ -314,6 +314,8 @@ async def serve(settings: Settings) -> None:
             _tune_collector()
             stop = _stop_event()
             _reload_on_hangup(CommunityReload(parts.communities, parts))
+            if parts.trail is not None:
+                parts.trail.tell(STARTED)
             print(f"ready {base_url}", flush=True)
             log.info("gateway.ready", base_url=base_url)
             await stop.wait()
@@ -321,6 +323,8 @@ async def serve(settings: Settings) -> None:
             log.info("gateway.stopping")
             await _until_others_know(stop, settings.server.drain_wait)
             await runner.cleanup()
+            if parts.trail is not None:
+                parts.trail.tell(STOPPED)
 
 
 async def _until_others_know(stop: asyncio.Event, seconds: float) -> None:

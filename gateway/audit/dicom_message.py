@@ -13,7 +13,7 @@ from lxml import etree
 from lxml.etree import Element, SubElement, _Element
 
 from gateway.audit.record import AuditRecord, Party
-from gateway.audit.transactions import Described, described
+from gateway.audit.transactions import BY_ITSELF, Described, described
 from gateway.model import codes
 from gateway.model.claims import Claims, Coding
 
@@ -45,8 +45,11 @@ def _event(message: _Element, record: AuditRecord, what: Described) -> None:
     event.set("EventDateTime", moment.replace("+00:00", "Z"))
     event.set("EventOutcomeIndicator", str(int(record.outcome)))
     _dcm(event, "EventID", what.event[side])
-    system = codes.AUDIT_TRANSACTIONS if what.is_transaction else "FHIR"
-    _coded(event, "EventTypeCode", record.transaction, system, what.name)
+    if what.dicom_type:
+        _dcm(event, "EventTypeCode", what.dicom_type)
+    else:
+        system = codes.AUDIT_TRANSACTIONS if what.is_transaction else "FHIR"
+        _coded(event, "EventTypeCode", record.transaction, system, what.name)
     if record.outcome_text:
         SubElement(event, "EventOutcomeDescription").text = _text(record.outcome_text)
     for purpose in record.actor.purposes if record.actor else ():
@@ -59,6 +62,9 @@ def _participants(message: _Element, record: AuditRecord, what: Described) -> No
     server = codes.DCM_SOURCE if what.answers else codes.DCM_DESTINATION
     if what.objects == "token":
         client = codes.DCM_APPLICATION
+    if record.transaction in BY_ITSELF:
+        _dcm(_system(message, record.server, False), "RoleIDCode", codes.DCM_APPLICATION)
+        return
     actor = record.actor
     is_human = actor is not None and bool(actor.subject)
     ends = [(client, record.client, not is_human), (server, record.server, False)]
@@ -127,7 +133,12 @@ def _objects(message: _Element, record: AuditRecord, what: Described) -> None:
         if study.instances:
             described_as = SubElement(item, "ParticipantObjectDescription")
             SubElement(described_as, "SOPClass").set("NumberOfInstances", str(study.instances))
-    if record.resource and not (record.documents or record.studies or record.submission_set):
+    if what.objects == "security":
+        if record.resource:
+            item = _object(message, "2", "13", record.resource)
+            _coded(item, "ParticipantObjectIDTypeCode", "12", "RFC-3881", "URI")
+            _detail(item, "Alert Description", record.outcome_text)
+    elif record.resource and not (record.documents or record.studies or record.submission_set):
         item = _object(message, "2", "4", record.resource)
         _coded(item, "ParticipantObjectIDTypeCode", "FHIR", "FHIR", "Resource")
     if record.request_id:

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from gateway.audit.record import AuditRecord, Outcome, Party
-from gateway.audit.transactions import Described, described
+from gateway.audit.transactions import BY_ITSELF, Described, described
 from gateway.model import codes
 from gateway.model.claims import Claims, Coding
 
@@ -55,6 +55,8 @@ def write_audit_event(
         event["type"] = _dcm(what.event[side])
         event["subtype"] = []
         event["action"] = what.action[side]
+    if what.dicom_type:
+        event["subtype"].append(_dcm(what.dicom_type))
     if what.is_transaction:
         event["subtype"].append(_coding(codes.EVENT_TYPE_SYSTEM, record.transaction, what.name))
     event["recorded"] = (
@@ -116,6 +118,8 @@ def _agents(
     what = described(transaction)
     client, server = parties
     own = {"display": source_id}
+    if transaction in BY_ITSELF:
+        return [_agent(_dcm_concept(codes.DCM_APPLICATION), own, server, requestor=False)]
     client_who = own if side == "client" else _who(client, actor)
     server_who = own if side == "server" else _who(server, None)
     source, destination = _dcm_concept(codes.DCM_SOURCE), _dcm_concept(codes.DCM_DESTINATION)
@@ -141,6 +145,7 @@ def _agent(kind: Json, who: Json, party: Party, *, requestor: bool) -> Json:
     return {
         "type": kind,
         "who": who,
+        **({"altId": party.process} if party.process else {}),
         "requestor": requestor,
         "network": {"address": address, "type": _network_type(address)},
     }
@@ -202,8 +207,13 @@ def _entities(record: AuditRecord, what: Described, system_of: Callable[[str], s
         yield _entity("2", "20", what={"type": "List", "identifier": _uid(record.submission_set)})
     elif what.basic == "Create" and (record.resource or record.outcome == Outcome.SUCCESS):
         yield _entity("2", "4", what=_resource(record.resource or "DocumentReference"))
+    elif what.objects == "security":
+        if record.resource:
+            yield _entity("2", "13", what={"identifier": {"value": record.resource}})
     elif record.resource and not (record.documents or record.studies):
         yield _entity("2", "4", what=_resource(record.resource))
+    elif what.basic == "Read" and not (record.documents or record.studies):
+        yield _entity("2", "4", what={"display": what.name})
     for document in record.documents:
         details = (
             (codes.REPOSITORY_DETAIL, document.repository_unique_id),

@@ -6,6 +6,7 @@ One place for both roles and all transactions (ITI TF-2 3.18.5.1, 3.38.5.1, 3.39
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from typing import Final
 
 from lxml import etree
@@ -109,6 +110,12 @@ def _submission(request: _Element, _: _Element | None, __: bool) -> About:
     return About(patients=tuple(dict.fromkeys(patients)), submission_set=unique_id)
 
 
+def _removal(request: _Element, _: _Element | None, __: bool) -> About:
+    references = request.iterfind(f"{_RIM}ObjectRefList/{_RIM}ObjectRef")
+    named = (reference.get("id", "") for reference in references)
+    return About(documents=tuple(map(Document, islice(named, _MOST))))
+
+
 def _images(request: _Element, _: _Element | None, __: bool) -> About:
     studies = []
     for study in request.iter(f"{_XDSI}StudyRequest"):
@@ -159,6 +166,7 @@ _READERS: Final[Mapping[str, Reader]] = {
     "ITI-55": _discovery,
     "ITI-57": _submission,
     "ITI-61": _submission,
+    "ITI-62": _removal,
     "ITI-80": _submission,
     "ITI-86": _retrieve,
     "RAD-68": _submission,

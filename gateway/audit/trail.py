@@ -95,11 +95,43 @@ class Trail:
         if durable:
             self.queue.flush()
 
+    def tell(self, event: str) -> None:
+        """What happens to the gateway itself: one of `transactions.EVENTS`."""
+        own = self.identity.party
+        self.add([event_record(event, self.clock(), own, own)])
+
     def hold(self, records: Sequence[AuditRecord]) -> Held:
         """Take records of an answer that has begun: durable, and sent when its end is known."""
         self.queue.hold(records)
         self.queue.flush()
         return Held(self.queue, records)
+
+
+def event_record(
+    event: str,
+    recorded: float,
+    client: Party,
+    server: Party,
+    *,
+    url: str = "",
+    reason: str = "",
+    request_id: str = "",
+    traceparent: str = "",
+) -> AuditRecord:
+    """The record of one of `transactions.EVENTS`; with a `reason` it is about something that went wrong."""
+    return AuditRecord(
+        id=record_id(recorded),
+        recorded=recorded,
+        transaction=event,
+        side="server",
+        client=client,
+        server=server,
+        outcome=Outcome.SERIOUS if reason else Outcome.SUCCESS,
+        outcome_text=reason,
+        resource=url,
+        request_id=request_id,
+        traceparent=traceparent,
+    )
 
 
 def record_id(recorded: float) -> str:

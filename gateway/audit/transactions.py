@@ -1,7 +1,8 @@
 """What each transaction is called in audit records: the one table (ITI TF-2 3.18.5.1 and the like, IHE MHD
 4.2.4 and BALP for FHIR, DICOM PS3.15 A.5.3 for images).
 
-Interactions of FHIR that are no IHE transaction are described by what they are (`search ImagingStudy`).
+Interactions of FHIR that are no IHE transaction are described by what they are (`search ImagingStudy`). What
+happens to the gateway itself is named by the event type of DICOM (PS3.15 A.5.3.1, A.5.3.11, A.5.3.12).
 """
 
 from functools import lru_cache
@@ -22,7 +23,7 @@ class Described(Struct, frozen=True, kw_only=True):
     where data flow with the answer, so that the server is their source. `basic` is the pattern of BALP;
     transactions of SOAP have none. `profiles` are those of the client and of the server, of success and
     with a patient. `objects` says what a record names besides the patient. `home_detail` is the name of the
-    homeCommunityId among the details of an object. `interactions` are subtypes of FHIR.
+    homeCommunityId among the details of an object. `interaction` is a subtype of FHIR.
     """
 
     name: str
@@ -31,10 +32,12 @@ class Described(Struct, frozen=True, kw_only=True):
     answers: bool = False
     basic: Basic = ""
     profiles: tuple[str, str] = ("", "")
-    objects: Literal["query", "documents", "submission", "studies", "token"] = "query"
+    objects: Literal["query", "documents", "submission", "studies", "token", "security"] = "query"
     home_detail: str = codes.HOME_COMMUNITY_DETAIL
     interaction: str = ""
     is_transaction: bool = True
+    dicom_type: str = ""
+    """EventTypeCode of DICOM, of what is no transaction."""
 
 
 _MOVED: Final = ((codes.DCM_IMPORT, codes.DCM_EXPORT), ("C", "R"))
@@ -162,10 +165,35 @@ TRANSACTIONS: Final = {
 }
 
 
+LOGIN, NODE, RESTRICTED = "login", "node authentication", "restricted function"
+STARTED, STOPPED = "application start", "application stop"
+
+
+def _event(event: str, dicom_type: str) -> Described:
+    name = codes.DCM_AUDIT_TERMS[dicom_type]
+    return Described(
+        name=name, event=(event, event), objects="security", is_transaction=False, dicom_type=dicom_type
+    )
+
+
+EVENTS: Final = {
+    LOGIN: _event(codes.DCM_USER_AUTHENTICATION, codes.DCM_LOGIN),
+    NODE: _event(codes.DCM_SECURITY_ALERT, codes.DCM_NODE_AUTHENTICATION),
+    RESTRICTED: _event(codes.DCM_SECURITY_ALERT, codes.DCM_RESTRICTED_FUNCTION),
+    STARTED: _event(codes.DCM_APPLICATION_ACTIVITY, codes.DCM_APPLICATION_START),
+    STOPPED: _event(codes.DCM_APPLICATION_ACTIVITY, codes.DCM_APPLICATION_STOP),
+}
+"""A token or an assertion is refused, a certificate is, somebody asks for what was not given out or does not
+exist; the gateway starts and stops."""
+BY_ITSELF: Final = frozenset({STARTED, STOPPED})
+"""Events in which nobody else takes part."""
+
+
 @lru_cache(maxsize=256)
 def described(transaction: str) -> Described:
-    """The description of a transaction, or of an interaction such as `search List` or `read List`."""
-    known = TRANSACTIONS.get(transaction)
+    """The description of a transaction, of an interaction such as `search List` or `read List`, or of an
+    event."""
+    known = TRANSACTIONS.get(transaction) or EVENTS.get(transaction)
     if known is not None:
         return known
     verb, _, rest = transaction.partition(" ")

@@ -11,6 +11,7 @@ from fhir.resources.R4B.capabilitystatement import CapabilityStatement
 
 from gateway import __version__
 from gateway.fhir.capability_actors import StatedActor, of_actors
+from gateway.fhir.capability_audit import audit_resource
 from gateway.fhir.capability_imaging import (
     IMAGING_GUIDES,
     IMAGING_STATEMENTS,
@@ -58,12 +59,14 @@ def write_capability_statement(
     token_endpoint: str | None = None,
     versions: bool = False,
     actors: frozenset[StatedActor] = frozenset(StatedActor),
+    audit_events: bool = False,
 ) -> bytes:
     """The CapabilityStatement of this server as JSON.
 
     `base_url` is the FHIR base that clients use, `date` the FHIR dateTime of the statement, by default that
     of the first call. `tokens` says that requests need an access token, `token_endpoint` where one is given;
-    `versions` that several releases share the base, and `actors` which of them are stated.
+    `versions` that several releases share the base, and `actors` which of them are stated; `audit_events`
+    that ITI-81 is answered, in R4.
     `instantiates` claims the Comprehensive and the UnContained Recipient, not the others,
     since XDS does not take every Minimal Bundle, and the Responder without Target Communities. Of HL7 Europe
     it claims access to documents and to resources.
@@ -97,6 +100,8 @@ def write_capability_statement(
         "rest": [_rest(security_element(tokens, token_endpoint)) | (_VERSIONS if versions else {})],
     }
     statement = of_actors(statement, actors)
+    if audit_events and release is FhirRelease.R4:
+        statement["rest"][0]["resource"].append(audit_resource())
     if release is FhirRelease.R4:
         return CapabilityStatement.model_validate(statement).model_dump_json().encode()
     return StatementR5.model_validate(statement_in_r5(statement)).model_dump_json().encode()

@@ -443,14 +443,15 @@ SUPPORTED: tuple[SupportedRow, ...] = (
         "ITI-20 Record Audit Event",
         "syslog over TLS, FHIR Feed",
         Level.YES,
-        "every transaction at both ends, as DICOM audit messages and as AuditEvents (BALP, IHE MHD); durable "
-        "queue, each record once",
+        "every transaction at both ends, refused tokens, assertions and certificates, as DICOM audit "
+        "messages and as AuditEvents (BALP, IHE MHD); durable queue, each record once",
     ),
     SupportedRow(
         "ITI-81 Retrieve ATNA Audit Event",
         "what is queued or kept here",
         Level.YES,
-        "[base]/AuditEvent by date and more, in FHIR R4, to tokens with system/AuditEvent.rs or ITI-81",
+        "[base]/AuditEvent by date and more, in FHIR R4, to tokens with system/AuditEvent.rs or ITI-81; "
+        "stated in /metadata where it is answered",
     ),
 )
 

@@ -19,7 +19,7 @@ from gateway.model.imaging import Manifest
 from gateway.model.query import GetDocuments
 from gateway.security.access import bound_patient, is_limited, require_patient, visible
 from gateway.security.study_urls import NotOurs, StudyKey, StudyTokens
-from gateway.security.subjects import about_study
+from gateway.security.subjects import about_study, forged
 
 
 class Grants:
@@ -111,6 +111,7 @@ class Grants:
         try:
             key = self._tokens.read(token)
         except NotOurs:
+            forged("an address of images that was not given out here, or was altered")
             raise fail(
                 404, "not-found", "No images at this URL. Search again and use the address as it is given."
             ) from None

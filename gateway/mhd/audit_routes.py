@@ -165,7 +165,7 @@ def _test(name: str, value: str) -> Test:
     """What a parameter demands of an event. Raises OutcomeError for one that is not understood."""
     made = _TESTS.get(name)
     if made is None:
-        known = ", ".join(sorted({*_TESTS, "date", "_count"}))
+        known = ", ".join(sorted({*SEARCHED_BY, "_count"}))
         raise fail(400, "not-supported", f"The parameters of AuditEvent here are {known}.")
     wanted = [_token(part) for part in value.split(",")]
     return lambda event: any(_is(held, token) for held in made(event) for token in wanted)
@@ -200,13 +200,22 @@ def _entities(event: Json, kind: str = "") -> Iterable[tuple[str, str]]:
             yield from _identified(what)
 
 
+def _of_entities(event: Json, name: str) -> Iterable[tuple[str, str]]:
+    return (_coding(entity[name]) for entity in event.get("entity", ()) if name in entity)
+
+
 _TESTS: Final[dict[str, Callable[[Json], Iterable[tuple[str, str]]]]] = {
     "action": lambda event: [("", event["action"])],
     "address": lambda event: [("", a["network"]["address"]) for a in event["agent"] if "network" in a],
     "agent.identifier": lambda event: (i for agent in event["agent"] for i in _identified(agent["who"])),
+    "altid": lambda event: [("", agent["altId"]) for agent in event["agent"] if "altId" in agent],
     "entity.identifier": _entities,
+    "entity-role": lambda event: _of_entities(event, "role"),
+    "entity-type": lambda event: _of_entities(event, "type"),
     "outcome": lambda event: [("", event["outcome"])],
     "patient.identifier": lambda event: _entities(event, "Patient"),
+    "source.identifier": lambda event: _identified(event["source"]["observer"]),
     "subtype": lambda event: map(_coding, event["subtype"]),
     "type": lambda event: [_coding(event["type"])],
 }
+SEARCHED_BY: Final = frozenset({*_TESTS, "date"})

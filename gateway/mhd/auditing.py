@@ -13,6 +13,7 @@ from gateway.audit.record import AuditRecord, Document, Outcome, Party, Query, S
 from gateway.audit.trail import AuditFull, Held, Trail, record_id
 from gateway.audit.transactions import Described, described
 from gateway.fhir.issues import OutcomeError, fail
+from gateway.mhd.alerts import alerts_of
 from gateway.model import Cx
 from gateway.security.subjects import Subjects, collecting
 from gateway.telemetry.tracing import asked_now
@@ -92,11 +93,18 @@ class Auditing:
     def _finish(
         self, request: web.Request, name: str, subjects: Subjects, status: int, headers: Mapping[str, str]
     ) -> None:
+        alerts = self._alerts(request, subjects)
         held = request.get(_HELD)
         if held is not None:
             held.settle("the client left" if status == _CLIENT_LEFT else subjects.broken)
+            self._trail.add(alerts)
             return
-        self._trail.add(self._records(request, name, subjects, status, headers))
+        self._trail.add([*self._records(request, name, subjects, status, headers), *alerts])
+
+    def _alerts(self, request: web.Request, subjects: Subjects) -> list[AuditRecord]:
+        address = request.remote or "unknown"
+        ends = Party(address, address), self._server
+        return alerts_of(subjects, self._trail.clock(), ends, str(request.url.with_query(None)))
 
     def _records(
         self,
@@ -160,8 +168,12 @@ def _name(request: web.Request) -> str | None:
     resource = request.match_info.route.resource
     if resource is None:
         return None
-    route = resource.canonical
-    name = transaction_of(request.method, route, request.match_info.get("type", ""))
+    return recorded_as(request.method, resource.canonical, request.match_info.get("type", ""))
+
+
+def recorded_as(method: str, route: str, resource_type: str = "") -> str | None:
+    """The transaction or interaction that a request to a route is in the records; None for what has none."""
+    name = transaction_of(method, route, resource_type)
     if name in _UNRECORDED or any(part in name for part in _NO_PATIENT_DATA):
         return None
     return _NAMES.get(name, name)

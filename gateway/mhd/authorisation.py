@@ -21,7 +21,7 @@ from gateway.security.policy import Action, Denied, Policy, PolicyUnavailable
 from gateway.security.policy_rules import Form
 from gateway.security.scope_limits import Level, LimitedTo
 from gateway.security.scopes import Letter, Permission, as_scope, permits
-from gateway.security.subjects import asked_with
+from gateway.security.subjects import asked_with, refused_login
 from gateway.security.tokens import InvalidToken, Token, VerificationUnavailable
 
 REALM: Final = "fhir"
@@ -127,6 +127,7 @@ class Authorisation:
             return await self._verify(text)
         except InvalidToken as error:
             log.warning("authorisation.refused", reason=str(error))
+            refused_login(f"the access token is not good: {error}")
             raise _challenge(
                 401, "login", f"The access token is not good: {error}.", error="invalid_token"
             ) from None

@@ -49,7 +49,7 @@ from gateway.model.imaging_codes import MIME_DICOM
 from gateway.model.query import GetDocuments
 from gateway.security.access import is_limited
 from gateway.security.document_urls import DocumentKey, DocumentTokens, NotOurs
-from gateway.security.subjects import about_document
+from gateway.security.subjects import about_document, forged
 
 _HASH = re.compile(r"[0-9A-Za-z+/=]{1,128}")
 _NO_SUCH_DOCUMENT = frozenset({"XDSDocumentUniqueIdError", "XDSMissingDocument"})
@@ -221,6 +221,7 @@ class Retriever:
         try:
             return self._tokens.read(token)
         except NotOurs:
+            forged("a URL of a document that was not given out here, or was altered")
             raise fail(
                 404,
                 "not-found",

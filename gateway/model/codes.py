@@ -255,6 +255,7 @@ BALP_ENTITY_TYPES: Final = BALP + "CodeSystem/BasicAuditEntityType"
 OAUTH_TOKEN_ID: Final = "urn:ietf:params:oauth:jti:"  # noqa: S105 - a prefix
 AUDIT_RECORD_TAG: Final = "urn:mhd-xds-gateway:audit-record"
 """System of meta.tag of AuditEvents: the code is the id of the record, by which a repository has it once."""
+DCM_APPLICATION_ACTIVITY: Final = "110100"
 DCM_AUDIT_LOG_USED: Final = "110101"
 DCM_INSTANCES_ACCESSED: Final = "110103"
 DCM_INSTANCES_TRANSFERRED: Final = "110104"
@@ -262,12 +263,19 @@ DCM_EXPORT: Final = "110106"
 DCM_IMPORT: Final = "110107"
 DCM_PATIENT_RECORD: Final = "110110"
 DCM_QUERY: Final = "110112"
+DCM_SECURITY_ALERT: Final = "110113"
 DCM_USER_AUTHENTICATION: Final = "110114"
+DCM_APPLICATION_START: Final = "110120"
+DCM_APPLICATION_STOP: Final = "110121"
+DCM_LOGIN: Final = "110122"
+DCM_NODE_AUTHENTICATION: Final = "110126"
+DCM_RESTRICTED_FUNCTION: Final = "110132"
 DCM_APPLICATION: Final = "110150"
 DCM_DESTINATION: Final = "110152"
 DCM_SOURCE: Final = "110153"
 DCM_STUDY: Final = "110180"
 DCM_AUDIT_TERMS: Final = {
+    DCM_APPLICATION_ACTIVITY: "Application Activity",
     DCM_AUDIT_LOG_USED: "Audit Log Used",
     DCM_INSTANCES_ACCESSED: "DICOM Instances Accessed",
     DCM_INSTANCES_TRANSFERRED: "DICOM Instances Transferred",
@@ -275,7 +283,13 @@ DCM_AUDIT_TERMS: Final = {
     DCM_IMPORT: "Import",
     DCM_PATIENT_RECORD: "Patient Record",
     DCM_QUERY: "Query",
+    DCM_SECURITY_ALERT: "Security Alert",
     DCM_USER_AUTHENTICATION: "User Authentication",
+    DCM_APPLICATION_START: "Application Start",
+    DCM_APPLICATION_STOP: "Application Stop",
+    DCM_LOGIN: "Login",
+    DCM_NODE_AUTHENTICATION: "Node Authentication",
+    DCM_RESTRICTED_FUNCTION: "Use of Restricted Function",
     DCM_APPLICATION: "Application",
     DCM_DESTINATION: "Destination Role ID",
     DCM_SOURCE: "Source Role ID",

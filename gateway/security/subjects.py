@@ -29,6 +29,12 @@ class Subjects:
         """The body of a search by POST."""
         self.broken: str | None = None
         """Why an answer that had begun did not get through."""
+        self.refused: str | None = None
+        """Why a token or an assertion is not good."""
+        self.stranger: str | None = None
+        """Why a certificate is not one of those that may ask."""
+        self.forged: str | None = None
+        """What was asked for that was never given out, or that there is not."""
 
     def about(self, patients: Iterable[Cx]) -> None:
         """The request is about these patients."""
@@ -103,6 +109,24 @@ def searched_with(form: bytes) -> None:
     """The search came as a form."""
     if (subjects := _subjects.get()) is not None:
         subjects.form = form
+
+
+def refused_login(reason: str) -> None:
+    """The token or the assertion of the request is not good."""
+    if (subjects := _subjects.get()) is not None:
+        subjects.refused = reason
+
+
+def refused_node(reason: str) -> None:
+    """The certificate that the request came with is not that of somebody who may ask."""
+    if (subjects := _subjects.get()) is not None:
+        subjects.stranger = reason
+
+
+def forged(reason: str) -> None:
+    """The request is for something that was never given out, or that there is not."""
+    if (subjects := _subjects.get()) is not None:
+        subjects.forged = reason
 
 
 def broken_off(reason: str) -> None:

@@ -11,7 +11,7 @@ Settle = Callable[[str | None], None]
 
 @dataclass(frozen=True, slots=True)
 class Exchanged:
-    """One exchange.
+    """One exchange. `transaction` is empty where a request names none of those that the service has.
 
     `url` is the endpoint; `peer` the other side: its name in the settings where the gateway asked, its
     network address where it answered. `request` and `reply` are body elements, `reply` None where there is

@@ -26,7 +26,7 @@ from gateway.soap.envelope import Envelope, SoapFault, SoapVersionError, read_en
 from gateway.soap.exchange import bounded
 from gateway.soap.late_replies import LateReplies
 from gateway.soap.mtom import MULTIPART_RELATED, MessageLimits, NotSoap, read_message
-from gateway.soap.observed import Exchanged, Record, Settle, settled, unrecorded
+from gateway.soap.observed import Exchanged, Record, Settle, unrecorded
 from gateway.soap.outgoing import OutgoingMessage
 from gateway.soap.replies import SoapReply, fault_message, packaged_reply, respond
 from gateway.soap.spool import RequestSpool, SpoolArea, SpooledPart
@@ -157,6 +157,7 @@ class SoapService:
                 settle = self._tell(request, turn, body, flows=not message.whole)
                 return await respond(request, message, 200, close=turn.broken_off, settle=settle)
         except NotSoap as error:
+            self._tell(request, turn, None, failure=str(error))
             response = web.Response(status=415, text=f"{error}\n")
             response.force_close()
             return response
@@ -175,9 +176,7 @@ class SoapService:
     ) -> Settle:
         """Have the exchange recorded, before its answer goes out."""
         received = turn.received
-        transaction = turn.transaction or (next(iter(self._handlers)) if len(self._handlers) == 1 else None)
-        if transaction is None:
-            return settled
+        transaction = turn.transaction or (next(iter(self._handlers)) if len(self._handlers) == 1 else "")
         return self._record(
             Exchanged(
                 transaction,

@@ -26,7 +26,7 @@ from gateway.security.assertion_shape import AssertionRefused
 from gateway.security.assertion_verifier import AssertionRules, AssertionVerifier, Verified
 from gateway.security.policy import Action, Denied, Policy, PolicyUnavailable
 from gateway.security.scopes import Permission, Scopes
-from gateway.security.subjects import asked_with
+from gateway.security.subjects import asked_with, refused_login
 from gateway.security.tokens import InvalidToken, Token, VerificationUnavailable
 from gateway.security.trust import TrustedIssuer, no_revocations, read_anchors
 from gateway.settings import Settings
@@ -214,6 +214,7 @@ def _acting(access: Access) -> Iterator[None]:
 
 def _fault(path: str, error: AssertionRefused) -> SoapFault:
     log.warning("assertion.refused", path=path, code=error.kind, reason=str(error))
+    refused_login(f"the assertion is refused: {error}")
     return SoapFault("Sender", f"the assertion is refused: {error}", subcodes=(f"{{{NS_WSSE}}}{error.kind}",))
 
 

@@ -48,6 +48,12 @@ async def open_trail(settings: Settings, ring: KeyRing) -> AsyncIterator[Trail |
         yield trail
 
 
+def answers_audit_queries(settings: Settings, guarded: bool) -> bool:
+    """Whether ITI-81 is answered; where tokens are asked for by default."""
+    asked = settings.audit.local_query
+    return guarded if asked is None else asked
+
+
 def tell_where_records_go(settings: AuditSettings) -> None:
     """A line of the log where they go nowhere, or are kept here alone."""
     if not settings.enabled:

@@ -10,8 +10,9 @@ from gateway.audit.soap_records import soap_records
 from gateway.audit.trail import Trail, record_id
 from gateway.clients.dicomweb import RecordRetrieve
 from gateway.clients.mhd_exchange import MhdExchange, RecordMhd
+from gateway.mhd.alerts import alerts_of
 from gateway.model import Cx
-from gateway.security.subjects import Subjects, current
+from gateway.security.subjects import Subjects, current, forged
 from gateway.soap.observed import Exchanged, Record, Settle, settled
 from gateway.telemetry.tracing import REQUEST_ID, TRACEPARENT, asked_now
 
@@ -42,6 +43,10 @@ def soap_recorder(trail: Trail) -> Record:
             request_id=asked.request_id if asked else headers.get(REQUEST_ID, ""),
             traceparent=parent,
         )
+        if exchanged.served and subjects is not None:
+            if not exchanged.transaction:
+                forged(exchanged.failure or "there is no such operation")
+            records += alerts_of(subjects, trail.clock(), parties, exchanged.url)
         if exchanged.flows:
             return trail.hold(records).settle
         # what the gateway asks of others for a request is written with the record of that request

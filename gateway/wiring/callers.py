@@ -10,6 +10,7 @@ from lxml.etree import _Element
 
 from gateway.community_settings import CommunitySettings
 from gateway.security.policy import Policy
+from gateway.security.subjects import refused_node
 from gateway.security.trust import names_of
 from gateway.settings import Settings
 from gateway.soap.envelope import SoapFault
@@ -40,7 +41,7 @@ def admission(
         community = _community(client_certificate(request), bound)
         through = read_via(header)
         if through and through[-1] not in community.homes:
-            raise SoapFault("Sender", "the request comes through another community than its certificate")
+            raise _not_known("the request comes through another community than its certificate")
         if assertions is not None:
             inner = assertions.admission(path, frozenset(community.homes))
         else:
@@ -57,7 +58,12 @@ def _community(certificate: bytes | None, bound: list[CommunitySettings]) -> Com
         for community in bound:
             if names.intersection(map(_comparable, community.client_certificates)):
                 return community
-    raise SoapFault("Sender", "the client certificate is not that of a community that may ask here")
+    raise _not_known("the client certificate is not that of a community that may ask here")
+
+
+def _not_known(reason: str) -> SoapFault:
+    refused_node(reason)
+    return SoapFault("Sender", reason)
 
 
 def _comparable(text: str) -> str:

@@ -29,6 +29,7 @@ from gateway.model import DocumentEntry
 from gateway.model.releases import FhirRelease
 from gateway.security.document_urls import DocumentTokens, PageTokens
 from gateway.settings import Settings
+from gateway.wiring.audit import answers_audit_queries
 from gateway.wiring.bases import scope_of
 from gateway.wiring.domain import own_recipient, own_registry
 from gateway.wiring.fan_out import every_place, every_registry
@@ -69,6 +70,7 @@ def use_cases(
             token_endpoint=endpoint,
             versions=base.release is None,
             actors=frozenset(map(StatedActor, settings.server.actors)),
+            audit_events=parts.trail is not None and answers_audit_queries(settings, guarded is not None),
         )
 
     terms = terminology(settings)

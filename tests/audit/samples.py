@@ -8,6 +8,7 @@ from gateway.audit.trail import record_id
 from gateway.audit.transactions import TRANSACTIONS, described
 from gateway.ebxml.imaging_retrieve import write_imaging_request
 from gateway.ebxml.query_response import write_query_response
+from gateway.ebxml.removal import write_remove_documents, write_remove_objects
 from gateway.ebxml.responses import write_registry_response
 from gateway.ebxml.retrieve import write_retrieve_request
 from gateway.ebxml.stored_queries import write_query
@@ -37,6 +38,7 @@ from gateway.model.identity import Party as HlParty
 from gateway.model.imaging import RetrieveLocationUid
 from gateway.model.query import FindDocuments
 
+REMOVED = "urn:uuid:0a3c1a5c-1f0f-4a2e-8fa0-000000000001"
 DOCUMENTS = ("2.999.2.1", "2.999.2.2")
 RECORDED = 1_790_000_000.123
 PATIENT = Cx("Müller^7", "2.999.1.1")
@@ -58,7 +60,8 @@ ACTOR = Claims(
 HTTP = sorted(
     name for name, what in TRANSACTIONS.items() if what.basic or what.profiles[0] or name == "ITI-81"
 )
-SOAP = ("ITI-18", "ITI-38", "ITI-39", "ITI-41", "ITI-43", "ITI-55", "RAD-68", "RAD-69", "RAD-75")
+SOAP = sorted(set(TRANSACTIONS) - set(HTTP))
+SIDES = ("client", "server")
 
 
 def http_record(transaction: str, side: str, *, failed: bool = False, **changes) -> AuditRecord:
@@ -107,8 +110,12 @@ def soap_messages(transaction: str) -> tuple[_Element, _Element]:
         case "ITI-39" | "ITI-43":
             wanted = [DocumentRequest("2.999.10.1", uid, "urn:oid:2.999.60.2") for uid in DOCUMENTS]
             return write_retrieve_request(wanted), retrieve_answer(done, *DOCUMENTS)
-        case "ITI-41" | "RAD-68":
+        case "ITI-41" | "ITI-42" | "ITI-57" | "ITI-61" | "ITI-80" | "RAD-68":
             return submission(), done
+        case "ITI-62":
+            return write_remove_objects([REMOVED]), done
+        case "ITI-86":
+            return write_remove_documents([DocumentRequest("2.999.10.1", uid) for uid in DOCUMENTS]), done
         case "RAD-69" | "RAD-75":
             location = RetrieveLocationUid("2.999.11.1")
             images = tuple(
@@ -117,7 +124,7 @@ def soap_messages(transaction: str) -> tuple[_Element, _Element]:
             )
             request = write_imaging_request(ImageSetRequest(images, ("1.2.840.10008.1.2.1",)))
             return request, retrieve_answer(done, *(image.sop_instance_uid for image in images))
-        case "ITI-55":
+        case "ITI-45" | "ITI-47" | "ITI-55":
             matches = tuple(
                 PatientMatch(home_community_id="urn:oid:2.999.60.2", identifier=Cx(value, "2.999.1.9"))
                 for value in ("B-1", "B-2")

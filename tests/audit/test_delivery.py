@@ -179,7 +179,7 @@ def client_tls(folder, authority, *, certificate=False):
     if certificate:
         identity = Identity(folder / "own.pem", folder / "own.key")
         renew(identity, authority)
-    return ClientTls(folder / "authority.pem", identity)
+    return ClientTls(authorities=folder / "authority.pem", identity=identity)
 
 
 def renew(identity, authority):

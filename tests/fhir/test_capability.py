@@ -21,7 +21,9 @@ from gateway.fhir.study_search import (
 from gateway.fhir.supported import SUPPORTED, Level, supported_table_markdown
 from gateway.fhir.target_communities import OwnCommunityAlone
 from gateway.fhir.terminology import Terminology
+from gateway.mhd.audit_routes import SEARCHED_BY
 from gateway.model import Cx, codes
+from gateway.model.releases import FhirRelease
 
 CONTEXT = SearchContext(
     Terminology(),
@@ -81,6 +83,18 @@ def test_it_states_this_server(statement):
     ]
     transaction, _ = statement["rest"][0]["interaction"]
     assert "IHE.MHD.Comprehensive.ProvideBundle" in transaction["documentation"]
+
+
+def test_audit_events_are_stated_where_they_are_answered_with_what_their_search_takes():
+    def resources(**how):
+        made = json.loads(write_capability_statement("http://gw.example/fhir", **how))
+        return {r["type"]: r for r in made["rest"][0]["resource"]}
+
+    assert "AuditEvent" not in resources()
+    assert "AuditEvent" not in resources(audit_events=True, release=FhirRelease.R5)
+    stated = resources(audit_events=True)["AuditEvent"]
+    assert {each["code"] for each in stated["interaction"]} == {"read", "search-type"}
+    assert {each["name"] for each in stated["searchParam"]} == SEARCHED_BY
 
 
 def test_it_lists_the_parameters_of_mhd(statement):

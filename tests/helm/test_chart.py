@@ -11,6 +11,7 @@ import yaml
 from gateway.mhd.admission import Admission
 from gateway.settings import load_settings
 from gateway.telemetry.metrics import Metrics
+from gateway.wiring.audit import watch_trail
 from gateway.wiring.metrics import watch
 from helm.write_schema import TARGET, written
 
@@ -174,6 +175,7 @@ def names_of_metrics():
         store=SimpleNamespace(available=True),
     )
     watch(parts, Admission(1, 1))
+    watch_trail(SimpleNamespace(queue=SimpleNamespace(lost=0), deliveries=[]), metrics)
     found = set()
     for line in metrics.exposition()[0].decode().splitlines():
         if line.startswith("# TYPE"):

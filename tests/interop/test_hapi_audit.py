@@ -3,8 +3,10 @@
 import pytest
 
 from gateway.audit.fhir_event import write_audit_event
+from gateway.audit.transactions import EVENTS
 from gateway.model import codes
 from tests.audit.samples import HTTP, SOAP, SOURCE_ID, http_record, soap_sample
+from tests.audit.test_transactions import event_of
 from tests.interop.hapi import complaints
 
 pytestmark = pytest.mark.interop
@@ -35,6 +37,18 @@ def test_requests_of_fhir_and_dicomweb(hapi, transaction, failed, side):
 def test_exchanges_of_soap(hapi, transaction, failure, side):
     for record in soap_sample(transaction, side, failure=failure):
         assert complaints(hapi.errors(written(record))) == []
+
+
+@pytest.mark.parametrize("event", sorted(EVENTS))
+def test_events_of_the_gateway_itself(hapi, event):
+    assert complaints(hapi.errors(written(event_of(event)))) == []
+
+
+@pytest.mark.parametrize("name", ["read Patient", "GET /DiagnosticReport/{id}/$document", "console explorer"])
+def test_reads_of_what_is_no_document(hapi, name):
+    event = written(http_record(name, "server", documents=()))
+    assert event["meta"]["profile"]
+    assert complaints(hapi.errors(event)) == []
 
 
 @pytest.mark.parametrize("transaction", ["ITI-67", "ITI-68", "ITI-105"])

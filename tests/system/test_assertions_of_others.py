@@ -4,12 +4,15 @@
 import asyncio
 import base64
 import re
+import time
 
 import pytest
 import pytest_asyncio
 from cryptography.hazmat.primitives.serialization import Encoding
 from lxml import etree
 
+from gateway.audit.record import Outcome
+from gateway.audit.transactions import LOGIN
 from gateway.ebxml.stored_queries import write_query
 from gateway.model import Cx
 from gateway.model.query import FindDocuments, GetDocuments
@@ -62,8 +65,13 @@ class Service:
             )
 
     async def refusal(self, header, **more):
-        """Local name of the WS-Security fault that a header gets, which asks nobody."""
+        """Local name of the WS-Security fault that a header gets, which asks nobody and is recorded as a
+        failed authentication, once."""
+        before = time.time()
         status, envelope, calls = await self.ask(header, **more)
+        records = self.stack.parts.trail.queue.find(before, time.time() + 1, 10)
+        failed = [record for record in records if record.transaction == LOGIN]
+        assert [record.outcome for record in failed] == [Outcome.SERIOUS]
         assert envelope.fault is not None, "it was believed"
         assert (status, envelope.fault.code, calls) == (500, "Sender", 0)
         (subcode,) = envelope.fault.subcodes
