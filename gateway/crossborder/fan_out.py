@@ -45,7 +45,8 @@ Failure = PeerError | RegistryFailure
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    """A query in the ids of whom it is for: a community by one of its homeCommunityIds, or the own one."""
+    """A query in the ids of whom it is for: a community by one of its homeCommunityIds, or the own one, which
+    may have none."""
 
     query: StoredQuery
     member: Member | None = None
@@ -54,7 +55,9 @@ class _Question:
     @property
     def label(self) -> str:
         """What warnings call whom it is for."""
-        return "the own registry" if self.member is None else self.member.label
+        if self.member is not None:
+            return self.member.label
+        return "the own registry" if self.home is None else f"the own registry ({self.home})"
 
 
 class FanOutRegistry:
@@ -91,7 +94,7 @@ class FanOutRegistry:
         if query.home is not None:
             member = self._communities.of_home(query.home)
             asked = structs.replace(bare, home=None)
-            return [_Question(asked, member, None if member is None else query.home)]
+            return [_Question(asked, member, self._communities.own_home if member is None else query.home)]
         named = by_mark(bare) if names_objects(query) else {}
         if named and not (query.target_communities and set(named) == {None}):
             return [q for mark, part in named.items() if (q := self._of_mark(mark, part)) is not None]
@@ -103,7 +106,7 @@ class FanOutRegistry:
 
     def _of_mark(self, mark: str | None, query: StoredQuery) -> _Question | None:
         if mark is None:
-            return _Question(query)
+            return _Question(query, home=self._communities.own_home)
         home = self._communities.home_of_mark(mark)
         return None if home is None else _Question(query, self._communities.of_home(home), home)
 
@@ -111,7 +114,7 @@ class FanOutRegistry:
         questions: list[_Question] = []
         homes = tuple(dict.fromkeys(targets))
         if not homes or any(map(self._communities.is_own, homes)):
-            questions.append(_Question(query))
+            questions.append(_Question(query, home=self._communities.own_home))
         for home in homes:
             member = self._communities.of_home(home)
             if member is not None:
