@@ -8,7 +8,7 @@ on data of patients ends with the token. Signing out ends the cookie for all rep
 
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -21,7 +21,9 @@ from gateway.model import Cx
 from gateway.model.claims import Claims
 from gateway.security.access import Access
 from gateway.security.policy import Policy
-from gateway.security.scopes import Permission
+from gateway.security.policy_rules import Form
+from gateway.security.scope_limits import Level, Limit, LimitedTo
+from gateway.security.scopes import Permission, Scopes
 from gateway.security.sealing import KeyRing, NotOurs, Sealer
 from gateway.security.tokens import Token
 
@@ -36,11 +38,14 @@ log = structlog.get_logger()
 
 
 class Granted(Struct, frozen=True):
-    """What a token grants on data of patients: permissions as letters by resource type, the patients that it
-    is bound to, as the issuer names them, and until when (seconds since 1970)."""
+    """What a token grants on data of patients: permissions as letters by resource type, for some documents
+    alone what `limits` say, the patients that it is bound to, as the issuer names them, and until when
+    (seconds since 1970)."""
 
-    every: dict[str, str] = {}
-    of_patient: dict[str, str] = {}
+    system: dict[str, str] = {}
+    transactions: dict[str, str] = {}
+    patient: dict[str, str] = {}
+    limits: tuple[Limit, ...] = ()
     patients: tuple[str, ...] = ()
     claims: Claims | None = None
     until: float | None = None
@@ -48,13 +53,25 @@ class Granted(Struct, frozen=True):
     @classmethod
     def of(cls, token: Token) -> "Granted":
         """What a verified token grants."""
-        bound = (token.consent_patient, token.launch_patient)
+        scopes, bound = token.scopes, (token.consent_patient, token.launch_patient)
         return cls(
-            _letters(token.scopes.system | token.scopes.transactions),
-            _letters(token.scopes.patient),
+            _letters(scopes.system),
+            _letters(scopes.transactions),
+            _letters(scopes.patient),
+            tuple(scopes.limits),
             tuple(dict.fromkeys(patient for patient in bound if patient is not None)),
             token.claims,
             token.expires,
+        )
+
+    @property
+    def scopes(self) -> Scopes:
+        """The same as the token has them."""
+        return Scopes(
+            _permissions(self.system),
+            _permissions(self.transactions),
+            _permissions(self.patient),
+            frozenset(self.limits),
         )
 
 
@@ -156,13 +173,25 @@ def name_of(token: Token) -> str:
 
 
 class Grants:
-    """What viewers may see of patients, in the terms of the rest of the gateway."""
+    """What viewers may see of patients, in the terms of the rest of the gateway.
+
+    `policy` decides besides; `form` brings codes of limited scopes into one form; tokens that name another
+    community than `home_community_id` grant nothing.
+    """
 
     def __init__(
-        self, patient_of: PatientOf, policy: Policy | None, *, clock: Callable[[], float] = time.time
+        self,
+        patient_of: PatientOf,
+        policy: Policy | None,
+        form: Form,
+        home_community_id: str | None = None,
+        *,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._patient_of = patient_of
         self._policy = policy
+        self._form = form
+        self._home = home_community_id
         self._clock = clock
 
     def access(self, viewer: Viewer) -> Access | None:
@@ -174,21 +203,37 @@ class Grants:
         granted = viewer.granted
         if granted is None:
             return None
-        permissions = _permissions(granted.every)
-        patient = None
-        if granted.until is not None and granted.until <= self._clock():
-            permissions = frozenset()
-        elif granted.patients:
-            known = {self._patient_of(text) for text in granted.patients}
-            patient = known.pop() if len(known) == 1 else None
-            permissions = permissions | _permissions(granted.of_patient) if patient else frozenset()
+        patient = self._patient(granted)
+        opens = self._opens(granted, patient)
+        scopes = granted.scopes.with_limited()
+        every = scopes.system | scopes.transactions
         return Access(
             granted.claims.client_id if granted.claims else "console",
-            permissions,
+            (every | scopes.patient if patient else every) if opens else frozenset(),
             patient,
             claims=granted.claims,
-            policy=self._policy,
+            policy=self._limited(granted, ("system", "patient") if patient else ("system",)),
         )
+
+    def _patient(self, granted: Granted) -> Cx | None:
+        known = {self._patient_of(text) for text in granted.patients}
+        return known.pop() if len(known) == 1 else None
+
+    def _opens(self, granted: Granted, patient: Cx | None) -> bool:
+        if granted.until is not None and granted.until <= self._clock():
+            return False
+        named = granted.claims.home_community_id if granted.claims else None
+        if named and self._home is not None and named != self._home:
+            return False
+        return patient is not None or not granted.patients
+
+    def _limited(self, granted: Granted, levels: Sequence[Level]) -> Policy | None:
+        """A page finds and reads at once, so what limits the one limits the other too."""
+        policy, scopes = self._policy, granted.scopes
+        for limits in {scopes.limits_of("s", levels), scopes.limits_of("r", levels)}:
+            if limits:
+                policy = LimitedTo(limits, self._form, policy)
+        return policy
 
 
 def _letters(permissions: frozenset[Permission]) -> dict[str, str]:

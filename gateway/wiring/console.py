@@ -19,6 +19,7 @@ from gateway.console.state import State
 from gateway.console.transactions import TransactionsPage
 from gateway.console.viewers import Granted, Grants, Sessions
 from gateway.health import Health
+from gateway.security.policy_rules import one_form
 from gateway.settings import Settings
 from gateway.telemetry.recent import RecentRequests
 from gateway.wiring.explorer import explorer_pages
@@ -75,7 +76,12 @@ def _gate(settings: Settings, parts: Parts, base_url: str, guarded: Guard | None
     sessions = Sessions(parts.ring, parts.store, own.session)
     terms = terminology(settings)
     patient_of = patients_of_claims(patient_references(parts.ring, terms, base_url), terms)
-    grants = Grants(patient_of, None if guarded is None else guarded.policy)
+    grants = Grants(
+        patient_of,
+        None if guarded is None else guarded.policy,
+        one_form(terms.code_systems.oid_or_none),
+        settings.home_community_id,
+    )
     secure = own.tls is not None if own.port is not None else settings.server.tls is not None
     secure = secure or ((own.base_url if own.port is not None else base_url) or "").startswith("https:")
     if guarded is not None and own.access != "open":
