@@ -22,6 +22,7 @@ class PatientStore:
         self._there = Values[tuple[Cx, ...]](store, THERE, tuple[Cx, ...], lifetime)
         self._unknown = Values[tuple[Cx, ...]](store, THERE, tuple[Cx, ...], lifetime_of_unknown)
         self._here = Values[Cx](store, HERE, Cx, lifetime)
+        self._nobody = Values[Cx](store, HERE, Cx, lifetime_of_unknown)
 
     async def remember(
         self, home: str, patient: Cx, there: tuple[Cx, ...], at_most: float | None = None
@@ -37,6 +38,10 @@ class PatientStore:
     async def remember_alias(self, home: str, patient: Cx, there: Cx) -> None:
         """Keep another identifier that a community has for a patient."""
         await self._here.put(_key(home, there), patient)
+
+    async def remember_stranger(self, home: str, there: Cx) -> None:
+        """Keep that nobody says who a patient of a community is here; they are called as there."""
+        await self._nobody.put(_key(home, there), there)
 
     async def there(self, home: str, patient: Cx) -> tuple[Cx, ...] | None:
         """By which identifiers a community knows a patient; None where that is not known."""

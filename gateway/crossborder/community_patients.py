@@ -81,13 +81,15 @@ class CommunityPatients:
         same = [match for match in found.matches if match.identifier == patient]
         return same[0] if len(same) == 1 else None
 
-    async def here(self, patient: Cx, home: str) -> Cx:
+    async def here(self, patient: Cx, home: str, told: Iterable[Cx] | None = None) -> Cx:
         """Who a patient of a community is in the own domain, where that is known; else as they are there.
+
+        `told` are other identifiers that the community has just said; it is asked without them.
 
         Raises PeerError where it cannot be found out.
         """
         member = self._communities.of_home(home)
-        return patient if member is None else await self._identities.here(patient, member)
+        return patient if member is None else await self._identities.here(patient, member, told)
 
     async def _of_member(self, query: PatientQuery, member: Member) -> FoundPatients:
         if member.discovery is None:
@@ -123,7 +125,11 @@ class CommunityPatients:
         bound = bound_patient()
         if bound is None:
             return list(matches)
-        return [m for m in matches if await self._identities.here(m.identifier, member) == bound]
+        kept = []
+        for match in matches:
+            if await self._identities.here(match.identifier, member, match.other_identifiers) == bound:
+                kept.append(match)
+        return kept
 
 
 def _unasked(text: str, code: str) -> FoundPatients:

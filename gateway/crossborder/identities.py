@@ -7,6 +7,7 @@ long as it allows (CorrelationTimeToLive). Several matches are several patients:
 (ITI TF-2 3.55).
 """
 
+from collections.abc import Iterable
 from typing import Protocol
 
 import structlog
@@ -35,7 +36,7 @@ class PatientIdentities(Protocol):
         Raises PeerError where it cannot be found out.
         """
 
-    async def here(self, there: Cx, member: Member) -> Cx:
+    async def here(self, there: Cx, member: Member, told: Iterable[Cx] | None = None) -> Cx:
         """The own identifier of a patient of a community, and the community's where there is none.
 
         Raises PeerError where it cannot be found out.
@@ -49,11 +50,17 @@ class SharedOrDiscovered:
     """Identifiers that are shared, else those that the community answers."""
 
     def __init__(
-        self, store: PatientStore, patients: DomainPatients | None = None, *, unasked: bool = False
+        self,
+        store: PatientStore,
+        patients: DomainPatients | None = None,
+        *,
+        unasked: bool = False,
+        domains: Iterable[str] = (),
     ) -> None:
         """`patients` is what the manager knows, None where there is none. With `unasked`, answers that do not
-        say how long they may be kept are kept too."""
+        say how long they may be kept are kept too. `domains` are the own assigning authorities (OIDs)."""
         self._store = store
+        self._domains = frozenset(domains)
         self._patients = patients
         self._unasked = unasked
 
@@ -109,12 +116,12 @@ class SharedOrDiscovered:
         await self._store.remember(member.home, patient, found, seconds)
         return found
 
-    async def here(self, there: Cx, member: Member) -> Cx:
+    async def here(self, there: Cx, member: Member, told: Iterable[Cx] | None = None) -> Cx:
         """See `PatientIdentities`."""
         known = await self._store.here(member.home, there)
         if known is not None:
             return known
-        own = await self._own(there)
+        own = await self._own(there) or await self._own_of_community(there, member, told)
         if own is not None:
             await self._store.remember_alias(member.home, own, there)
             return own
@@ -123,6 +130,29 @@ class SharedOrDiscovered:
         if bound is not None and bound != there and await self.there(bound, member) == (there,):
             return bound
         return there
+
+    async def _own_of_community(self, there: Cx, member: Member, told: Iterable[Cx] | None) -> Cx | None:
+        """The one identifier in the own domains that the community has for its patient, and for no other."""
+        if member.discovery is None or not self._domains or there.authority in self._domains:
+            return None
+        try:
+            if told is None:
+                found = await member.discovery.discover(PatientQuery(identifiers=(there,)))
+                told = [
+                    cx
+                    for match in found.matches
+                    if match.identifier == there
+                    for cx in match.other_identifiers
+                ]
+            own = {cx for cx in told if cx.authority in self._domains}
+            if len(own) == 1 and await self.there(one := own.pop(), member) == (there,):
+                return one
+        except PeerError as error:
+            # who is asked about is shown under the identifier that is known
+            log.warning("identities.community_failed", community=member.name, error=type(error).__name__)
+            return None
+        await self._store.remember_stranger(member.home, there)
+        return None
 
     async def _own(self, there: Cx) -> Cx | None:
         """The one identifier in the own domain that the manager cross-references; None where it does not."""

@@ -283,7 +283,7 @@ class PatientRecords:
             log.warning("patient.no_id", home=home)
             return None
         resource = write_community_patient(match, logical_id, self._terminology)
-        here = await self._communities.here(match.identifier, home)
+        here = await self._communities.here(match.identifier, home, match.other_identifiers)
         return Record(here, resource, home, match.degree)
 
 

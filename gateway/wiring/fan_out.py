@@ -16,18 +16,30 @@ from gateway.wiring.reaching import Reaching
 
 def every_registry(settings: Settings, parts: Reaching, own: Queries | None = None) -> Queries:
     """What answers stored queries: `own`, by default the registry, and the communities."""
-    lifetimes = settings.lifetimes
-    store = PatientStore(parts.store, lifetimes.patient, lifetimes.unknown_patient)
     return FanOutRegistry(
         own or own_registry(settings, parts),
         parts.communities,
-        SharedOrDiscovered(
-            store,
-            domain_patients(settings, parts),
-            unasked=settings.patient_discovery.remember == "always",
-        ),
+        patient_identities(settings, parts),
         deadline=settings.fan_out.deadline,
     )
+
+
+def patient_identities(settings: Settings, parts: Reaching) -> SharedOrDiscovered:
+    """Who patients are in other communities, and those of them here."""
+    lifetimes = settings.lifetimes
+    return SharedOrDiscovered(
+        PatientStore(parts.store, lifetimes.patient, lifetimes.unknown_patient),
+        domain_patients(settings, parts),
+        unasked=settings.patient_discovery.remember == "always",
+        domains=own_domains(settings),
+    )
+
+
+def own_domains(settings: Settings) -> frozenset[str]:
+    """Assigning authorities of patient identifiers of the own domain, as far as the settings say them."""
+    manager = settings.patient_manager
+    said = (settings.patient_discovery.authority, manager.domain if manager is not None else None)
+    return frozenset((*settings.search.patient_authorities, *(domain for domain in said if domain)))
 
 
 def every_place(settings: Settings, parts: Reaching) -> DocumentPlaces:

@@ -4,9 +4,7 @@ from typing import Final
 
 from gateway.clients.fhir_server import FhirClient
 from gateway.clients.patient_manager import ManagerRules, PatientManager
-from gateway.correlation.patients import PatientStore
 from gateway.crossborder.community_patients import CommunityPatients
-from gateway.crossborder.identities import SharedOrDiscovered
 from gateway.fhir.patient_search import PatientSearchContext
 from gateway.mhd.find_patients import PatientFinder
 from gateway.mhd.managed_records import ManagedRecords
@@ -18,6 +16,7 @@ from gateway.model.releases import FhirRelease
 from gateway.security.document_urls import PageTokens
 from gateway.settings import Settings
 from gateway.wiring.domain import PeerClients, fhir_server
+from gateway.wiring.fan_out import own_domains, patient_identities
 from gateway.wiring.fhir import terminology
 from gateway.wiring.parts import Parts
 from gateway.wiring.patient_manager import patient_manager
@@ -57,15 +56,10 @@ def patient_matcher(
 
 def patient_records(settings: Settings, parts: Parts, references: PatientReferences) -> PatientRecords:
     """Who patients are, of every source."""
-    lifetimes = settings.lifetimes
-    store = PatientStore(parts.store, lifetimes.patient, lifetimes.unknown_patient)
     return PatientRecords(
         patient_directory(settings, parts.imaging, references),
         references,
-        CommunityPatients(
-            parts.communities,
-            SharedOrDiscovered(store, unasked=settings.patient_discovery.remember == "always"),
-        ),
+        CommunityPatients(parts.communities, patient_identities(settings, parts)),
         terminology(settings),
         managed_records(settings, parts, references),
         asks_all=settings.fan_out.patients == "all",
@@ -89,10 +83,10 @@ def managed_records(
 
 def patient_search_context(settings: Settings, parts: Parts) -> PatientSearchContext:
     """What searches of Patient may ask for."""
-    own = {*settings.search.patient_authorities, *settings.terminology.assigning_authorities.values()}
+    own = own_domains(settings).union(settings.terminology.assigning_authorities.values())
 
     def domains() -> frozenset[str]:
-        return frozenset(own).union(*(member.authorities for member in parts.communities.members))
+        return own.union(*(member.authorities for member in parts.communities.members))
 
     return PatientSearchContext(
         terminology(settings),

@@ -1,11 +1,13 @@
 """Patients whose identifiers differ from community to community (XCPD ITI-55), in searches and in reads."""
 
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
+import redis
 
 from gateway.crossborder.patients import now
 from gateway.demo.bundles import provide_bundle
+from gateway.demo.samples import SamplePatient
 from gateway.hl7v3.discovery_request import query_element, read_discovery_request
 from gateway.hl7v3.discovery_response import write_discovery_response
 from gateway.hl7v3.time_to_live import write_time_to_live
@@ -20,6 +22,7 @@ from gateway.model.identity import (
 )
 from gateway.soap.contract import load_contract
 from gateway.soap.server import SoapReply, SoapService
+from tests.correlation.servers import Server
 from tests.crossborder.neighbours import OWN, home_of, neighbours, outcomes, strange
 from tests.system.documents import a_document, a_patient
 from tests.system.issuers import running_issuer
@@ -33,6 +36,7 @@ class Index:
     def __init__(self, folder):
         self.known = {}
         self.called = {}
+        self.others = {}
         self.asked = []
         self.time_to_live = 7 * 86_400
         self.queries = []
@@ -47,7 +51,15 @@ class Index:
         self.queries.append(asked.query)
         found = [there for i in asked.query.identifiers for there in self.known.get(i, ())]
         found += [there for name in asked.query.names for there in self.called.get(name.family, ())]
-        matches = tuple(PatientMatch(home_community_id=HOME, identifier=there, degree=100) for there in found)
+        matches = tuple(
+            PatientMatch(
+                home_community_id=HOME,
+                identifier=there,
+                other_identifiers=self.others.get(there, ()),
+                degree=100,
+            )
+            for there in found
+        )
         status = DiscoveryStatus.MATCHES if matches else DiscoveryStatus.NO_MATCH
         head = MessageHead(
             message_id="2.999.3.1",
@@ -205,3 +217,30 @@ async def test_a_client_bound_to_a_patient_sees_that_patient_in_other_communitie
                 f"Binary/{of_other['id']}",
             ):
                 assert (await ask(path, bound))[0] in (403, 404)
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["the community says it", "nobody says it"])
+async def test_who_a_patient_is_here_is_asked_again_after_a_flush(tmp_path, told):
+    """A read by id names no patient, and what a search had found out of them is lost with Redis."""
+    here = a_patient()
+    there = SamplePatient("T-9", "Muster", "Eva", "1961-02-03", "female", "Oslo", "2.999.60")
+    server = Server(tmp_path / "redis").start()
+    own = {"search": {"patient_authorities": [here.authority]}, "redis": {"url": server.url}}
+    async with AsyncExitStack() as stack:
+        stack.callback(server.kill)
+        around, index, _ = await stack.enter_async_context(two_worlds(tmp_path, **own))
+        bundle = provide_bundle([a_document()], patient=there)
+        assert (await around.by_name["1"].stack.publish(bundle))[0] == 200
+        index.known = {cx(here): [cx(there)], cx(there): [cx(there)]}
+        index.others = {cx(there): (cx(here),) if told else ()}
+        (found,) = await around.front.find(patient__identifier=here.token, status="current")
+        with redis.Redis.from_url(server.url) as kept:
+            kept.flushall()
+        asked = len(index.asked)
+        for _ in range(2):
+            status, read = await around.front.get(f"DocumentReference/{found['id']}")
+            assert status == 200
+            subject = read["subject"]["identifier"]["value"]
+            assert subject == (here.id if told else there.id)
+        # what it says is kept, and that it says nothing too
+        assert index.asked[asked:] == ([cx(there), cx(here)] if told else [cx(there)])
