@@ -4,8 +4,11 @@ level debug, metrics, traces, the state of the gateway, and the URLs that client
 Each patient of the walk has an id that begins with `CHECK-`; patient and authors have names that nothing else has.
 """
 
+import asyncio
 import base64
 import gzip
+import json
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,14 +16,19 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.request import Request, urlopen
 
+import aiohttp
 import pytest
 
+from gateway.clients.token_request import ClientKey, fetch_token
 from gateway.demo import content as demo_content
 from gateway.demo import run as demo
+from gateway.demo.access import CLIENT_ID, SCOPE, DemoClient
 from gateway.demo.check import run_check
 from gateway.demo.outside_client import OutsideClient
 from gateway.demo.samples import SamplePatient
 from gateway.demo.walk_admin import AdminCommand
+from tests.console.explored import look_for
+from tests.console.signed_in import Visitor
 
 MARK = "Zqmarked"
 PREFIX = "CHECK-"
@@ -61,6 +69,71 @@ def collector() -> Iterator[tuple[str, list[bytes]]]:
         thread.join(10)
 
 
+async def ask_what_the_walk_does_not(base_url: str, client: DemoClient, asked: list[str]) -> None:
+    """Who somebody is, records about him, and the pages of those who run the gateway."""
+    key = ClientKey(json.loads(client.key_file.read_text()))
+    token = (await fetch_token(base_url, CLIENT_ID, key, f"{SCOPE} console"))["access_token"]
+    headers = {"Authorization": f"Bearer {token}"}
+    jar = aiohttp.CookieJar(unsafe=True)
+    async with aiohttp.ClientSession(headers=headers, cookie_jar=jar) as session:
+
+        async def ask(method: str, path: str, **more: object) -> tuple[int, bytes]:
+            async with session.request(method, f"{base_url}/{path}", **more) as answer:
+                body = await answer.read()
+                assert answer.status != 500, (path, body)
+                return answer.status, body
+
+        status, body = await ask("POST", "Patient/_search", data={"family": f"{MARK}family", "_count": "5"})
+        assert status == 200, body
+        found = [entry["resource"] for entry in json.loads(body)["entry"]]
+        assert found and PREFIX in json.dumps(found) and MARK in json.dumps(found)
+        identifier = found[0]["identifier"][0]
+        named = f"{identifier['system']}|{identifier['value']}"
+        patient = {
+            "resourceType": "Patient",
+            "identifier": [identifier],
+            "name": [{"family": f"{MARK}family"}],
+        }
+        wrong = {**patient, "birthDate": f"{MARK}", "gender": MARK, "telecom": [{"value": MARK}]}
+        for body in (patient, wrong):
+            match = {"resourceType": "Parameters", "parameter": [{"name": "resource", "resource": body}]}
+            fhir = {"Content-Type": "application/fhir+json"}
+            status, _ = await ask("POST", "Patient/$match", data=json.dumps(match), headers=fhir)
+            assert status in {200, 400, 422}
+        for query in (
+            {"sourceIdentifier": named},
+            {"sourceIdentifier": f"{named}{MARK}"},
+            {"sourceIdentifier": MARK},
+        ):
+            await ask("GET", "Patient/$ihe-pix", params=query)
+            await ask("GET", "Patient", params={"identifier": query["sourceIdentifier"]})
+        await ask("GET", "Patient", params={"birthdate": MARK, "given": MARK, "address-city": f"{MARK}city"})
+        window = {"date": "ge2000-01-01", "patient.identifier": named}
+        assert (await ask("POST", "AuditEvent/_search", data=window))[0] in {200, 400, 403}
+
+        visitor = Visitor(session, base_url.removesuffix("/fhir") + "/console")
+        assert (await visitor.get()).status == 200
+        assert (await visitor.get("/parts/overview")).status == 200
+        study = next(uid[1] for url in asked if (uid := re.search(r"/studies/([0-9.]+)", url)))
+        for what in (study, f"{MARK}accession", named):
+            seen = await look_for_anything(visitor, what)
+            assert seen in {200, 303, 400, 404, 422}, what
+        seen = await look_for(visitor, study)
+        for link in seen.page.xpath("//a/@href"):
+            if "/metadata?" in link:
+                await visitor.get(link.removeprefix("/console"))
+        for form in seen.page.xpath("//form"):
+            action = form.get("action").removeprefix("/console")
+            if "/retrieve-" in action:
+                fields = {each.get("name"): each.get("value") or "" for each in form.xpath(".//input")}
+                await visitor.post(action, fields)
+
+
+async def look_for_anything(visitor: Visitor, what: str) -> int:
+    form = (await visitor.get("/explore")).form("/explore")
+    return (await visitor.post("/explore", {**form, "what": what})).status
+
+
 @pytest.mark.timeout(900)
 def test_the_walk_leaves_no_name_and_no_id(tmp_path, monkeypatch):
     asked: list[str] = []
@@ -82,12 +155,21 @@ def test_the_walk_leaves_no_name_and_no_id(tmp_path, monkeypatch):
                 "GATEWAY_METRICS__ENABLED": "true",
                 "GATEWAY_TRACES__ENDPOINT": traces_url,
                 "GATEWAY_TRACES__RATIO": "1",
+                "GATEWAY_CONSOLE__ENABLED": "true",
             }
             return plain_settings(*arguments) | more
 
         monkeypatch.setattr(demo, "_gateway_settings", settings)
         monkeypatch.setattr(demo_content, "SamplePatient", marked)
         monkeypatch.setattr(OutsideClient, "request", request)
+        plain_section = DemoClient.settings
+
+        def section(self):
+            made = plain_section(self)
+            made["authorisation_server"]["clients"][CLIENT_ID]["scopes"].append("console")
+            return made
+
+        monkeypatch.setattr(DemoClient, "settings", section)
         lines: list[str] = []
         with demo._running(tmp_path, 0, "debug") as running:
             code = run_check(
@@ -97,6 +179,7 @@ def test_the_walk_leaves_no_name_and_no_id(tmp_path, monkeypatch):
                 images=demo.images_dir(tmp_path),
                 token=running.client.tokens(running.base_url),
             )
+            asyncio.run(ask_what_the_walk_does_not(running.base_url, running.client, asked))
             with urlopen(Request(running.base_url.removesuffix("/fhir") + "/metrics"), timeout=30) as answer:
                 metrics = answer.read().decode()
     failed = [line for line in lines if line.startswith("FAIL") and MARK not in line]
