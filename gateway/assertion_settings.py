@@ -18,6 +18,11 @@ class CodingSettings(Section):
     display: str | None = None
 
 
+_TREATMENT = CodingSettings(
+    system="http://terminology.hl7.org/CodeSystem/v3-ActReason", code="TREAT", display="treatment"
+)
+
+
 class ClaimsSettings(Section):
     """What tokens of a client say of who asks (IHE IUA), and assertions for peers after them."""
 
@@ -55,8 +60,8 @@ class IssueSettings(Section):
     """urn:oid: or URL; both are those of the site, where a token names no organisation."""
     roles: tuple[CodingSettings, ...] = ()
     """Where a token has none."""
-    purposes: tuple[CodingSettings, ...] = ()
-    """Purposes of use, where a token has none."""
+    purposes: tuple[CodingSettings, ...] = (_TREATMENT,)
+    """Purposes of use, where a token has none; treatment by default."""
     treatment_issuer: Text | None = None
     """What peers with `treatment` know the issuer of assertions of the treatment relationship by, such as
     urn:initgw:at:countryB; `issuer` by default."""

@@ -4,7 +4,7 @@ import base64
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import quote_plus
+from urllib.parse import quote_plus, urlsplit
 
 import aiohttp
 import orjson
@@ -48,6 +48,8 @@ from gateway.wiring.assertions import AssertionKeyError, codings
 from gateway.wiring.assertions_in import AssertionsIn
 from gateway.wiring.fhir import patient_references, terminology
 from gateway.wiring.tls import context_of
+
+_HERE = frozenset({"localhost", "127.0.0.1", "::1"})
 
 log = structlog.get_logger()
 
@@ -177,7 +179,11 @@ def _issuers(settings: SecuritySettings, session: aiohttp.ClientSession, bases: 
     own_names = tuple(name for url in bases.urls for name in (url, f"{url}/"))
     made = []
     for number, issuer in enumerate(settings.issuers):
-        keys, introspection = issuer_keys(settings, issuer, session, f"security.issuers.{number}")
+        key = f"security.issuers.{number}"
+        keys, introspection = issuer_keys(settings, issuer, session, key)
+        _shout_about_plain_http(f"{key}.jwks_url", issuer.jwks_url)
+        if issuer.introspection is not None:
+            _shout_about_plain_http(f"{key}.introspection.url", issuer.introspection.url)
         made.append(
             Issuer(
                 issuer=issuer.issuer,
@@ -189,6 +195,17 @@ def _issuers(settings: SecuritySettings, session: aiohttp.ClientSession, bases: 
             )
         )
     return made
+
+
+def _shout_about_plain_http(key: str, url: str | None) -> None:
+    """Whoever is on the way can exchange keys that come without TLS, and read tokens that are asked about."""
+    parts = urlsplit(url or "")
+    if parts.scheme == "http" and parts.hostname not in _HERE:
+        log.critical(
+            "security.without_tls",
+            warning="KEYS OR TOKENS GO OVER HTTP, WHERE WHOEVER IS ON THE WAY CAN EXCHANGE OR READ THEM",
+            setting=key,
+        )
 
 
 def issuer_keys(
@@ -258,6 +275,7 @@ def _server(
         key = f"security.authorisation_server.clients.{client_id}"
         if client.patient is not None and patient_of(client.patient) is None:
             raise SecurityError(f"{key}.patient: is not system|value of a known system, nor a CX")
+        _shout_about_plain_http(f"{key}.jwks_url", client.jwks_url)
         clients.append(
             Client(
                 client_id=client_id,

@@ -9,6 +9,7 @@ import time
 import aiohttp
 import pytest
 import pytest_asyncio
+from structlog.testing import capture_logs
 
 from gateway.app import create_app
 from gateway.demo.bundles import provide_bundle
@@ -355,6 +356,24 @@ async def test_an_answer_about_an_opaque_token_is_not_kept_past_its_end(issuer):
         now[0] += 2
         with pytest.raises(InvalidToken, match="not active"):
             await verifier.verify("opaque-ending")
+
+
+@pytest.mark.parametrize(
+    ("host", "loud"), [("issuer.example", True), ("127.0.0.1", False), ("localhost:8443", False)]
+)
+async def test_the_log_shouts_about_keys_and_tokens_that_go_without_tls(tmp_path, host, loud):
+    (tmp_path / "secret").write_text("s")
+    asked = {"url": f"http://{host}/introspect", "token_file": tmp_path / "secret"}
+    issuers = [
+        {"issuer": "urn:a", "jwks_url": f"http://{host}/jwks", "introspection": asked},
+        {"issuer": "urn:b", "jwks_url": "https://issuer.example/jwks"},
+    ]
+    with capture_logs() as lines:
+        async with running_stack(tmp_path, security={"access": "token", "issuers": issuers}):
+            pass
+    shouted = {line["setting"] for line in lines if line["event"] == "security.without_tls"}
+    named = {"security.issuers.0.jwks_url", "security.issuers.0.introspection.url"}
+    assert shouted == (named if loud else set())
 
 
 async def test_issuers_are_told_of_which_trace_a_request_is(stack, issuer):

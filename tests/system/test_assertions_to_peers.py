@@ -204,6 +204,17 @@ async def test_without_a_user_the_service_speaks_for_itself(tmp_path):
     assert "urn:oasis:names:tc:xacml:2.0:subject:role" not in said
 
 
+async def test_where_nothing_says_what_for_it_is_treatment(tmp_path):
+    certified, settings = await a_site(tmp_path)
+    settings["security"]["access"] = "open"
+    del settings["security"]["assertions"]["issue"]["purposes"]
+    async with running_stack(tmp_path / "stack", **settings) as stack:
+        site = Site(stack, None, certified)
+        assert await stack.find(patient__identifier=a_patient().token, status="current") == []
+    (purpose,) = attributes(assertion_of(site.seen[0][1]))[f"{XSPA}purposeofuse"]
+    assert (purpose.get("code"), purpose.get("codeSystem")) == ("TREAT", "2.16.840.1.113883.5.8")
+
+
 async def test_peers_that_are_not_told_who_asks_get_no_assertion(tmp_path):
     _, settings = await a_site(tmp_path, peers={"assertion": "none"}, access="open")
     async with running_stack(tmp_path / "stack", **settings) as stack:
