@@ -150,7 +150,8 @@ SUPPORTED: tuple[SupportedRow, ...] = (
         "ITI-72 Incorporate Access Token",
         "resource server",
         Level.YES,
-        "JWTs by the keys of their issuer; scopes of SMART v1, v2 and IUA; bound to a patient by patient/ "
+        "JWTs by the keys of their issuer; scopes of SMART v1, v2 (of documents also with a query by codes) "
+        "and IUA; bound to a patient by patient/ "
         "scopes or ihe_bppc; SAML tokens with the scopes that the settings give their issuer",
     ),
     SupportedRow("ITI-102 Introspect Token", "client", Level.YES, "opaque tokens of one issuer"),
@@ -430,14 +431,16 @@ SUPPORTED: tuple[SupportedRow, ...] = (
         "ITI-40 Provide X-User Assertion",
         "X-Service User",
         Level.YES,
-        "signed assertions made of the token's claims and the settings, by peer, in SOAP requests",
+        "signed assertions made of the token's claims and the settings, by peer, in SOAP requests; with one "
+        "of the treatment relationship (eHDSI TRC) where a peer wants it",
     ),
     SupportedRow(
         "ITI-40 Provide X-User Assertion",
         "X-Service Provider",
         Level.YES,
         "at every SOAP service, required or optional; bearer, holder-of-key by the TLS certificate, "
-        "sender-vouches where allowed; one assertion, not encrypted",
+        "sender-vouches where allowed; one assertion, not encrypted, or two with that of the treatment "
+        "relationship (eHDSI TRC)",
     ),
     SupportedRow(
         "ITI-20 Record Audit Event",
