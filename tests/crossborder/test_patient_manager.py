@@ -104,6 +104,11 @@ async def test_documents_are_found_by_whatever_the_manager_knows_the_patient_by(
         )
         assert (status, found, [i["code"] for i in issues]) == (200, [], ["not-found"])
 
+        # a search of documents and Lists at once says it once
+        _, bundle = await stack.get("", _type="DocumentReference,List", **named)
+        codes = [issue["code"] for issue in outcomes(bundle)]
+        assert (bundle["total"], codes.count("multiple-matches")) == (0, 1)
+
         # also of a system that no setting maps
         status, found, issues = await search(stack, status="current", patient__identifier=f"{HOSPITAL}|h-9")
         assert (status, found, [i["code"] for i in issues]) == (200, [], ["not-found"])
