@@ -11,9 +11,8 @@ from tests.crossborder.test_images_of_communities import keys_of
 from tests.ports import free_port
 from tests.system.documents import a_patient
 from tests.system.imaging import matches
-from tests.system.reports import a_report
+from tests.system.reports import FOOT, a_report
 from tests.system.stack import running_gateway
-from tests.system.test_report_resources import OTHER
 
 
 async def searched(stack, kind, patient, **parameters):
@@ -29,7 +28,7 @@ async def around(tmp_path):
         running.patient = a_patient()
         stacks = {"": running.front, **{name: other.stack for name, other in running.by_name.items()}}
         running.documents = {
-            name: a_report("foot", running.patient, OTHER, seed=name, number=f"FOOT{name}") for name in stacks
+            name: a_report("foot", running.patient, FOOT, seed=name, number=f"FOOT{name}") for name in stacks
         }
         for name, stack in stacks.items():
             bundle = provide_bundle([running.documents[name]], patient=running.patient)
