@@ -1,6 +1,6 @@
 """The command line: `gateway serve | health | doctor | trace | demo | publish | find | get | token | ...`.
 
-Exit codes: 0 done and well, 1 something failed or is not well, 2 the command or the settings are wrong.
+Exit codes are those of `gateway.exit_codes`.
 """
 
 import asyncio
@@ -12,12 +12,16 @@ import typer
 
 from gateway import client_cli, manifest_cli
 from gateway.admin.commands import app as admin_app
+from gateway.cli_help import examples
+from gateway.doctor_report import Form
+from gateway.exit_codes import ExitCode
 from gateway.settings import Settings, SettingsError, load_settings
 
 app = typer.Typer(
     help="Gateway between FHIR (IHE MHD) and XDS.b.",
     no_args_is_help=True,
-    epilog="Exit codes: 0 done and well; 1 something failed or is not well; 2 wrong command or settings.",
+    epilog="Exit codes: 0 done and well; 1 something failed or is not well; 2 wrong command or settings; "
+    "3 nothing is known of what was asked (trace).",
     pretty_exceptions_enable=False,
 )
 app.add_typer(client_cli.app)
@@ -35,10 +39,10 @@ def _settings(config: Path | None) -> Settings:
     except SettingsError as error:
         for line in str(error).splitlines():
             typer.echo(f"settings: {line}", err=True)
-        raise typer.Exit(2) from None
+        raise typer.Exit(ExitCode.WRONG_USE) from None
 
 
-@app.command()
+@app.command(epilog=examples("gateway serve --config gateway.yaml", "GATEWAY_LOG__LEVEL=debug gateway serve"))
 def serve(config: ConfigOption = None) -> None:
     """Run the gateway until SIGTERM or Ctrl-C."""
     settings = _settings(config)
@@ -49,10 +53,10 @@ def serve(config: ConfigOption = None) -> None:
         asyncio.run(run(settings))
     except (StartError, SettingsError) as error:
         typer.echo(f"gateway: {error}", err=True)
-        raise typer.Exit(1) from None
+        raise typer.Exit(ExitCode.FAILED) from None
 
 
-@app.command()
+@app.command(epilog=examples("gateway health", "gateway health --ready --config gateway.yaml"))
 def health(
     config: ConfigOption = None,
     ready: Annotated[
@@ -65,19 +69,33 @@ def health(
 
     well, text = ask_health(settings, "/health/ready" if ready else "/health/live")
     typer.echo(text, err=not well)
-    raise typer.Exit(0 if well else 1)
+    raise typer.Exit(ExitCode.DONE if well else ExitCode.FAILED)
 
 
-@app.command()
-def doctor(config: ConfigOption = None) -> None:
+@app.command(
+    epilog=examples(
+        "gateway doctor --config gateway.yaml", "gateway doctor --json | jq '.checks[] | select(.well | not)'"
+    )
+)
+def doctor(
+    config: ConfigOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="All of it as one JSON document.")] = False,
+) -> None:
     """Check settings, keys, Redis and every peer; one line each, exit 1 if one fails."""
     settings = _settings(config)
     from gateway.doctor import examine
 
-    raise typer.Exit(asyncio.run(examine(settings, typer.echo)))
+    form = Form.JSON if as_json else Form.LINES
+    raise typer.Exit(asyncio.run(examine(settings, typer.echo, form)))
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "gateway trace 1.2.840.113619.2.1.1",
+        "gateway trace 1.2.840.113619.2.1.1 --patient 'urn:oid:2.999.1.1|DEMO-1'",
+        "gateway trace urn:uuid:6a7d5b6e-5d0c-4b8e-9f3a-0c1d2e3f4a5b --json --no-retrieve",
+    )
+)
 def trace(
     what: Annotated[
         str,
@@ -106,7 +124,9 @@ def trace(
     raise typer.Exit(asyncio.run(code))
 
 
-@app.command()
+@app.command(
+    epilog=examples("gateway demo", "gateway demo --check", "gateway demo --communities 3 --port 9080")
+)
 def demo(
     check: Annotated[
         bool, typer.Option("--check", help="Walk through all of it as an outside client and exit.")
@@ -124,17 +144,25 @@ def demo(
 
     if communities not in {1, 3}:
         typer.echo("demo: --communities is 1 or 3", err=True)
-        raise typer.Exit(2)
+        raise typer.Exit(ExitCode.WRONG_USE)
     raise typer.Exit(run_demo(port=port, state_dir=state_dir, check=check, communities=communities))
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "gateway token --client demo --key state/demo/client-key.json",
+        "gateway token --client ncp --key key.json --scope 'system/DocumentReference.rs' --json",
+    )
+)
 def token(
     *,
     client_id: Annotated[str, typer.Option("--client", help="client_id that the server knows.")],
     key: Annotated[Path, typer.Option(help="File with the private key as JWK (RSA, or EC P-384).")],
     scope: Annotated[str, typer.Option(help="Scopes with spaces between them.")] = "system/*.cruds",
     base_url: Annotated[str, typer.Option("--url", help="FHIR base.")] = "http://127.0.0.1:8080/fhir",
+    as_json: Annotated[
+        bool, typer.Option("--json", help="The whole answer, with lifetime and scope.")
+    ] = False,
 ) -> None:
     """Get an access token as a client does (ITI-71) and print it."""
     import json
@@ -147,14 +175,19 @@ def token(
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "is not JSON"
         typer.echo(f"token: {key}: {reason}", err=True)
-        raise typer.Exit(1) from None
+        raise typer.Exit(ExitCode.FAILED) from None
     except TokenRequestError as error:
         typer.echo(f"token: {error}", err=True)
-        raise typer.Exit(1) from None
-    typer.echo(answer["access_token"])
+        raise typer.Exit(ExitCode.FAILED) from None
+    typer.echo(json.dumps(answer) if as_json else answer["access_token"])
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "gateway affinity --state-dir state/affinity",
+        "gateway affinity --state-dir state/affinity --port 9081 --images 2.999.20.1=/data/dicom",
+    )
+)
 def affinity(
     *,
     state_dir: Annotated[Path, typer.Option(help="Where documents and metadata are kept.")],
@@ -216,12 +249,12 @@ def affinity(
         raise typer.Exit(2) from None
     except ValueError as error:
         typer.echo(f"affinity: {error}", err=True)
-        raise typer.Exit(2) from None
+        raise typer.Exit(ExitCode.WRONG_USE) from None
     try:
         asyncio.run(run(options, host, port))
     except OSError as error:
         typer.echo(f"affinity: {error.strerror or error}", err=True)
-        raise typer.Exit(1) from None
+        raise typer.Exit(ExitCode.FAILED) from None
 
 
 def main() -> None:
@@ -229,7 +262,7 @@ def main() -> None:
     try:
         app()
     except KeyboardInterrupt:
-        sys.exit(130)
+        sys.exit(ExitCode.INTERRUPTED)
 
 
 if __name__ == "__main__":

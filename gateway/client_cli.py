@@ -6,17 +6,20 @@ what the server refused or has not, 2 for a command that is wrong.
 
 import asyncio
 import contextlib
+import hashlib
 import json
 import sys
 from collections.abc import Awaitable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 from urllib.parse import urlparse
 
 import typer
 
+from gateway.cli_help import examples
 from gateway.client_documents import ClientError, Document, Resource, described
+from gateway.progress import transfer, waiting
 
 if TYPE_CHECKING:
     from gateway.client_session import MhdSession
@@ -102,7 +105,12 @@ def _run(work: Awaitable[T]) -> T:
     return asyncio.run(run())
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "gateway publish provide.json",
+        "gateway publish cda.xml report.json --url https://ncp.example/fhir --token-file token",
+    )
+)
 def publish(
     *,
     files: Annotated[
@@ -118,17 +126,14 @@ def publish(
     key: KeyOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Publish documents; a file that is sent again stores nothing twice.
-
-    Examples: gateway publish provide.json --- gateway publish cda.xml --url https://ncp.example/fhir
-    """
+    """Publish documents; a file that is sent again stores nothing twice."""
 
     async def work() -> None:
         async with await _session(url, token_file, client, key) as session:
             for file in files:
                 content = _content(file)
-                with _progress(f"sending {file.name}", None):
-                    answer = await session.publish(content)
+                with transfer(f"sending {file.name}", len(content)) as sent:
+                    answer = await session.publish(content, sent)
                 _print_published(file, answer, as_json=as_json)
 
     with _one_line("publish"):
@@ -155,7 +160,12 @@ def _print_published(file: Path, answer: Resource, *, as_json: bool) -> None:
         typer.echo(f"{file.name}  DocumentReference/{answer.get('id', '?')}")
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "gateway find 'urn:oid:2.999.1.1|DEMO-1'",
+        "gateway find 'urn:oid:2.999.1.1|DEMO-1' --type ImagingStudy --where modality=CT --json",
+    )
+)
 def find(
     *,
     patient: Annotated[str, typer.Argument(help="SYSTEM|VALUE, such as 'urn:oid:2.999.1.1|DEMO-1'.")],
@@ -173,10 +183,7 @@ def find(
     key: KeyOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Find a patient's documents, lists, studies or reports.
-
-    Examples: gateway find 'urn:oid:2.999.1.1|DEMO-1' --- gateway find PATIENT -t ImagingStudy -w modality=CT
-    """
+    """Find a patient's documents, lists, studies or reports."""
     pairs = [("patient.identifier", patient), *map(_pair, parameters or ())]
     if kind in {"DocumentReference", "List"} and not any(name == "status" for name, _ in pairs):
         pairs.append(("status", "current"))
@@ -185,7 +192,8 @@ def find(
 
     async def work() -> tuple[list[Resource], list[str]]:
         async with await _session(url, token_file, client, key) as session:
-            return await session.search(kind, pairs, most)
+            with waiting("searching"):
+                return await session.search(kind, pairs, most)
 
     with _one_line("find"):
         found, warnings = _run(work())
@@ -222,7 +230,12 @@ def _table(rows: list[dict[str, str]]) -> None:
     Console().print(table)
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "gateway get 3fa2c1d0-77aa-4e02-9f5e-2b8a5a1a0c11 --output report.pdf",
+        "gateway get https://ncp.example/fhir/content/abc > report.pdf",
+    )
+)
 def get(
     *,
     document: Annotated[str, typer.Argument(help="Id of a DocumentReference, or the URL of an attachment.")],
@@ -234,13 +247,15 @@ def get(
     token_file: TokenFileOption = None,
     client: ClientOption = None,
     key: KeyOption = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Say what was written: file, bytes, sha1, contentType.")
+    ] = False,
 ) -> None:
-    """Get a document (ITI-68); its size and hash are compared with what the server says of it.
-
-    Examples: gateway get 3fa2... -o report.pdf --- gateway get URL > report.pdf
-    """
+    """Get a document (ITI-68); its size and hash are compared with what the server says of it."""
     if output is None and sys.stdout.isatty():
         raise typer.BadParameter("name a file with --output, or send the output somewhere")
+    if output is None and as_json:
+        raise typer.BadParameter("--json says what was written to a file: name one with --output")
 
     async def work() -> None:
         async with await _session(url, token_file, client, key) as session:
@@ -249,45 +264,36 @@ def get(
                 if urlparse(document).scheme
                 else await session.document(document.removeprefix("DocumentReference/"))
             )
-            await _download(session, wanted, output, accept)
+            written = await _download(session, wanted, output, accept)
+            if as_json:
+                typer.echo(json.dumps(written))
 
     with _one_line("get"):
         _run(work())
 
 
-async def _download(session: "MhdSession", wanted: Document, output: Path | None, accept: str) -> None:
-    """Write the document; a file appears whole or not at all."""
+async def _download(
+    session: "MhdSession", wanted: Document, output: Path | None, accept: str
+) -> dict[str, str | int]:
+    """Write the document, and say what was written; a file appears whole or not at all."""
+    said: dict[str, str] = {}
+    digest, size = hashlib.sha1(usedforsecurity=False), 0
     if output is None:
         async for chunk in session.download(wanted, accept):
             sys.stdout.buffer.write(chunk)
         sys.stdout.buffer.flush()
-        return
+        return {}
     part = output.with_name(output.name + ".part")
     try:
-        with part.open("wb") as file, _progress(output.name, wanted.size) as advance:
-            async for chunk in session.download(wanted, accept):
+        with part.open("wb") as file, transfer(output.name, wanted.size) as advance:
+            async for chunk in session.download(wanted, accept, said):
                 file.write(chunk)
+                digest.update(chunk)
+                size += len(chunk)
                 advance(len(chunk))
         part.replace(output)
     except OSError as error:
         raise ClientError(f"{output}: {error.strerror or 'cannot be written'}") from None
     finally:
         part.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _progress(text: str, total: int | None) -> Iterator[Any]:
-    """A bar on standard error, where somebody looks at it."""
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
-
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-    )
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(text, total=total)
-        yield lambda size: bar.advance(task, size)
+    return {"file": str(output), "bytes": size, "sha1": digest.hexdigest(), **said}

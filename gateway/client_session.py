@@ -11,6 +11,7 @@ import aiohttp
 import orjson
 
 from gateway.client_documents import ClientError, Document, Resource
+from gateway.progress import Advance
 
 FHIR_JSON: Final = "application/fhir+json"
 _LARGEST: Final = 256 * 1024 * 1024
@@ -36,10 +37,10 @@ class MhdSession:
         if self._session is not None:
             await self._session.close()
 
-    async def publish(self, content: bytes) -> Resource:
-        """Publish a file by what it is. Raises ClientError."""
+    async def publish(self, content: bytes, sent: Advance) -> Resource:
+        """Publish a file by what it is; `sent` is told of bytes that went out. Raises ClientError."""
         path, body = _request_for(content)
-        return await self._json("POST", self._base + path, body)
+        return await self._json("POST", self._base + path, body, sent)
 
     async def search(
         self, kind: str, pairs: Sequence[tuple[str, str]], most: int
@@ -71,9 +72,13 @@ class MhdSession:
         except (KeyError, IndexError):
             raise ClientError("the DocumentReference has no attachment.url") from None
 
-    async def download(self, document: Document, accept: str) -> AsyncIterator[bytes]:
-        """The bytes of a document as they come. Raises ClientError, at the end where they are not those
-        that the server told of."""
+    async def download(
+        self, document: Document, accept: str, said: dict[str, str] | None = None
+    ) -> AsyncIterator[bytes]:
+        """The bytes of a document as they come; its Content-Type is put into `said`.
+
+        Raises ClientError, at the end where they are not those that the server told of.
+        """
         digest, size = hashlib.sha1(usedforsecurity=False), 0
         try:
             async with self._open.get(
@@ -81,6 +86,8 @@ class MhdSession:
             ) as answer:
                 if answer.status != 200:
                     raise ClientError(await _refusal(answer))
+                if said is not None:
+                    said["contentType"] = answer.headers.get("Content-Type", "")
                 async for chunk in answer.content.iter_chunked(_PIECE):
                     size += len(chunk)
                     digest.update(chunk)
@@ -103,10 +110,13 @@ class MhdSession:
             raise ClientError(f"{full} is at another server than {self._base}, which the token is not for")
         return full
 
-    async def _json(self, method: str, url: str, body: Any = None) -> Resource:
+    async def _json(
+        self, method: str, url: str, body: Any = None, sent: Advance = lambda _: None
+    ) -> Resource:
         headers = dict(self._headers)
         if isinstance(body, bytes):
-            headers["Content-Type"] = FHIR_JSON
+            headers |= {"Content-Type": FHIR_JSON, "Content-Length": str(len(body))}
+            body = _told(body, sent)
         try:
             async with self._open.request(
                 method, url, data=body, headers=headers, allow_redirects=False
@@ -125,6 +135,14 @@ class MhdSession:
         if not isinstance(parsed, dict) or "resourceType" not in parsed:
             raise ClientError(f"{method} {_place(url)}: the answer is no FHIR resource")
         return parsed
+
+
+async def _told(body: bytes, sent: Advance) -> AsyncIterator[bytes]:
+    """A body in pieces, each told of when the connection asks for the next one."""
+    for at in range(0, len(body), _PIECE):
+        piece = body[at : at + _PIECE]
+        yield piece
+        sent(len(piece))
 
 
 def _request_for(content: bytes) -> tuple[str, bytes]:

@@ -25,6 +25,7 @@ from gateway.clients.quirks import Quirks
 from gateway.clients.registry import DocumentRegistry
 from gateway.clients.repository import DocumentRepository
 from gateway.community_settings import CommunitySettings
+from gateway.doctor_report import Echo, Findings, Form
 from gateway.domain_settings import PeerSettings, RegistrySettings
 from gateway.fhir.error_table import known_code
 from gateway.model import Cx, DocumentRequest, RegistryFailure
@@ -33,6 +34,7 @@ from gateway.model.identity import CrossReferenceStatus, DiscoveryStatus, Patien
 from gateway.model.images import SeriesWanted
 from gateway.model.imaging import RetrieveLocation, RetrieveLocationUid
 from gateway.model.query import GetDocuments
+from gateway.progress import waiting
 from gateway.settings import Settings, SettingsError
 from gateway.soap.client import Peer, SoapClient
 from gateway.soap.contract import check_peer_wsdl, load_contract
@@ -58,23 +60,15 @@ _NOT_IN_COMMUNITY = _NOT_THERE | {"XDSUnknownRepositoryId"}
 _NO_SUCH_STUDY = frozenset({200, 204, 404, 410})
 
 
-class _Findings:
-    def __init__(self, echo: Callable[[str], None]) -> None:
-        self._echo = echo
-        self.failed = False
-
-    def ok(self, what: str, text: str) -> None:
-        self._echo(f"ok    {what}: {text}")
-
-    def bad(self, what: str, text: str) -> None:
-        self.failed = True
-        self._echo(f"FAIL  {what}: {text}")
-
-
-async def examine(settings: Settings, echo: Callable[[str], None]) -> int:
-    """Print one line per check; 0 when all are well, else 1."""
+async def examine(settings: Settings, echo: Echo, form: Form = Form.LINES) -> int:
+    """Print one line per check, or all of them as JSON; 0 when all are well, else 1."""
     configure("error")
-    findings = _Findings(echo)
+    findings = Findings(echo, form)
+    await _examine_all(settings, findings)
+    return findings.end()
+
+
+async def _examine_all(settings: Settings, findings: Findings) -> None:
     _examine_settings(settings, findings)
     findings.ok("contract", f"{', '.join(load_contract().transactions)}")
     try:
@@ -90,13 +84,12 @@ async def examine(settings: Settings, echo: Callable[[str], None]) -> int:
         client = soap_client(settings)
     except StartError as error:
         findings.bad("settings", str(error))
-        return 1
+        return
     async with client as soap:
         await _examine_peers(settings, soap, findings)
-    return 1 if findings.failed else 0
 
 
-def _examine_settings(settings: Settings, findings: _Findings) -> None:
+def _examine_settings(settings: Settings, findings: Findings) -> None:
     try:
         # codes whose system is not mapped are found only here
         metadata_tables(settings, terminology(settings))
@@ -107,7 +100,7 @@ def _examine_settings(settings: Settings, findings: _Findings) -> None:
         findings.ok("settings", "complete")
 
 
-async def _examine_redis(settings: Settings, findings: _Findings) -> None:
+async def _examine_redis(settings: Settings, findings: Findings) -> None:
     where = "own server" if settings.redis.embedded else "as set"
     try:
         async with open_parts(settings, audited=False) as parts:
@@ -121,7 +114,7 @@ async def _examine_redis(settings: Settings, findings: _Findings) -> None:
         findings.bad("redis", str(error).removeprefix("redis: "))
 
 
-async def _examine_audit(settings: Settings, findings: _Findings) -> None:
+async def _examine_audit(settings: Settings, findings: Findings) -> None:
     if not settings.audit.enabled:
         findings.bad("audit", "nothing is recorded of who asks for whose data (audit.enabled)")
         return
@@ -135,7 +128,7 @@ async def _examine_audit(settings: Settings, findings: _Findings) -> None:
             findings.bad(f"audit {name}", problem)
 
 
-async def _examine_security(settings: Settings, findings: _Findings) -> None:
+async def _examine_security(settings: Settings, findings: Findings) -> None:
     """Key sets of issuers can be had, and the files of assertions and of the policy used."""
     for number, issuer in enumerate(settings.security.issuers):
         name = f"issuer {issuer.issuer}"
@@ -159,13 +152,13 @@ async def _examine_security(settings: Settings, findings: _Findings) -> None:
             findings.ok(name, "files can be used")
 
 
-def _tell_quirks(name: str, quirks: Quirks, findings: _Findings) -> None:
+def _tell_quirks(name: str, quirks: Quirks, findings: Findings) -> None:
     if active := ", ".join(quirks.active()):
         findings.ok(f"{name} quirks", active)
 
 
 async def _examine_registry(
-    settings: Settings, section: RegistrySettings, soap: SoapClient, findings: _Findings
+    settings: Settings, section: RegistrySettings, soap: SoapClient, findings: Findings
 ) -> None:
     registry = DocumentRegistry(soap, peer_of("registry", section), section.quirks)
     await _try("registry", "ITI-18", findings, lambda: _ask_registry(registry))
@@ -173,7 +166,7 @@ async def _examine_registry(
     _tell_quirks("registry", section.quirks, findings)
 
 
-async def _examine_peers(settings: Settings, soap: SoapClient, findings: _Findings) -> None:
+async def _examine_peers(settings: Settings, soap: SoapClient, findings: Findings) -> None:
     if settings.registry is not None:
         await _examine_registry(settings, settings.registry, soap, findings)
     for each in settings.repositories:
@@ -187,7 +180,7 @@ async def _examine_peers(settings: Settings, soap: SoapClient, findings: _Findin
     await _examine_communities(settings, soap, findings)
 
 
-async def _examine_communities(settings: Settings, soap: SoapClient, findings: _Findings) -> None:
+async def _examine_communities(settings: Settings, soap: SoapClient, findings: Findings) -> None:
     async with FhirClient(usual_tls(settings)) as fhir, dicomweb_client(settings) as dicomweb:
         try:
             gateways = community_gateways(settings, Clients(soap, dicomweb, fhir))
@@ -205,7 +198,7 @@ async def _examine_community(
     each: CommunitySettings,
     community: Community,
     soap: SoapClient,
-    findings: _Findings,
+    findings: Findings,
 ) -> None:
     name = f"community {each.name}"
     query, images = ("ITI-38", "RAD-75") if each.mhd is None else ("ITI-67", "RAD-107")
@@ -222,7 +215,7 @@ async def _examine_community(
         _tell_quirks(f"{name} {what}", getattr(each.quirks, what), findings)
 
 
-async def _examine_mhd_domain(settings: Settings, clients: Clients, findings: _Findings) -> None:
+async def _examine_mhd_domain(settings: Settings, clients: Clients, findings: Findings) -> None:
     if settings.mhd_domain is None:
         return
     try:
@@ -301,7 +294,7 @@ def _raise_unless_absent(failure: RegistryFailure, codes: frozenset[str]) -> Non
         raise failure
 
 
-async def _examine_locations(settings: Settings, soap: SoapClient, findings: _Findings) -> None:
+async def _examine_locations(settings: Settings, soap: SoapClient, findings: Findings) -> None:
     async with dicomweb_client(settings) as dicomweb:
         for each in settings.imaging.locations:
             name = f"imaging location {each.uid}"
@@ -349,10 +342,11 @@ async def _ask_archive(dicomweb: DicomWebClient, peer: Peer) -> None:
             )
 
 
-async def _try(name: str, transaction: str, findings: _Findings, ask: Callable[[], Awaitable[None]]) -> None:
+async def _try(name: str, transaction: str, findings: Findings, ask: Callable[[], Awaitable[None]]) -> None:
     started = time.perf_counter()
     try:
-        await ask()
+        with waiting(f"{name}: {transaction}"):
+            await ask()
     except PeerError as error:
         findings.bad(name, str(error))
     except RegistryFailure as failure:
@@ -365,7 +359,7 @@ def _tls(settings: Settings, peer: PeerSettings) -> Context:
     return context_of(peer.tls or settings.security.tls)
 
 
-async def _check_wsdl(name: str, peer: PeerSettings, findings: _Findings, tls: Context) -> None:
+async def _check_wsdl(name: str, peer: PeerSettings, findings: Findings, tls: Context) -> None:
     timeout = aiohttp.ClientTimeout(total=peer.read_timeout, connect=peer.connect_timeout)
     try:
         async with (

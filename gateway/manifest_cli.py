@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import msgspec
 import typer
 
+from gateway.cli_help import examples
 from gateway.dicom.concepts import Dialect
 from gateway.dicom.errors import DicomError
 from gateway.dicom.kos_reader import read_kos
@@ -53,7 +54,9 @@ class _UnusableError(Exception):
     """Ends the command with one line."""
 
 
-@app.command()
+@app.command(
+    epilog=examples("gateway manifest show kos.dcm", "gateway manifest show manifest.json --instances --json")
+)
 def show(
     file: Annotated[Path, typer.Argument(help="Manifest: DICOM KOS, FHIR JSON or FHIR XML.")],
     instances: Annotated[bool, typer.Option("--instances", help="List each instance.")] = False,
@@ -74,7 +77,12 @@ def show(
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "gateway manifest convert kos.dcm manifest.json",
+        "gateway manifest convert manifest.json kos.dcm --dialect ti",
+    )
+)
 def convert(
     source: Annotated[Path, typer.Argument(metavar="IN", help="Manifest: DICOM KOS, FHIR JSON or FHIR XML.")],
     target: Annotated[Path, typer.Argument(metavar="OUT", help="File to write: .dcm, .json or .xml.")],

@@ -4,9 +4,11 @@ from collections.abc import Callable
 
 import msgspec
 
+from gateway.exit_codes import ExitCode
 from gateway.fhir.search_tokens import read_patient_identifier
 from gateway.fhir.search_values import SearchProblem
 from gateway.model import Cx
+from gateway.progress import steps
 from gateway.settings import Settings
 from gateway.telemetry.logs import configure
 from gateway.trace.findings import Trace, lines
@@ -14,8 +16,6 @@ from gateway.trace.tracer import Tracer
 from gateway.wiring.fhir import terminology
 from gateway.wiring.parts import StartError, open_parts
 from gateway.wiring.trace import reached
-
-FAILED, WRONG_USE, NOT_FOUND = 1, 2, 3
 
 
 async def run_trace(
@@ -33,20 +33,20 @@ async def run_trace(
         whose = _patient(settings, patient) if patient is not None else None
     except SearchProblem as problem:
         echo(f"trace: --patient: {problem.issue.diagnostics}")
-        return WRONG_USE
+        return ExitCode.WRONG_USE
     try:
         trace = await _traced(settings, text, whose, retrieve=retrieve)
     except StartError as error:
         echo(f"trace: {error}")
-        return FAILED
+        return ExitCode.FAILED
     if as_json:
         echo(msgspec.json.format(msgspec.json.encode(trace), indent=2).decode())
     else:
         for line in lines(trace):
             echo(line)
     if not trace.documents:
-        return NOT_FOUND
-    return FAILED if trace.problems else 0
+        return ExitCode.NOTHING_KNOWN
+    return ExitCode.FAILED if trace.problems else ExitCode.DONE
 
 
 def _patient(settings: Settings, text: str) -> Cx:
@@ -55,4 +55,5 @@ def _patient(settings: Settings, text: str) -> Cx:
 
 async def _traced(settings: Settings, text: str, patient: Cx | None, *, retrieve: bool) -> Trace:
     async with open_parts(settings, audited=False, beside=True) as parts:
-        return await Tracer(reached(settings, parts), retrieve=retrieve).trace(text, patient)
+        with steps("trace:") as shown:
+            return await Tracer(reached(settings, parts), retrieve=retrieve, steps=shown).trace(text, patient)

@@ -63,6 +63,14 @@ async def test_a_bundle_is_published_found_and_got(tmp_path):
         assert target.read_bytes() == document.content
         assert not list(tmp_path.glob("*.part"))
 
+        code, out, err = await gateway("get", reference["id"], "-o", target, "--json", *url)
+        assert json.loads(out) == {
+            "file": str(target),
+            "bytes": len(document.content),
+            "sha1": hashlib.sha1(document.content).hexdigest(),
+            "contentType": reference["content"][0]["attachment"]["contentType"],
+        }
+
         code, out, err = await gateway("get", reference["content"][0]["attachment"]["url"], *url)
         assert (code, out) == (0, document.content)
 

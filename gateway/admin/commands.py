@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from gateway.admin.attributes import ATTRIBUTES, BadSetting, read_settings
+from gateway.cli_help import examples
 from gateway.model import AvailabilityStatus
 from gateway.settings import SettingsError, load_settings
 
@@ -35,25 +36,25 @@ ShowPatientData = Annotated[
 ]
 
 
-@app.command()
+@app.command(epilog=examples("gateway admin show urn:uuid:6a7d5b6e-5d0c-4b8e-9f3a-0c1d2e3f4a5b"))
 def show(document: Id, config: ConfigOption = None, show_patient_data: ShowPatientData = False) -> None:
     """Show a document, its versions and what refers to it."""
     _run(config, lambda desk: desk.show(document, show_patient_data))
 
 
-@app.command()
+@app.command(epilog=examples("gateway admin deprecate 2.25.1234 --yes"))
 def deprecate(document: Id, config: ConfigOption = None, yes: Yes = False) -> None:
     """Make a document superseded: it is found only where that status is asked for."""
     _run(config, lambda desk: desk.set_status(document, AvailabilityStatus.DEPRECATED, yes=yes))
 
 
-@app.command()
+@app.command(epilog=examples("gateway admin approve 2.25.1234 --yes"))
 def approve(document: Id, config: ConfigOption = None, yes: Yes = False) -> None:
     """Make a superseded document current again."""
     _run(config, lambda desk: desk.set_status(document, AvailabilityStatus.APPROVED, yes=yes))
 
 
-@app.command()
+@app.command(epilog=examples("gateway admin update 2.25.1234 --set 'title=Discharge letter' --yes"))
 def update(
     document: Id,
     settings: Annotated[
@@ -81,13 +82,13 @@ def update(
     )
 
 
-@app.command()
+@app.command(epilog=examples("gateway admin delete 2.25.1234 --yes"))
 def delete(document: Id, config: ConfigOption = None, yes: Yes = False) -> None:
     """Delete the metadata of a document, all its versions; the repository keeps the document."""
     _run(config, lambda desk: desk.delete(document, yes=yes))
 
 
-@app.command()
+@app.command(epilog=examples("gateway admin remove 2.25.1234 --yes"))
 def remove(
     document: Id,
     config: ConfigOption = None,

@@ -24,7 +24,7 @@ from gateway.model import (
     codes,
 )
 from gateway.model.errors import PeerError
-from gateway.model.imaging import IssuedId, Manifest, Study
+from gateway.model.imaging import IssuedId, Manifest, Series, Study
 from gateway.model.object_ids import unmarked
 from gateway.model.oids import bare_oid, is_oid
 from gateway.model.query import (
@@ -35,6 +35,7 @@ from gateway.model.query import (
     GetDocuments,
     StoredQuery,
 )
+from gateway.progress import Steps
 from gateway.security.access import is_limited
 from gateway.security.study_urls import StudyKey
 from gateway.trace.findings import HeldDocument, HeldSeries, Trace, Unconfirmed, Way
@@ -97,11 +98,15 @@ class _Asked:
 
 
 class Tracer:
-    """Traces. With `retrieve` what leads somewhere is tried; without it manifests are read alone."""
+    """Traces. With `retrieve` what leads somewhere is tried; without it manifests are read alone.
 
-    def __init__(self, reached: Reached, *, retrieve: bool) -> None:
+    `steps` is told of documents and series.
+    """
+
+    def __init__(self, reached: Reached, *, retrieve: bool, steps: Steps | None = None) -> None:
         self._at = reached
         self._retrieve = retrieve
+        self._steps = steps or Steps()
 
     async def trace(self, text: str, patient: Cx | None = None) -> Trace:
         """What is known of a study or document: by UID, uniqueId, entryUUID, id of a DocumentReference, or by
@@ -114,10 +119,12 @@ class Tracer:
         silent: dict[str, None] = {}
         seen = await self._seen(asked)
         entries: dict[str, DocumentEntry] = {}
+        self._steps.begin("asking the registries")
         for query in self._queries(asked, seen, patient):
             found = await self._answer(query, silent)
             entries |= {entry.entry_uuid: entry for entry in found.entries}
         successors = await self._successors(entries, silent)
+        self._steps.expect(len(entries))
         followed = [await self._document(entry, successors) for entry in entries.values()]
         wanted = {key.entry_uuid for key in seen}
         wanted |= {uuid for uuids in successors.values() for uuid in uuids}
@@ -231,7 +238,9 @@ class Tracer:
     async def _document(self, entry: DocumentEntry, successors: Mapping[str, tuple[str, ...]]) -> Followed:
         is_manifest = entry.format_code is not None and entry.format_code.code in _FORMATS
         remembered = await self._at.store.find(_key_of(entry)) if is_manifest else None
+        self._steps.begin("getting documents")
         way, manifest, problem = await self._content(entry, is_manifest=is_manifest)
+        self._steps.end()
         if manifest is None and remembered is not None:
             manifest = remembered.manifest
         deprecated = entry.status is not AvailabilityStatus.APPROVED
@@ -290,18 +299,19 @@ class Tracer:
             return None, f"the manifest cannot be used: {error}"
 
     async def _series(self, study: Study, home: str | None) -> tuple[HeldSeries, ...]:
-        ways = self._at.ways
-        return tuple(
-            [
-                HeldSeries(
-                    series_instance_uid=each.series_instance_uid,
-                    instances=len(each.instances),
-                    retrieve_location_uids=tuple(p.uid for p in each.locations if p.uid is not None),
-                    ways=await ways.of_series(study, each, home, try_each=self._retrieve),
-                    modality=each.modality.code if each.modality is not None else None,
-                )
-                for each in study.series
-            ]
+        self._steps.expect(len(study.series))
+        self._steps.begin("getting an image of each series")
+        return tuple([await self._one_series(study, each, home) for each in study.series])
+
+    async def _one_series(self, study: Study, series: Series, home: str | None) -> HeldSeries:
+        ways = await self._at.ways.of_series(study, series, home, try_each=self._retrieve)
+        self._steps.end()
+        return HeldSeries(
+            series_instance_uid=series.series_instance_uid,
+            instances=len(series.instances),
+            retrieve_location_uids=tuple(p.uid for p in series.locations if p.uid is not None),
+            ways=ways,
+            modality=series.modality.code if series.modality is not None else None,
         )
 
 
