@@ -132,6 +132,7 @@ class DicomWebClient:
                     try:
                         yield response
                     finally:
+                        lane.traffic.received += response.content.total_bytes
                         response.close()
             failure = None if response.status < 300 else f"HTTP {response.status}"
         except PeerError as error:

@@ -31,7 +31,7 @@ from gateway.model.errors import (
     PeerUnreachable,
 )
 from gateway.soap.exchange import tls_of
-from gateway.soap.resilience import AttemptFailed, CallObserver, Lane, Peer, unobserved
+from gateway.soap.resilience import AttemptFailed, CallObserver, Lane, Peer, Traffic, unobserved
 from gateway.soap.via import COMMUNITIES_HEADER, came_through, header_value
 from gateway.spans import span
 from gateway.tls import Context, default_context
@@ -179,6 +179,7 @@ class FhirClient:
                         raise Refused(response.status, ())
                     yield response
                 finally:
+                    self._lane(server, transaction).traffic.received += response.content.total_bytes
                     response.close()
 
     async def broken(self, server: FhirServer, transaction: str, error: Exception) -> PeerError:
@@ -197,7 +198,7 @@ class FhirClient:
         keep: bool = False,
     ) -> Any:
         """What `take` makes of the answer; with `keep` the answer stays open."""
-        peer = server.peer
+        peer, lane = server.peer, self._lane(server, transaction)
 
         async def attempt() -> Any:
             response = await self._sent(server, transaction, request)
@@ -212,11 +213,12 @@ class FhirClient:
                 response.close()
                 raise
             if not keep:
+                lane.traffic.received += response.content.total_bytes
                 response.release()
             return taken
 
         attempts = peer.max_attempts if request.repeatable else 1
-        return await self._lane(server, transaction).run(attempt, attempts)
+        return await lane.run(attempt, attempts)
 
     def _lane(self, server: FhirServer, transaction: str) -> Lane:
         key = (server.peer, transaction)
@@ -256,12 +258,12 @@ class FhirClient:
                 raise AttemptFailed(PeerUnreachable(peer.name, transaction, str(error))) from None
             if shown is not None:
                 headers["Authorization"] = shown
-        body = request.body
+        body = request.body() if callable(request.body) else request.body
         try:
             return await self._session.request(
                 request.method,
                 request.url,
-                data=body() if callable(body) else body,
+                data=_counted(body, self._lane(server, transaction).traffic),
                 headers=headers,
                 timeout=aiohttp.ClientTimeout(
                     total=None, connect=peer.connect_timeout, sock_read=peer.read_timeout
@@ -290,6 +292,22 @@ def _error_of(issue: Json) -> RegistryError:
     text = details.get("text") or issue.get("diagnostics") or issue.get("code") or ""
     severity = Severity.ERROR if issue.get("severity") in _ERRORS else Severity.WARNING
     return RegistryError(code, text[:1000], severity)
+
+
+def _counted(body: Any, traffic: Traffic) -> Any:
+    """A body whose bytes are counted as they go out."""
+    if body is None:
+        return None
+    if isinstance(body, bytes | str):
+        traffic.sent += len(body.encode() if isinstance(body, str) else body)
+        return body
+
+    async def pieces() -> AsyncIterator[bytes]:
+        async for piece in body:
+            yield piece
+            traffic.sent += len(piece)
+
+    return pieces()
 
 
 def _loaded(body: bytes) -> Json | None:

@@ -205,7 +205,7 @@ class SoapClient:
             request = _request(peer, known, body, attachments, blocks, headers=self._headers_for(peer))
 
             async def attempt() -> SoapAnswer:
-                exchange = Exchange(peer, known)
+                exchange = Exchange(peer, known, lane.traffic)
                 try:
                     await exchange.send(self._open_session, self._tls, request, streamed=False)
                     return SoapAnswer(await exchange.whole_body(), exchange.header)
@@ -237,7 +237,7 @@ class SoapClient:
             request = _request(peer, known, body, attachments, blocks, headers=self._headers_for(peer))
 
             async def attempt() -> Exchange:
-                exchange = Exchange(peer, known)
+                exchange = Exchange(peer, known, lane.traffic)
                 try:
                     await exchange.send(self._open_session, self._tls, request, streamed=True)
                 except BaseException:

@@ -30,7 +30,7 @@ from gateway.soap.contract import Packaging, Transaction
 from gateway.soap.envelope import Envelope, SoapFault, read_envelope
 from gateway.soap.mtom import MessageLimits, ReceivedMessage, inline_contents, read_message
 from gateway.soap.outgoing import OutgoingMessage
-from gateway.soap.resilience import AttemptFailed, Peer
+from gateway.soap.resilience import AttemptFailed, Peer, Traffic
 from gateway.tls import Context
 
 READ_BUFFER: Final = 256 * 1024
@@ -63,9 +63,10 @@ class Exchange:
     header: _Element | None
     message: ReceivedMessage
 
-    def __init__(self, peer: Peer, transaction: Transaction) -> None:
+    def __init__(self, peer: Peer, transaction: Transaction, traffic: Traffic) -> None:
         self._peer = peer
         self._transaction = transaction
+        self._traffic = traffic
         self._response: aiohttp.ClientResponse | None = None
 
     async def send(
@@ -81,7 +82,7 @@ class Exchange:
         `streamed` leaves the attachments unbounded. Raises AttemptFailed, or what a source of an attachment
         raises. The caller closes the exchange in any case.
         """
-        upload = _Upload(request.message)
+        upload = _Upload(request.message, self._traffic)
         try:
             self._response = response = await session.post(
                 self._peer.url,
@@ -226,18 +227,24 @@ class Exchange:
         if hasattr(self, "message"):
             self.message.close()
         if self._response is not None:
+            self._traffic.received += self._response.content.total_bytes
             self._response.close()
+            self._response = None
 
 
 class _Upload:
     """The request body; keeps the error of a source, which the HTTP client would hide in its own."""
 
-    def __init__(self, message: OutgoingMessage) -> None:
+    def __init__(self, message: OutgoingMessage, traffic: Traffic) -> None:
         self._message = message
+        self._traffic = traffic
         self.error: Exception | None = None
 
     def data(self) -> bytes | AsyncIterator[bytes]:
-        return self._message.start if self._message.whole else self._chunks()
+        if not self._message.whole:
+            return self._chunks()
+        self._traffic.sent += len(self._message.start)
+        return self._message.start
 
     def headers(self) -> dict[str, str]:
         headers = {"Content-Type": self._message.content_type}
@@ -249,6 +256,7 @@ class _Upload:
         try:
             async for chunk in self._message.chunks():
                 yield chunk
+                self._traffic.sent += len(chunk)
         except Exception as error:
             self.error = error
             raise

@@ -103,6 +103,14 @@ def unobserved(peer: str, transaction: str, outcome: str, seconds: float) -> Non
     """Nobody counts the calls."""
 
 
+@dataclass(slots=True)
+class Traffic:
+    """Bytes of the bodies that went to a peer and came from it, as far as they did."""
+
+    sent: int = 0
+    received: int = 0
+
+
 class Lane:
     """Requests of one transaction to one peer."""
 
@@ -111,6 +119,7 @@ class Lane:
         self.transaction = transaction
         self.in_flight = 0
         """Places that are held."""
+        self.traffic = Traffic()
         self._observe = observe
         self._places = asyncio.Semaphore(peer.max_in_flight)
         self._waiting = 0

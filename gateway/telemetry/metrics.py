@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.process_collector import ProcessCollector
@@ -99,7 +99,11 @@ class Metrics:
 
     def watch(self, name: str, text: str, labels: Sequence[str], read: Callable[[], Rows]) -> None:
         """A gauge that is read when it is asked for."""
-        self._registry.register(_Watched(f"gateway_{name}", text, labels, read))
+        self._registry.register(_Watched(GaugeMetricFamily, f"gateway_{name}", text, labels, read))
+
+    def watch_counter(self, name: str, text: str, labels: Sequence[str], read: Callable[[], Rows]) -> None:
+        """The same for what only grows."""
+        self._registry.register(_Watched(CounterMetricFamily, f"gateway_{name}", text, labels, read))
 
     def exposition(self, accept: str = "") -> tuple[bytes, str]:
         """All of it and its media type, in the format that the Accept header asks for."""
@@ -117,14 +121,21 @@ class Metrics:
 
 
 class _Watched:
-    def __init__(self, name: str, text: str, labels: Sequence[str], read: Callable[[], Rows]) -> None:
-        self._name, self._text, self._labels, self._read = name, text, labels, read
+    def __init__(
+        self,
+        family: type[CounterMetricFamily | GaugeMetricFamily],
+        name: str,
+        text: str,
+        labels: Sequence[str],
+        read: Callable[[], Rows],
+    ) -> None:
+        self._family, self._name, self._text, self._labels, self._read = family, name, text, labels, read
 
-    def describe(self) -> Iterator[GaugeMetricFamily]:
-        yield GaugeMetricFamily(self._name, self._text, labels=self._labels)
+    def describe(self) -> Iterator[Metric]:
+        yield self._family(self._name, self._text, labels=self._labels)
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        family = GaugeMetricFamily(self._name, self._text, labels=self._labels)
+    def collect(self) -> Iterator[Metric]:
+        family = self._family(self._name, self._text, labels=self._labels)
         for labels, value in self._read():
             family.add_metric(labels, value)
         yield family

@@ -2,7 +2,7 @@
 
 import socket
 import ssl
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Protocol
 
@@ -15,9 +15,10 @@ from gateway.health import Health
 from gateway.mhd.admission import Admission
 from gateway.soap.client import SoapClient
 from gateway.soap.resilience import Lane
-from gateway.telemetry.metrics import CIRCUIT_STATES, Metrics
+from gateway.telemetry.metrics import CIRCUIT_STATES, Metrics, Rows
 
 _OF_LANE = ("peer", "transaction")
+Combine = Callable[[Iterable[float]], float]
 
 
 class Measured(Protocol):
@@ -36,30 +37,54 @@ class Measured(Protocol):
 
 
 def watch(parts: Measured, admission: Admission) -> None:
-    """Show the state of circuits, places, Redis and publishes beside what is counted."""
+    """Show the state of circuits, places, traffic, Redis and publishes beside what is counted."""
 
-    def lanes() -> Iterator[tuple[Sequence[str], Lane]]:
-        for lane in (*parts.soap.lanes(), *parts.dicomweb.lanes(), *parts.fhir.lanes()):
-            yield (lane.peer.name, lane.transaction), lane
+    def of_lanes(read: Callable[[Lane], float], combine: Combine = sum) -> Callable[[], Rows]:
+        def rows() -> Rows:
+            # settings that are read again leave lanes of what a peer was before
+            together: dict[tuple[str, str], list[float]] = {}
+            for lane in (*parts.soap.lanes(), *parts.dicomweb.lanes(), *parts.fhir.lanes()):
+                together.setdefault((lane.peer.name, lane.transaction), []).append(read(lane))
+            return [(labels, combine(values)) for labels, values in together.items()]
 
-    watch_one = parts.metrics.watch
+        return rows
+
+    watch_one, count_one = parts.metrics.watch, parts.metrics.watch_counter
     watch_one(
         "peer_circuit",
         "Circuit of a peer: 0 closed, 1 half-open, 2 open",
         _OF_LANE,
-        lambda: ((labels, CIRCUIT_STATES[lane.state]) for labels, lane in lanes()),
+        of_lanes(lambda lane: CIRCUIT_STATES[lane.state], max),
     )
     watch_one(
         "peer_calls_in_flight",
         "Calls of a peer under way",
         _OF_LANE,
-        lambda: ((labels, lane.in_flight) for labels, lane in lanes()),
+        of_lanes(lambda lane: lane.in_flight),
+    )
+    watch_one(
+        "peer_calls_most",
+        "Calls of a peer that may be under way at once (max_in_flight)",
+        _OF_LANE,
+        of_lanes(lambda lane: lane.peer.max_in_flight, max),
     )
     watch_one(
         "peer_calls_waiting",
         "Calls that wait for a place at a peer",
         _OF_LANE,
-        lambda: ((labels, lane.waiting) for labels, lane in lanes()),
+        of_lanes(lambda lane: lane.waiting),
+    )
+    count_one(
+        "peer_sent_bytes",
+        "Bytes of bodies that went to a peer",
+        _OF_LANE,
+        of_lanes(lambda lane: lane.traffic.sent),
+    )
+    count_one(
+        "peer_received_bytes",
+        "Bytes of bodies that came from a peer; counted when an answer ends",
+        _OF_LANE,
+        of_lanes(lambda lane: lane.traffic.received),
     )
     watch_one(
         "correlation_available",

@@ -11,6 +11,9 @@ import yaml
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "helm" / "mhd-xds-gateway"
 
+KUBERNETES = "1.31.0"
+"""Of the cluster that Helm is told of: a Helm without one asks for that with which it was built."""
+
 Values = dict[str, Any]
 
 
@@ -24,7 +27,7 @@ class Chart:
         file.write_text(yaml.safe_dump(values))
         place = ["gw", str(CHART)] if command == "template" else [str(CHART)]
         return subprocess.run(
-            [self.helm, command, *place, "-f", str(file), *more],
+            [self.helm, command, *place, "-f", str(file), "--kube-version", KUBERNETES, *more],
             capture_output=True,
             text=True,
             check=False,

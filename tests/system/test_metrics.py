@@ -69,6 +69,12 @@ async def test_requests_peers_and_the_store_are_counted_by_transaction(tmp_path)
     assert now.value("peer_calls_total", peer=repository, transaction="ITI-41", outcome="ok") == 1
     assert now.value("peer_calls_total", peer=repository, transaction="ITI-43", outcome="ok") == 2
     assert now.value("peer_call_seconds_count", peer="registry", transaction="ITI-18") > 0
+    stored = {"peer": repository, "transaction": "ITI-41"}
+    fetched = {"peer": repository, "transaction": "ITI-43"}
+    assert 0 < now.value("peer_sent_bytes_total", **stored) - len(content) < 20_000, "and the metadata"
+    assert 0 < now.value("peer_received_bytes_total", **stored) < 20_000
+    assert 0 < now.value("peer_received_bytes_total", **fetched) - 2 * len(content) < 20_000, "twice"
+    assert now.value("peer_calls_most", **fetched) == stack.settings.repositories[0].max_in_flight
     assert now.value("correlation_reads_total", kind="document", result="miss") == 1
     assert now.value("correlation_reads_total", kind="document", result="hit") == 1, "the second time"
     assert now.value("correlation_available") == 1
