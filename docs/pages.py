@@ -1,4 +1,5 @@
-"""Pages of the documentation that are made from the code while it is built: settings and conformance.
+"""Pages of the documentation that are made from the code while it is built: settings, and those of the other
+modules beside this one.
 
 A hook of MkDocs. Links out of `docs/` into the checkout are turned into plain text, since the pages are read
 where the checkout is not.
@@ -9,7 +10,6 @@ import inspect
 import re
 import textwrap
 from collections.abc import Iterator
-from itertools import groupby
 from typing import Any, get_args
 
 from mkdocs.config.defaults import MkDocsConfig
@@ -17,12 +17,10 @@ from mkdocs.structure.files import File, Files
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from gateway.fhir.supported import SUPPORTED
+from docs.conformance import conformance_page
+from docs.mapping_tables import mapping_page
+from docs.metrics_table import metrics_page
 from gateway.settings import Settings
-
-WHAT_IT_SAYS = """\
-By transaction and option, as the code has it. The note of `part` says what is missing. `/metadata` of a
-running gateway says the same for FHIR, with every search parameter."""
 
 HOW_TO_SET = """\
 Each key can be set in the YAML file, in the environment (`GATEWAY_` and the key, with `__` for each dot:
@@ -37,21 +35,14 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages that no file holds."""
     files.append(File.generated(config, "settings.md", content=settings_page()))
     files.append(File.generated(config, "conformance.md", content=conformance_page()))
+    files.append(File.generated(config, "mapping-tables.md", content=mapping_page()))
+    files.append(File.generated(config, "metrics.md", content=metrics_page()))
     return files
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """The page without links that lead out of the documentation."""
     return OUTSIDE.sub(lambda link: link[1] if "`" in link[1] else f"`{link[2]}`", markdown)
-
-
-def conformance_page() -> str:
-    """What is supported, by actor: one table for each transaction."""
-    parts = ["# Conformance", WHAT_IT_SAYS]
-    for transaction, rows in groupby(SUPPORTED, key=lambda row: row.transaction):
-        parts.append(f"## {transaction}\n\n| option | supported | note |\n|---|---|---|")
-        parts[-1] += "".join(f"\n| {row.option} | {row.supported} | {row.note} |" for row in rows)
-    return "\n\n".join(parts) + "\n"
 
 
 def settings_page() -> str:

@@ -125,7 +125,12 @@ def trace(
 
 
 @app.command(
-    epilog=examples("gateway demo", "gateway demo --check", "gateway demo --communities 3 --port 9080")
+    epilog=examples(
+        "gateway demo",
+        "gateway demo --check",
+        "gateway demo --communities 3 --port 9080",
+        "gateway demo --port 9080 --state-dir state/second --config second.yaml",
+    )
 )
 def demo(
     check: Annotated[
@@ -138,14 +143,27 @@ def demo(
     communities: Annotated[
         int, typer.Option(help="3: with two other communities, one by XCA and one by MHD.", min=1, max=3)
     ] = 1,
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", "-c", help="YAML settings beside those that the demo makes, which stay."),
+    ] = None,
 ) -> None:
     """Run affinity domain, Redis and gateway on this machine with sample content."""
     from gateway.demo.run import run_demo
 
+    problem = None
     if communities not in {1, 3}:
-        typer.echo("demo: --communities is 1 or 3", err=True)
+        problem = "--communities is 1 or 3"
+    elif config is not None and (check or communities == 3):
+        problem = "--config is for a demo that stays up, of one community"
+    elif config is not None and not config.is_file():
+        problem = f"{config}: no such settings file"
+    if problem is not None:
+        typer.echo(f"demo: {problem}", err=True)
         raise typer.Exit(ExitCode.WRONG_USE)
-    raise typer.Exit(run_demo(port=port, state_dir=state_dir, check=check, communities=communities))
+    raise typer.Exit(
+        run_demo(port=port, state_dir=state_dir, check=check, communities=communities, config=config)
+    )
 
 
 @app.command(

@@ -28,6 +28,8 @@ T = TypeVar("T")
 
 LARGEST: Final = 1024 * 1024 * 1024
 """Bytes of a file that is published."""
+_LINE: Final = 1000
+"""Characters of a line of a table that is not for a terminal; it takes as many as there are."""
 
 app = typer.Typer()
 
@@ -222,12 +224,15 @@ def _table(rows: list[dict[str, str]]) -> None:
         typer.echo("nothing found", err=True)
         return
     table = Table(box=None, pad_edge=False)
-    for name in rows[0]:
-        table.add_column(name, overflow="fold")
+    shown = [name for name in rows[0] if any(row[name] for row in rows)]
+    for name in shown:
+        # ids are there to be copied
+        table.add_column(name, overflow="fold", no_wrap=name == "id")
     for row in rows:
         # texts of others are no markup
-        table.add_row(*(Text(value) for value in row.values()))
-    Console().print(table)
+        table.add_row(*(Text(row[name]) for name in shown))
+    # a line each where a program reads them
+    Console(width=None if sys.stdout.isatty() else _LINE).print(table)
 
 
 @app.command(

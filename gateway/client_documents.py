@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from gateway.model.codes import EXT_HOME_COMMUNITY
+
 Resource = dict[str, Any]
 
 
@@ -31,6 +33,7 @@ def described(resource: Resource) -> dict[str, str]:
             "title": attachment.get("title", ""),
             "media type": attachment.get("contentType", ""),
             "bytes": str(attachment.get("size", "")),
+            "community": _community(resource),
         }
     row = {"id": resource["id"], "date": "", "what": "", "more": ""}
     row["date"] = next((str(resource[n]) for n in ("date", "started", "issued") if n in resource), "")
@@ -41,6 +44,12 @@ def described(resource: Resource) -> dict[str, str]:
         row["what"] = _concept(resource.get("code")) or str(resource.get("title", ""))
         row["more"] = str(resource.get("title", ""))
     return row
+
+
+def _community(resource: Resource) -> str:
+    """The homeCommunityId of what comes from another community."""
+    found = (e for e in resource.get("extension", ()) if e.get("url") == EXT_HOME_COMMUNITY)
+    return str(next((e.get("valueOid", "") for e in found), ""))
 
 
 def _concept(concept: Resource | None) -> str:

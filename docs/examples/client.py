@@ -60,6 +60,29 @@ class Client:
         parameters = {"resourceType": "Parameters", "parameter": [{"name": "document", "resource": binary}]}
         return self.json(f"{self.base_url}/DocumentReference/$generate-metadata", parameters)
 
+    def get_token(self, assertion, scope):
+        """ITI-71: an access token for a signed assertion of the client (RFC 7523; RS384 or ES384)."""
+        form = {
+            "grant_type": "client_credentials",
+            "scope": scope,
+            "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+            "client_assertion": assertion,
+        }
+        return self.form("/auth/token", form)["access_token"]
+
+    def introspect(self, token):
+        """ITI-102: what a token says, for a client that may ask."""
+        return self.form("/auth/introspect", {"token": token})
+
+    def form(self, path, fields):
+        """JSON for a form."""
+        content_type = "application/x-www-form-urlencoded"
+        return json.loads(self.send(self.base_url + path, urlencode(fields).encode(), content_type)[0])
+
+    def audit_events(self, since):
+        """ITI-81: what was done since a day; the token needs system/AuditEvent.rs."""
+        return list(self.search("AuditEvent", date=f"ge{since}", _count=100))
+
     def lists(self, patient):
         """ITI-66: SubmissionSets and Folders."""
         return list(self.search("List", **{"patient.identifier": patient, "code": "submissionset,folder"}))
@@ -100,6 +123,35 @@ class Client:
         )
         return [part.get_payload(decode=True) for part in message.get_payload()]
 
+    def found_images(self, patient_id, issuer):
+        """QIDO-RS: (study, series, instance) of each image of a patient."""
+        for study in self.dicom(
+            f"studies?{urlencode({'PatientID': patient_id, 'IssuerOfPatientID': issuer})}"
+        ):
+            study_uid = study["0020000D"]["Value"][0]
+            for series in self.dicom(f"studies/{study_uid}/series"):
+                series_uid = series["0020000E"]["Value"][0]
+                for image in self.dicom(f"studies/{study_uid}/series/{series_uid}/instances"):
+                    yield study_uid, series_uid, image["00080018"]["Value"][0]
+
+    def dicom(self, path):
+        """DICOM JSON of a search."""
+        return json.loads(
+            self.send(f"{self.base_url}/dicomweb/{path}", accept="application/dicom+json")[0] or "[]"
+        )
+
+    def instance(self, study, series, instance):
+        """RAD-55 (WADO-URI): one DICOM instance."""
+        wanted = {"requestType": "WADO", "contentType": "application/dicom"}
+        wanted |= {"studyUID": study, "seriesUID": series, "objectUID": instance}
+        return self.send(f"{self.base_url}/dicomweb?{urlencode(wanted)}", accept="application/dicom")[0]
+
+    def instance_at(self, home, location, study, series, instance):
+        """RAD-160 (XC-WADO): one DICOM instance of a community (OID), by its Retrieve Location UID."""
+        place = f"{self.base_url}/wado/homeCommunityId/{home}/RetrieveLocationUID/{location}"
+        url = f"{place}/studies/{study}/series/{series}/instances/{instance}"
+        return self.send(url, accept="application/dicom; transfer-syntax=*")[0]
+
 
 def main(base_url, token, example, patient="urn:oid:2.999.1.1|DEMO-1"):
     client = Client(base_url, token)
@@ -110,6 +162,10 @@ def main(base_url, token, example, patient="urn:oid:2.999.1.1|DEMO-1"):
     print(len(documents), "documents, the first one with", len(client.retrieve(documents[0])), "bytes")
     for uid, address in client.studies(patient):
         print("study", uid, "with", len(client.images(address, uid)), "images")
+    system, value = patient.split("|")
+    images = list(client.found_images(value, system.removeprefix("urn:oid:")))
+    print(len(images), "images by QIDO-RS, the first one with", len(client.instance(*images[0])), "bytes")
+    print("the token is", "active" if client.introspect(token)["active"] else "of no use")
 
 
 if __name__ == "__main__":

@@ -111,6 +111,8 @@ async def _json(
     try:
         async with session.request(method, url, data=form, timeout=timeout, allow_redirects=False) as answer:
             status, content = answer.status, orjson.loads(await read_at_most(answer, _LARGEST))
+    except aiohttp.ClientConnectorError:
+        raise TokenRequestError(f"{url} gives no answer: no connection") from None
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
         raise TokenRequestError(f"{url} gives no usable answer: {type(error).__name__}") from None
     if not isinstance(content, dict):

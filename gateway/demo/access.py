@@ -33,7 +33,7 @@ class DemoClient:
     def settings(self) -> dict[str, Any]:
         """The section `security` of a gateway that gives this client tokens."""
         scopes = [SCOPE, CONSOLE_SCOPE, AUDIT_SCOPE]
-        client = {"jwks": {"keys": [self._public]}, "scopes": scopes}
+        client = {"jwks": {"keys": [self._public]}, "scopes": scopes, "introspects": True}
         return {"access": "token", "authorisation_server": {"clients": {CLIENT_ID: client}}}
 
     def tokens(self, base_url: str, scope: str = SCOPE) -> TokenSource:

@@ -34,6 +34,7 @@ from gateway.demo.walk_admin import AdminCommand
 from gateway.demo.walk_communities import check_communities, publish_studies
 from gateway.demo.walk_publish import response_entries
 from gateway.demo.walk_reports import REPORT_TYPE, publish_report
+from gateway.progress import waiting
 
 DEFAULT_PORT = 8080
 REPOSITORY = "2.999.10.1"
@@ -48,12 +49,20 @@ class _Stopped(KeyboardInterrupt):
     """A signal asked to end; asyncio lets this kind of exception through from wherever it is raised."""
 
 
-def run_demo(*, port: int | None = None, state_dir: Path, check: bool, communities: int = 1) -> int:
+def run_demo(
+    *,
+    port: int | None = None,
+    state_dir: Path,
+    check: bool,
+    communities: int = 1,
+    config: Path | None = None,
+) -> int:
     """Start everything, publish the sample content and stay up until Ctrl-C or SIGTERM.
 
     Without `port` the gateway takes 8080, or a free port where that is taken. With `check` all state is
     temporary, ports are free ones, and the outside client's walk is run instead. With three `communities`
-    there are two others beside the own one. Returns the exit code.
+    there are two others beside the own one. `config` has settings beside those that are made here. Returns
+    the exit code.
     """
     try:
         with _signals_end_it():
@@ -62,7 +71,7 @@ def run_demo(*, port: int | None = None, state_dir: Path, check: bool, communiti
                     return _check(Path(folder)) if communities == 1 else check_communities(Path(folder))
             wanted = _free_port() if port is None else port
             if communities == 1:
-                _stay_up(state_dir, wanted)
+                _stay_up(state_dir, wanted, config)
             _stay_up_with_communities(state_dir / "communities", wanted)
     except _Stopped:
         return 130 if check else 0
@@ -111,7 +120,7 @@ class _Running:
 
 
 @contextmanager
-def _running(state_dir: Path, port: int, log_level: str) -> Iterator[_Running]:
+def _running(state_dir: Path, port: int, log_level: str, config: Path | None = None) -> Iterator[_Running]:
     """Start everything. Raises ChildError."""
     state_dir = state_dir.resolve()
     state_dir.mkdir(parents=True, exist_ok=True)
@@ -125,7 +134,8 @@ def _running(state_dir: Path, port: int, log_level: str) -> Iterator[_Running]:
             child = Child(name, arguments, {**environment, **more}, state_dir / log)
             children.append(child)
             stack.callback(child.end, _END_SECONDS)
-            return child.wait_until_ready(_READY_SECONDS)
+            with waiting(f"starting {name}"):
+                return child.wait_until_ready(_READY_SECONDS)
 
         arguments = ["affinity", "--port", "0", "--state-dir", str(state_dir / "affinity")]
         arguments += ["--repository-unique-id", REPOSITORY]
@@ -138,6 +148,7 @@ def _running(state_dir: Path, port: int, log_level: str) -> Iterator[_Running]:
             **_gateway_settings(state_dir, port, domain_url),
             "GATEWAY_SECURITY": json.dumps(client.settings()),
             "GATEWAY_LOG__LEVEL": log_level,
+            **({} if config is None else {"GATEWAY_CONFIG": str(config.resolve())}),
         }
         base_url = start("the gateway", "gateway.log", ["serve"], settings)
         yield _Running(base_url, children, {**environment, **settings}, client)
@@ -190,12 +201,13 @@ def _check(state_dir: Path) -> int:
     return code
 
 
-def _stay_up(state_dir: Path, port: int) -> NoReturn:
-    with _running(state_dir, port, "info") as running:
+def _stay_up(state_dir: Path, port: int, config: Path | None) -> NoReturn:
+    with _running(state_dir, port, "info", config) as running:
         content = sample_content(_SEED)
         content.images.write(images_dir(state_dir))
         try:
-            document_url = asyncio.run(_publish(running, content))
+            with waiting("publishing sample content"):
+                document_url = asyncio.run(_publish(running, content))
         except MismatchError as error:
             raise MismatchError(f"{error}; delete {state_dir} to start anew") from None
         example = state_dir / "publish.json"

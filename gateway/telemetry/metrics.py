@@ -32,10 +32,22 @@ class PeerCalls:
     seconds: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What is shown under one name."""
+
+    name: str
+    kind: str
+    text: str
+    labels: tuple[str, ...]
+
+
 class Metrics:
     """The counters of one gateway."""
 
     def __init__(self) -> None:
+        self.declared: list[Declared] = []
+        """What there is, besides what says how the process is."""
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         GCCollector(registry=self._registry)
@@ -58,9 +70,7 @@ class Metrics:
         self._reads = self._counter(
             "correlation_reads", "Values asked of the correlation store", "kind", "result"
         )
-        self.in_flight = Gauge(
-            "gateway_requests_in_flight", "Requests being answered", registry=self._registry
-        )
+        self.in_flight = self._gauge("requests_in_flight", "Requests being answered")
         build = self._gauge("build", "Version of the gateway", "version")
         build.labels(_version()).set(1)
 
@@ -99,11 +109,13 @@ class Metrics:
 
     def watch(self, name: str, text: str, labels: Sequence[str], read: Callable[[], Rows]) -> None:
         """A gauge that is read when it is asked for."""
-        self._registry.register(_Watched(GaugeMetricFamily, f"gateway_{name}", text, labels, read))
+        name = self._declared(name, "gauge", text, labels)
+        self._registry.register(_Watched(GaugeMetricFamily, name, text, labels, read))
 
     def watch_counter(self, name: str, text: str, labels: Sequence[str], read: Callable[[], Rows]) -> None:
         """The same for what only grows."""
-        self._registry.register(_Watched(CounterMetricFamily, f"gateway_{name}", text, labels, read))
+        name = self._declared(name, "counter", text, labels)
+        self._registry.register(_Watched(CounterMetricFamily, name, text, labels, read))
 
     def exposition(self, accept: str = "") -> tuple[bytes, str]:
         """All of it and its media type, in the format that the Accept header asks for."""
@@ -111,13 +123,20 @@ class Metrics:
         return encode(self._registry), content_type
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
-        return Counter(f"gateway_{name}", text, labels, registry=self._registry)
+        return Counter(self._declared(name, "counter", text, labels), text, labels, registry=self._registry)
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
-        return Gauge(f"gateway_{name}", text, labels, registry=self._registry)
+        return Gauge(self._declared(name, "gauge", text, labels), text, labels, registry=self._registry)
 
     def _histogram(self, name: str, text: str, *labels: str) -> Histogram:
-        return Histogram(f"gateway_{name}", text, labels, registry=self._registry, buckets=SECONDS)
+        name = self._declared(name, "histogram", text, labels)
+        return Histogram(name, text, labels, registry=self._registry, buckets=SECONDS)
+
+    def _declared(self, name: str, kind: str, text: str, labels: Sequence[str]) -> str:
+        whole = f"gateway_{name}"
+        shown = f"{whole}_total" if kind == "counter" else whole
+        self.declared.append(Declared(shown, kind, text, tuple(labels)))
+        return whole
 
 
 class _Watched:

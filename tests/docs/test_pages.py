@@ -1,17 +1,32 @@
 """The documentation is built without a warning: each link leads somewhere, each page is in the index."""
 
+import re
 import subprocess
 import sys
+from html import escape
 from pathlib import Path
 
 import pytest
 import yaml
 
+from docs.conformance import RULES, actor_of, by_actor
+from docs.mapping_tables import mapping_page
+from docs.metrics_table import declared
 from gateway.fhir.supported import SUPPORTED
+from gateway.model.metadata import DocumentEntry, Folder, SubmissionSet
 from gateway.settings import Settings
 from tests.docs.blocks import ROOT, blocks
 
 pytest.importorskip("mkdocs")
+
+WELL_KNOWN = {
+    "Document Recipient (MHD)",
+    "Document Responder (MHD)",
+    "Initiating Gateway (XCA)",
+    "Responding Gateway (XCA)",
+    "Document Consumer (XDS.b)",
+    "Document Source (XDS.b)",
+}
 
 LEAST = {
     "registry": {"url": "https://registry.example"},
@@ -48,10 +63,81 @@ def test_every_setting_has_a_row(site: Path) -> None:
     assert "GATEWAY_REGISTRY__URL" in page
 
 
-def test_every_row_of_what_is_supported_is_in_the_conformance_statement(site: Path) -> None:
+def test_every_row_of_what_is_supported_has_an_actor() -> None:
+    assert [row for row in SUPPORTED if actor_of(row) is None] == []
+    stated = [row for _, rows in by_actor() for row in rows]
+    assert sorted(map(str, stated)) == sorted(map(str, SUPPORTED)), "each once"
+    assert all(
+        any(actor_of(row) == rule.actor for row in SUPPORTED) for rule in RULES if rule.actor in WELL_KNOWN
+    )
+
+
+def test_the_conformance_statement_goes_by_actor(site: Path) -> None:
     page = (site / "conformance.html").read_text("utf-8")
-    for transaction in {row.transaction for row in SUPPORTED}:
-        assert transaction.replace("&", "&amp;") in page
+    for actor, rows in by_actor():
+        _, _, section = page.partition(f">{escape(actor)}<a")
+        assert section, actor
+        for row in rows:
+            assert escape(row.note, quote=False) in section.partition("<h2")[0], row
+
+
+def test_the_tables_of_the_mapping_have_each_attribute_and_what_the_standards_say() -> None:
+    page = mapping_page()
+    tables = dict(zip(*[iter(re.split(r"^###? (.*)$", page, flags=re.MULTILINE)[1:])] * 2, strict=True))
+    document = tables["DocumentEntry, rim:ExtrinsicObject and DocumentReference"]
+    for name in DocumentEntry.__struct_fields__:
+        assert (f"| `{name}` |" in document) != (name in {"has_translation", "made_of", "extra"}), name
+    for row in (
+        "| `class_code` | `Classification classCode` | `category` |",
+        "| `unique_id` | `ExternalIdentifier XDSDocumentEntry.uniqueId` | `masterIdentifier`",
+        "| `uri` | `Slot URI` | - |",
+        "| `practice_setting` | `Classification practiceSettingCode` | `context.practiceSetting` |",
+    ):
+        assert row in document
+    for kind, known in ((SubmissionSet, "SubmissionSet, "), (Folder, "Folder, ")):
+        [table] = [text for title, text in tables.items() if title.startswith(known)]
+        assert all(f"| `{name}` |" in table for name in kind.__struct_fields__ if name != "extra")
+    assert (
+        "| `uid` | `CurrentRequestedProcedureEvidenceSequence.ReferencedSeriesSequence.RetrieveLocationUID` |"
+        in (tables["Location"])
+    )
+    assert "`ImagingStudy.started`" in tables["Study"]
+    unmapped = [line for line in page.splitlines() if line.startswith("| `") and line.endswith("| - | - |")]
+    assert len(unmapped) == 1, "the title of a key object document, which is always that of a manifest"
+
+
+def test_every_metric_has_a_row(site: Path) -> None:
+    page = (site / "metrics.html").read_text("utf-8")
+    assert len(declared()) > 20
+    for each in declared():
+        assert f"<code>{each.name}</code>" in page
+    asked = set(re.findall(r"gateway_[a-z_]+", page))
+    known = {each.name for each in declared()} | {
+        f"{each.name}_bucket" for each in declared() if each.kind == "histogram"
+    }
+    assert asked <= known
+
+
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+
+
+def headings(page: Path) -> set[str]:
+    """Anchors of a page, as GitHub makes them."""
+    found = re.findall(r"^#+ (.+)$", page.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", text.lower()).strip().replace(" ", "-") for text in found}
+
+
+@pytest.mark.parametrize("page", sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]), ids=lambda p: p.name)
+def test_links_lead_to_files_of_the_checkout_and_their_headings(page: Path) -> None:
+    made = {"settings.md", "conformance.md", "metrics.md", "mapping-tables.md"}
+    for link in LINK.findall(page.read_text("utf-8")):
+        target, _, anchor = link.partition("#")
+        if "://" in target or target in made:
+            continue
+        file = (page.parent / target) if target else page
+        assert file.exists(), link
+        if anchor:
+            assert anchor in headings(file), link
 
 
 def test_no_page_has_files_of_the_checkout_as_links(site: Path) -> None:
