@@ -51,6 +51,7 @@ from gateway.wiring.resources import imaging_resources
 from gateway.wiring.security import SecurityError, SecurityParts, access_of, assertions_in, guard
 from gateway.wiring.servers import responding_services, xds_services
 from gateway.wiring.tls import server_context
+from gateway.workers import Place, alone, listen
 
 RAD69_PATH = "/xds/imaging"
 KEEPALIVE: Final = web.AppKey("keepalive", float)
@@ -58,14 +59,6 @@ OWN_CONSOLE: Final = web.AppKey("own_console", web.Application)
 _WILDCARDS = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - compared, not bound
 
 log = structlog.get_logger()
-
-
-def _listen(host: str, port: int, keys: str = "server.host, server.port") -> socket.socket:
-    try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, port), family=family, backlog=1024)
-    except OSError as error:
-        raise StartError(f"{keys}: {host}:{port}: {error.strerror or error}") from None
 
 
 def _base_url(settings: Settings, listener: socket.socket) -> str:
@@ -283,11 +276,13 @@ async def serve_console(
         await runner.cleanup()
 
 
-async def serve(settings: Settings) -> None:
+async def serve(settings: Settings, place: Place | None = None) -> None:
     """Run until SIGTERM or SIGINT; what is in flight is finished first. Raises StartError.
 
-    SIGHUP reads the communities of the settings, keys and certificates again.
+    SIGHUP reads the communities of the settings, keys and certificates again. A worker has a `place` among
+    others.
     """
+    place = place or alone(settings)
     configure(settings.log.level)
     raise_file_limit()
     try:
@@ -298,15 +293,17 @@ async def serve(settings: Settings) -> None:
     tls = server_context(server.tls, "server.tls")
     console_tls = server_context(watched.tls, "console.tls")
     metrics_tls = server_context(measured.tls, "metrics.tls")
-    with _listen(server.host, server.port) as listener, ExitStack() as others:
+    with place.listener as listener, ExitStack() as others:
         base_url = _base_url(settings, listener)
-        async with open_parts(settings) as parts, AsyncExitStack() as stack:
+        async with open_parts(settings, beside=place.number > 0) as parts, AsyncExitStack() as stack:
             app, health = create_app(settings, parts, base_url)
             if measured.enabled and measured.port is not None:
-                own = others.enter_context(_listen(server.host, measured.port, "metrics.port"))
+                port = measured.port + place.number if measured.port else 0
+                own = others.enter_context(listen(server.host, port, "metrics.port"))
                 await stack.enter_async_context(serve_metrics(parts.metrics, health, own, metrics_tls))
             if watched.enabled and watched.port is not None:
-                own = others.enter_context(_listen(watched.host or server.host, watched.port, "console.port"))
+                port = watched.port + place.number if watched.port else 0
+                own = others.enter_context(listen(watched.host or server.host, port, "console.port"))
                 await stack.enter_async_context(serve_console(app, server.shutdown_timeout, own, console_tls))
             runner = create_runner(app, settings.server.shutdown_timeout)
             await runner.setup()
@@ -316,7 +313,7 @@ async def serve(settings: Settings) -> None:
             _reload_on_hangup(CommunityReload(parts.communities, parts))
             if parts.trail is not None:
                 parts.trail.tell(STARTED)
-            print(f"ready {base_url}", flush=True)
+            place.ready(base_url)
             log.info("gateway.ready", base_url=base_url)
             await stop.wait()
             health.draining = True
@@ -325,6 +322,7 @@ async def serve(settings: Settings) -> None:
             await runner.cleanup()
             if parts.trail is not None:
                 parts.trail.tell(STOPPED)
+            await place.others_end(server.shutdown_timeout)
 
 
 async def _until_others_know(stop: asyncio.Event, seconds: float) -> None:

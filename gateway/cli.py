@@ -48,8 +48,11 @@ def serve(config: ConfigOption = None) -> None:
     settings = _settings(config)
     from gateway.app import serve as run
     from gateway.wiring.parts import StartError
+    from gateway.workers import run_workers
 
     try:
+        if settings.server.workers > 1:
+            raise typer.Exit(run_workers(settings, run))
         asyncio.run(run(settings))
     except (StartError, SettingsError) as error:
         typer.echo(f"gateway: {error}", err=True)

@@ -14,6 +14,9 @@ class ServerSettings(Section):
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
     base_url: HttpUrl | None = None
     """What clients call, for example https://ncp.example/fhir; by default built from host and port."""
+    workers: Annotated[int, Field(ge=1, le=64)] = 1
+    """Processes behind the listener, each for one core; limits hold for each of them. With several, metrics
+    need `metrics.port`: each process serves its own, at that port and those after it. So does the console."""
     max_bundle_bytes: Count = 256 * 1024 * 1024
     """Largest ITI-65 request body; it is held in memory once, with its documents decoded."""
     max_publish_bytes_in_flight: Count = 1024 * 1024 * 1024

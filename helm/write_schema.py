@@ -14,7 +14,7 @@ TARGET = Path(__file__).parent / "mhd-xds-gateway" / "values.schema.json"
 
 NOT_IN_VALUES = {
     None: ("state_dir", "metrics"),
-    "ServerSettings": ("host", "port"),
+    "ServerSettings": ("host", "port", "workers"),
     "ConsoleSettings": ("enabled", "host", "port"),
     "RedisSettings": ("password",),
     "SecuritySettings": ("keys",),
