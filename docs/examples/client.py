@@ -79,6 +79,21 @@ class Client:
         content_type = "application/x-www-form-urlencoded"
         return json.loads(self.send(self.base_url + path, urlencode(fields).encode(), content_type)[0])
 
+    def patients(self, **parameters):
+        """ITI-78: patients by name, birth date and more."""
+        return [each for each in self.search("Patient", **parameters) if each["resourceType"] == "Patient"]
+
+    def match(self, patient, most=5):
+        """ITI-119: (score, Patient) of those who may be meant."""
+        parameters = [
+            {"name": "resource", "resource": patient},
+            {"name": "count", "valueInteger": most},
+        ]
+        asked = {"resourceType": "Parameters", "parameter": parameters}
+        answer = self.json(f"{self.base_url}/Patient/$match", asked)
+        found = (entry for entry in answer.get("entry", ()) if entry["search"]["mode"] == "match")
+        return [(entry["search"]["score"], entry["resource"]) for entry in found]
+
     def audit_events(self, since):
         """ITI-81: what was done since a day; the token needs system/AuditEvent.rs."""
         return list(self.search("AuditEvent", date=f"ge{since}", _count=100))
@@ -165,6 +180,14 @@ def main(base_url, token, example, patient="urn:oid:2.999.1.1|DEMO-1"):
     system, value = patient.split("|")
     images = list(client.found_images(value, system.removeprefix("urn:oid:")))
     print(len(images), "images by QIDO-RS, the first one with", len(client.instance(*images[0])), "bytes")
+    person = {"family": "Muster", "birthdate": "1975-04-12"}
+    print(len(client.patients(**person)), "patients of that name and day of birth")
+    meant = {
+        "resourceType": "Patient",
+        "name": [{"family": "Muster", "given": ["Maria"]}],
+        "birthDate": "1975-04-12",
+    }
+    print("matches with scores of", [score for score, _ in client.match(meant)])
     print("the token is", "active" if client.introspect(token)["active"] else "of no use")
 
 

@@ -171,9 +171,18 @@ def unique_id(entry):
     return entry.find(f"{{{RIM}}}ExternalIdentifier[@identificationScheme='{scheme}']").get("value")
 
 
+def anew(submission):
+    """A submission with ids of its own, as if its document were another one."""
+    for unique in ("2.999.2.41.1", "2.999.3.41.1"):
+        submission = submission.replace(unique, f"2.25.{uuid.uuid4().int}")
+    # entryUUIDs differ in the last digit
+    return submission.replace("5b6c1f5e-0d59-4c0a-9d0b-8f3a3c1e7a4", str(uuid.uuid4())[:-1])
+
+
 def main(root, folder, images="", location="2.999.1.9", home="urn:oid:2.999.7.2"):
     client, patient = SoapClient(root), "DEMO-1^^^&2.999.1.1&ISO"
-    print(client.provide_and_register(Path(folder, "provide-and-register.xml").read_bytes()).split(":")[-1])
+    submission = anew(Path(folder, "provide-and-register.xml").read_text("utf-8"))
+    print(client.provide_and_register(submission.encode()).split(":")[-1])
     entries = client.registry_query(patient)
     print(len(entries), "documents, the first one with", len(client.retrieve(entries[0])), "bytes")
     print("the patient is", client.discover(Path(folder, "patient-discovery.xml").read_bytes()))

@@ -342,6 +342,8 @@ def test_the_example_in_python_works_as_it_stands(demo: tuple[Path, str]) -> Non
     assert "with 16 images" in said
     assert "16 images by QIDO-RS" in said
     assert "the token is active" in said
+    assert re.search(r"^[1-9]\d* patients of that name", said, re.MULTILINE)
+    assert re.search(r"^matches with scores of \[[\d., ]+\]$", said, re.MULTILINE)
     words = re.search(r"(\d+) lists\n(\d+) documents", said)
     assert words
     assert min(map(int, words.groups())) > 0
