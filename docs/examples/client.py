@@ -182,11 +182,7 @@ def main(base_url, token, example, patient="urn:oid:2.999.1.1|DEMO-1"):
     print(len(images), "images by QIDO-RS, the first one with", len(client.instance(*images[0])), "bytes")
     person = {"family": "Muster", "birthdate": "1975-04-12"}
     print(len(client.patients(**person)), "patients of that name and day of birth")
-    meant = {
-        "resourceType": "Patient",
-        "name": [{"family": "Muster", "given": ["Maria"]}],
-        "birthDate": "1975-04-12",
-    }
+    meant = {"resourceType": "Patient", "identifier": [{"system": system, "value": value}]}
     print("matches with scores of", [score for score, _ in client.match(meant)])
     print("the token is", "active" if client.introspect(token)["active"] else "of no use")
 
