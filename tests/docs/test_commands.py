@@ -101,7 +101,7 @@ def _shell(script: str, folder: Path, **more: str) -> str:
         env={**environment, **more},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=240,
         check=False,
     )
     assert done.returncode == 0, (script, done.stdout[-2000:], done.stderr[-2000:])
