@@ -226,7 +226,7 @@ async def _examine_mhd_domain(settings: Settings, clients: Clients, findings: Fi
     await _try("mhd domain", "ITI-67", findings, partial(_ask_community, domain))
 
 
-async def _examine_patient_manager(settings: Settings, fhir: FhirClient, findings: _Findings) -> None:
+async def _examine_patient_manager(settings: Settings, fhir: FhirClient, findings: Findings) -> None:
     try:
         manager = patient_manager(settings, fhir)
     except SettingsError as error:

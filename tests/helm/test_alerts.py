@@ -46,8 +46,10 @@ WELL = [
     flat("gateway_correlation_available", 1),
     flat("gateway_publish_bytes_held", 1000),
     flat("gateway_audit_queue_age_seconds", 30, repository="syslog"),
-    flat("gateway_audit_records_lost", 7),
-    flat("gateway_audit_records_refused", 7, repository="fhir"),
+    flat("gateway_audit_queue_records", 300, repository="syslog"),
+    flat("gateway_audit_repository_away", 0, repository="syslog"),
+    flat("gateway_audit_records_lost", 0),
+    flat("gateway_audit_records_refused", 0, repository="fhir"),
 ]
 
 ILL = {
@@ -76,13 +78,21 @@ ILL = {
     ),
     "GatewayRedisLost": ([flat("gateway_correlation_available", 0)], {}),
     "GatewayPublishMemory": ([flat("gateway_publish_bytes_held", 900 * 1024 * 1024)], {}),
-    "GatewayAuditWaits": (
+    "GatewayAuditBehind": (
         [flat("gateway_audit_queue_age_seconds", 4000, repository="syslog")],
         {"repository": "syslog"},
     ),
-    "GatewayAuditLost": ([growing("gateway_audit_records_lost", 1)], {}),
-    "GatewayAuditRefused": (
-        [growing("gateway_audit_records_refused", 1, repository="fhir")],
+    "GatewayAuditRepositoryAway": (
+        [flat("gateway_audit_repository_away", 1, repository="syslog")],
+        {"repository": "syslog"},
+    ),
+    "GatewayAuditQueueFills": (
+        [flat("gateway_audit_queue_records", 300_000, repository="fhir")],
+        {"repository": "fhir"},
+    ),
+    "GatewayAuditRecordsLost": ([flat("gateway_audit_records_lost", 3)], {}),
+    "GatewayAuditRecordsRefused": (
+        [flat("gateway_audit_records_refused", 1, repository="fhir")],
         {"repository": "fhir"},
     ),
 }
