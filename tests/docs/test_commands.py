@@ -302,6 +302,8 @@ ELSEWHERE = {
     "ITI-40": "is part of SOAP requests where assertions are asked for; docs/security.md",
     "ITI-20": "is what the gateway sends",
     "ITI-42": "goes from repository to registry",
+    "ITI-83": "is what a patient manager answers",
+    "ITI-104": "is what a patient manager answers",
     "ITI-57": "is `gateway admin`",
     "ITI-61": "is `gateway admin`",
     "ITI-62": "is `gateway admin`",
