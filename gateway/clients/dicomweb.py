@@ -7,21 +7,21 @@ have been checked; redirects are not followed, no cookie and no proxy of the env
 import asyncio
 import re
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import Final, Self
+from typing import Final
 
 import aiohttp
 from msgspec.structs import replace as changed
 
 from gateway.chunks import C, Explained
 from gateway.clients.fhir_access import Anonymous, FhirAccess, NoAccess
+from gateway.clients.http_peers import READ_BUFFER, HttpPeers, failure_of
 from gateway.dicom.part10 import NotDicom, identify, transfer_syntax_uid
 from gateway.http_body import read_body
 from gateway.model.errors import (
     PeerBusy,
-    PeerDisconnected,
     PeerError,
     PeerForbids,
     PeerProtocolError,
@@ -32,7 +32,7 @@ from gateway.model.images import ImageError, ImagePart, SeriesWanted
 from gateway.model.oids import is_oid
 from gateway.multipart import BodyPart, MultipartError, MultipartLimits, MultipartReader, parse_media_type
 from gateway.soap.exchange import tls_of
-from gateway.soap.resilience import AttemptFailed, CallObserver, Lane, Peer, unobserved
+from gateway.soap.resilience import AttemptFailed, CallObserver, Peer, unobserved
 from gateway.spans import span
 from gateway.tls import Context, default_context
 
@@ -40,7 +40,6 @@ TRANSACTION: Final = "RAD-107"
 DICOM: Final = "application/dicom"
 MULTIPART: Final = "multipart/related"
 MISSING: Final = "missing"
-_READ_BUFFER: Final = 256 * 1024
 _LIMITS: Final = MultipartLimits(parts=1_000_000)
 _AHEAD: Final = 4
 """Requests for single instances that are opened before their turn."""
@@ -58,7 +57,7 @@ def unrecorded(url: str, path: str, failure: str | None, headers: Mapping[str, s
     """Nobody keeps a record."""
 
 
-class DicomWebClient:
+class DicomWebClient(HttpPeers):
     """HTTP to DICOMweb archives. One per process; an async context manager."""
 
     def __init__(
@@ -70,33 +69,8 @@ class DicomWebClient:
         record: RecordRetrieve = unrecorded,
     ) -> None:
         """`headers` gives what each request sends besides; `record` is told of each."""
-        self._tls = tls
-        self._observe = observe
-        self._headers = headers
+        super().__init__(tls, observe=observe, headers=headers)
         self._record = record
-        self._session: aiohttp.ClientSession | None = None
-        self._lanes: dict[Peer, Lane] = {}
-
-    async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            read_bufsize=_READ_BUFFER,
-            trust_env=False,
-        )
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        if self._session is not None:
-            await self._session.close()
-
-    def lanes(self) -> Collection[Lane]:
-        """One per archive that was called."""
-        return self._lanes.values()
-
-    def circuit_states(self) -> dict[str, str]:
-        """State per `peer RAD-107` that was called: `closed`, `open` or `half-open`."""
-        return {f"{peer.name} {TRANSACTION}": lane.state for peer, lane in self._lanes.items()}
 
     @asynccontextmanager
     async def get(
@@ -109,7 +83,7 @@ class DicomWebClient:
 
         Statuses of a client error other than 401 and 429 are returned: what they mean depends on the request.
         """
-        lane = self._lanes.setdefault(peer, Lane(peer, TRANSACTION, self._observe))
+        lane = self._lane(peer, TRANSACTION)
 
         async def attempt() -> aiohttp.ClientResponse:
             response = await self._send(peer, path, accept, access)
@@ -143,13 +117,9 @@ class DicomWebClient:
 
     async def broken(self, peer: Peer, error: Exception) -> PeerError:
         """What to raise for an answer that broke on the way; it speaks against the peer."""
-        failure = _failure(peer, error)
-        await self._lanes[peer].failed(failure)
-        return failure
+        return await self._broken(peer, TRANSACTION, error)
 
     async def _send(self, peer: Peer, path: str, accept: str, access: FhirAccess) -> aiohttp.ClientResponse:
-        if self._session is None:
-            raise RuntimeError("the DICOMweb client is used outside its context")
         headers = {**({} if peer.external else self._headers()), "Accept": accept}
         try:
             shown = await access.header()
@@ -165,12 +135,12 @@ class DicomWebClient:
                     total=None, connect=peer.connect_timeout, sock_read=peer.read_timeout
                 ),
                 allow_redirects=False,
-                read_bufsize=_READ_BUFFER,
+                read_bufsize=READ_BUFFER,
                 ssl=tls_of(peer, self._tls),
                 server_hostname=peer.tls.server_name if peer.tls else None,
             )
         except (aiohttp.ClientError, OSError) as error:
-            raise AttemptFailed(_failure(peer, error), repeatable=True, counts=True) from error
+            raise AttemptFailed(failure_of(peer, TRANSACTION, error), repeatable=True, counts=True) from error
 
 
 def _refusal(peer: Peer, status: int) -> AttemptFailed | None:
@@ -191,14 +161,6 @@ def _refusal(peer: Peer, status: int) -> AttemptFailed | None:
 
 def _not_let_in(name: str, status: int) -> PeerError:
     return PeerForbids(name, TRANSACTION, f"the archive does not let this gateway in (HTTP {status})")
-
-
-def _failure(peer: Peer, error: Exception) -> PeerError:
-    if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ClientSSLError):
-        return PeerUnreachable(peer.name, TRANSACTION, "no connection")
-    if isinstance(error, TimeoutError):
-        return PeerTimeout(peer.name, TRANSACTION, "no answer in time")
-    return PeerDisconnected(peer.name, TRANSACTION, "the connection broke")
 
 
 @dataclass(frozen=True, slots=True)

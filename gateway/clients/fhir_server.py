@@ -6,16 +6,17 @@ shows of itself goes to the base alone. What a server says in its own words stay
 logs.
 """
 
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final, Self
+from typing import Any, Final
 from urllib.parse import urljoin, urlsplit
 
 import aiohttp
 import orjson
 
 from gateway.clients.fhir_access import Anonymous, FhirAccess, NoAccess
+from gateway.clients.http_peers import READ_BUFFER, HttpPeers, failure_of
 from gateway.clients.mhd_exchange import RecordMhd, unrecorded
 from gateway.clients.outside_resources import OutsidePolicy
 from gateway.fhir.datatypes import Json
@@ -23,7 +24,6 @@ from gateway.fhir.peer_shapes import shaped
 from gateway.model import RegistryError, Severity
 from gateway.model.errors import (
     PeerBusy,
-    PeerDisconnected,
     PeerError,
     PeerForbids,
     PeerProtocolError,
@@ -31,14 +31,13 @@ from gateway.model.errors import (
     PeerUnreachable,
 )
 from gateway.soap.exchange import tls_of
-from gateway.soap.resilience import AttemptFailed, CallObserver, Lane, Peer, Traffic, unobserved
+from gateway.soap.resilience import AttemptFailed, CallObserver, Peer, Traffic, unobserved
 from gateway.soap.via import COMMUNITIES_HEADER, came_through, header_value
 from gateway.spans import span
 from gateway.tls import Context, default_context
 
 FHIR_JSON: Final = "application/fhir+json"
 _ACCEPT_JSON: Final = f"{FHIR_JSON}, application/json;q=0.8"
-_READ_BUFFER: Final = 256 * 1024
 _BOM: Final = b"\xef\xbb\xbf"
 _ERRORS: Final = frozenset({"error", "fatal"})
 
@@ -97,8 +96,10 @@ class FhirRequest:
     means: frozenset[int] = frozenset()
 
 
-class FhirClient:
+class FhirClient(HttpPeers):
     """One per process; an async context manager."""
+
+    _keepalive = 4.0
 
     def __init__(
         self,
@@ -109,33 +110,8 @@ class FhirClient:
         record: RecordMhd = unrecorded,
     ) -> None:
         """`headers` gives what each request sends besides; `record` is told of exchanges with MHD servers."""
+        super().__init__(tls, observe=observe, headers=headers)
         self.record = record
-        self._tls = tls
-        self._observe = observe
-        self._headers = headers
-        self._session: aiohttp.ClientSession | None = None
-        self._lanes: dict[tuple[Peer, str], Lane] = {}
-
-    async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=4.0),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            read_bufsize=_READ_BUFFER,
-            trust_env=False,
-        )
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        if self._session is not None:
-            await self._session.close()
-
-    def lanes(self) -> Collection[Lane]:
-        """One per server and transaction that was called."""
-        return self._lanes.values()
-
-    def circuit_states(self) -> dict[str, str]:
-        """State per `peer transaction` that was called: `closed`, `open` or `half-open`."""
-        return {f"{peer.name} {name}": lane.state for (peer, name), lane in self._lanes.items()}
 
     async def json(self, server: FhirServer, transaction: str, request: FhirRequest) -> Json:
         """The resource that a request is answered with. Raises PeerError, and Refused for HTTP 4xx."""
@@ -151,7 +127,7 @@ class FhirClient:
             return response.status, bytes(body)
 
         with span(transaction, "client", {"peer.service": server.peer.name}):
-            async with self._lane(server, transaction).place():
+            async with self._lane(server.peer, transaction).place():
                 status, body = await self._answer(server, transaction, request, whole)
         resource = _loaded(body)
         if status >= 400:
@@ -172,21 +148,19 @@ class FhirClient:
             return response
 
         with span(transaction, "client", {"peer.service": server.peer.name}):
-            async with self._lane(server, transaction).place():
+            async with self._lane(server.peer, transaction).place():
                 response = await self._answer(server, transaction, request, begun, keep=True)
                 try:
                     if response.status >= 400:
                         raise Refused(response.status, ())
                     yield response
                 finally:
-                    self._lane(server, transaction).traffic.received += response.content.total_bytes
+                    self._lane(server.peer, transaction).traffic.received += response.content.total_bytes
                     response.close()
 
     async def broken(self, server: FhirServer, transaction: str, error: Exception) -> PeerError:
         """What to raise for an answer that broke on the way; it speaks against the server."""
-        failure = _failure(server.peer, transaction, error)
-        await self._lanes[server.peer, transaction].failed(failure)
-        return failure
+        return await self._broken(server.peer, transaction, error)
 
     async def _answer(
         self,
@@ -198,7 +172,7 @@ class FhirClient:
         keep: bool = False,
     ) -> Any:
         """What `take` makes of the answer; with `keep` the answer stays open."""
-        peer, lane = server.peer, self._lane(server, transaction)
+        peer, lane = server.peer, self._lane(server.peer, transaction)
 
         async def attempt() -> Any:
             response = await self._sent(server, transaction, request)
@@ -207,7 +181,7 @@ class FhirClient:
             except (aiohttp.ClientError, OSError) as error:
                 response.close()
                 raise AttemptFailed(
-                    _failure(peer, transaction, error), repeatable=True, counts=True
+                    failure_of(peer, transaction, error), repeatable=True, counts=True
                 ) from error
             except BaseException:
                 response.close()
@@ -219,12 +193,6 @@ class FhirClient:
 
         attempts = peer.max_attempts if request.repeatable else 1
         return await lane.run(attempt, attempts)
-
-    def _lane(self, server: FhirServer, transaction: str) -> Lane:
-        key = (server.peer, transaction)
-        if key not in self._lanes:
-            self._lanes[key] = Lane(server.peer, transaction, self._observe)
-        return self._lanes[key]
 
     async def _sent(
         self, server: FhirServer, transaction: str, request: FhirRequest
@@ -244,8 +212,6 @@ class FhirClient:
     async def _send(
         self, server: FhirServer, transaction: str, request: FhirRequest
     ) -> aiohttp.ClientResponse:
-        if self._session is None:
-            raise RuntimeError("the FHIR client is used outside its context")
         peer = server.peer
         told = {} if peer.external else self._headers()
         headers = {**told, "Accept": request.accept, **request.headers}
@@ -263,18 +229,18 @@ class FhirClient:
             return await self._session.request(
                 request.method,
                 request.url,
-                data=_counted(body, self._lane(server, transaction).traffic),
+                data=_counted(body, self._lane(server.peer, transaction).traffic),
                 headers=headers,
                 timeout=aiohttp.ClientTimeout(
                     total=None, connect=peer.connect_timeout, sock_read=peer.read_timeout
                 ),
                 allow_redirects=False,
-                read_bufsize=_READ_BUFFER,
+                read_bufsize=READ_BUFFER,
                 ssl=tls_of(peer, self._tls),
                 server_hostname=peer.tls.server_name if peer.tls else None,
             )
         except (aiohttp.ClientError, OSError) as error:
-            raise AttemptFailed(_failure(peer, transaction, error), repeatable=True, counts=True) from error
+            raise AttemptFailed(failure_of(peer, transaction, error), repeatable=True, counts=True) from error
 
 
 def outcome_errors(resource: Json | None) -> tuple[RegistryError, ...]:
@@ -335,11 +301,3 @@ def _refusal(peer: Peer, transaction: str, status: int) -> AttemptFailed | None:
         error = PeerProtocolError(peer.name, transaction, text)
         return AttemptFailed(error, repeatable=status == 502, counts=status >= 500)
     return None
-
-
-def _failure(peer: Peer, transaction: str, error: Exception) -> PeerError:
-    if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError | aiohttp.InvalidURL):
-        return PeerUnreachable(peer.name, transaction, "no connection")
-    if isinstance(error, TimeoutError):
-        return PeerTimeout(peer.name, transaction, "no answer in time")
-    return PeerDisconnected(peer.name, transaction, "the connection broke")
