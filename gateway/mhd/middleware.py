@@ -6,7 +6,7 @@ from typing import Final
 
 import orjson
 import structlog
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.hdrs import METH_ALL
 from aiohttp.typedefs import Handler, Middleware
 
@@ -144,7 +144,9 @@ def bounded(seconds: float) -> Middleware:
 
 
 async def name_request(request: web.Request, response: web.StreamResponse) -> None:
-    """Signal `on_response_prepare`: the answer tells the id by which the request is found in the log."""
+    """Signal `on_response_prepare`: the answer tells the id by which the request is found in the log, and no
+    versions of libraries."""
+    response.headers[hdrs.SERVER] = "mhd-xds-gateway"
     if (asked := request.get(_ASKED)) is not None:
         response.headers[REQUEST_ID] = asked.request_id
 

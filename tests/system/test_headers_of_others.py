@@ -62,6 +62,7 @@ def clean(answer):
     assert MARK not in str(dict(answer.headers)), answer.headers
     assert not {"Set-Cookie", "X-Injected", "Access-Control-Allow-Origin", "Link"} & set(answer.headers)
     assert not {"\r", "\n", "\0"} & set("".join(answer.headers.values()))
+    assert answer.headers["Server"] == "mhd-xds-gateway", "no versions that attacks could be chosen by"
 
 
 def entries(change):
