@@ -5,6 +5,7 @@ import contextlib
 import ssl
 import subprocess
 import uuid
+from dataclasses import replace
 
 import pytest
 import trustme
@@ -21,14 +22,15 @@ from tests.certificates import Authority
 from tests.ports import free_port
 
 from .conftest import RING
-from .servers import SentinelServer, Server, eventually
+from .servers import PATIENCE, SentinelServer, Server, eventually
 
 
 async def it_works(options: RedisOptions) -> None:
     """Every kind of command that the gateway sends, by two replicas."""
+    options = replace(options, connect_timeout=PATIENCE, operation_timeout=PATIENCE)
     async with (
-        CorrelationStore(connect(options), RING) as one,
-        CorrelationStore(connect(options), RING) as two,
+        CorrelationStore(connect(options), RING, deadline=PATIENCE) as one,
+        CorrelationStore(connect(options), RING, deadline=PATIENCE) as two,
     ):
         assert one.status() == {"available": True}
         for n in range(20):  # spread over slots
@@ -120,8 +122,8 @@ async def test_mutual_tls(server, tmp_path):
     url = f"rediss://localhost:{listener.sockets[0].getsockname()[1]}"
     own_key, own = clients.certify("gateway").write(tmp_path, "own")
     believed = authority.write(tmp_path)
-    await it_works(RedisOptions(url=url, tls=ClientTls(believed, Identity(own, own_key))))
-    for tls in (ClientTls(believed), ClientTls(None, Identity(own, own_key))):
+    await it_works(RedisOptions(url=url, tls=ClientTls(believed, identity=Identity(own, own_key))))
+    for tls in (ClientTls(believed), ClientTls(identity=Identity(own, own_key))):
         async with CorrelationStore(connect(RedisOptions(url=url, tls=tls)), RING) as store:
             assert not store.available
     listener.close()

@@ -12,7 +12,7 @@ from tests.interop.hapi import complaints
 pytestmark = pytest.mark.interop
 
 SIDES = ("client", "server")
-NO_PROFILES_OF_PDQM = r"Profile reference '\S+/PDQm/\S+' has not been checked"
+NO_PROFILES_OF_PATIENTS = r"Profile reference '\S+/(PDQm|PIXm)/\S+' has not been checked"
 
 
 def written(record):
@@ -25,10 +25,11 @@ def written(record):
 def test_requests_of_fhir_and_dicomweb(hapi, transaction, failed, side):
     event = written(http_record(transaction, side, failed=failed))
     assert bool(event["meta"].get("profile")) is not failed or transaction == "ITI-81"
-    # the profiles of IHE PDQm narrow the pattern of BALP, and are not among those to validate against
-    of_pdqm = any(profile.startswith(codes.PDQM) for profile in event["meta"].get("profile", ()))
-    pattern = (codes.BALP_STRUCTURE + "IHE.BasicAudit.PatientQuery",) if of_pdqm else ()
-    assert complaints(hapi.errors(event, *pattern), NO_PROFILES_OF_PDQM) == []
+    # the profiles of IHE PDQm and PIXm narrow the pattern of BALP, and are not among those to validate against
+    claimed = event["meta"].get("profile", ())
+    of_patients = any(profile.startswith((codes.PDQM_STRUCTURE, codes.PIXM_STRUCTURE)) for profile in claimed)
+    pattern = (codes.BALP_STRUCTURE + "IHE.BasicAudit.PatientQuery",) if of_patients else ()
+    assert complaints(hapi.errors(event, *pattern), NO_PROFILES_OF_PATIENTS) == []
 
 
 @pytest.mark.parametrize("side", SIDES)

@@ -4,7 +4,7 @@ to HAPI FHIR's validator, with the profile that they claim."""
 import re
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, assume, given, settings
 from msgspec.structs import replace
 
 from gateway.demo.bundles import provide_bundle
@@ -65,6 +65,8 @@ def test_document_entries(hapi, changes):
 @given(entry=registry.document_entries() | strategies.document_entries())
 @generated
 def test_whatever_a_registry_answers_about_documents(hapi, entry):
+    # a zero width no-break space alone is nothing to the validator, though FHIR counts it as no white space
+    assume("\\ufeff" not in repr(entry))
     assert unexplained(hapi.errors(write_document_reference(entry, write_context()))) == []
 
 
@@ -74,6 +76,7 @@ def test_whatever_a_registry_answers_about_documents(hapi, entry):
 )
 @generated
 def test_whatever_a_registry_answers_about_lists(hapi, submission_set, folder):
+    assume("\\ufeff" not in repr((submission_set, folder)))
     written = write_submission_set_list(submission_set, MEMBERS[:1], write_context())
     assert unexplained(hapi.errors(written)) == []
     assert unexplained(hapi.errors(write_folder_list(folder, MEMBERS[:1], write_context()))) == []

@@ -13,6 +13,7 @@ from gateway.model.errors import (
     PeerDisconnected,
     PeerError,
     PeerFault,
+    PeerForbids,
     PeerProtocolError,
     PeerTimeout,
     PeerUnreachable,
@@ -161,7 +162,8 @@ async def test_a_connection_closed_without_answer_is_disconnected(
         ("503 Service Unavailable", PeerBusy, False),
         ("504 Gateway Timeout", PeerTimeout, False),
         ("502 Bad Gateway", PeerProtocolError, False),
-        ("403 Forbidden", PeerProtocolError, False),
+        ("403 Forbidden", PeerForbids, True),
+        ("404 Not Found", PeerProtocolError, False),
     ],
 )
 async def test_http_statuses_without_soap(
