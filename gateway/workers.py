@@ -10,7 +10,6 @@ import os
 import signal
 import socket
 import sys
-import traceback
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
@@ -19,7 +18,7 @@ import structlog
 
 from gateway.exit_codes import ExitCode
 from gateway.settings import Settings, SettingsError
-from gateway.telemetry.logs import configure
+from gateway.telemetry.logs import configure, where
 from gateway.wiring.start import StartError
 
 _FORWARDED: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -136,8 +135,8 @@ def _work(settings: Settings, serve: Serve, place: Place) -> NoReturn:
         print(f"gateway: {error}", file=sys.stderr)
     except KeyboardInterrupt:
         code = ExitCode.INTERRUPTED
-    except Exception:
-        traceback.print_exc()
+    except Exception as error:
+        log.critical("workers.failed", worker=place.number, **where(error))
     finally:
         sys.stdout.flush()
         sys.stderr.flush()

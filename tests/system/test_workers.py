@@ -3,22 +3,21 @@
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import aiohttp
 import pytest
 
 from gateway.demo.bundles import provide_bundle
+from gateway.exit_codes import ExitCode
 from tests.system.documents import a_document, a_patient
-from tests.system.stack import affinity_service, free_port, gateway_service
+from tests.system.stack import affinity_service, children_of, free_port, gateway_service
 from tests.system.test_metrics import Seen, metrics_of
 from tests.test_cli import start_refused
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="asks /proc for children")
-
-
-def children_of(pid):
-    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def is_alive(pid):
@@ -122,3 +121,35 @@ def test_what_stops_the_start_of_a_worker_is_one_line(tmp_path):
     file.touch()
     line = start_refused(tmp_path, GATEWAY_SERVER__WORKERS="2", GATEWAY_STATE_DIR=str(file / "below"))
     assert line == f"gateway: state_dir: {file / 'below'}: Not a directory"
+
+
+FAILING = """
+import sys
+from gateway.settings import Settings
+from gateway.workers import run_workers
+
+async def serve(settings, place):
+    raise ValueError("ZQMARK, Ada")
+
+peer = {"url": "http://127.0.0.1:9/"}
+settings = Settings(
+    state_dir=sys.argv[1], server={"port": 0, "workers": 2}, metrics={"enabled": False},
+    registry=peer, repositories=[{**peer, "unique_id": "2.999.10.1"}],
+)
+sys.exit(run_workers(settings, serve))
+"""
+
+
+def test_the_log_of_a_worker_that_fails_has_where_and_no_text_of_the_error(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", FAILING, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    said = done.stdout + done.stderr
+    assert done.returncode == ExitCode.FAILED
+    assert "workers.failed" in said
+    assert "ValueError" in said
+    assert "ZQMARK" not in said
