@@ -126,6 +126,10 @@ RULES: Final[Mapping[str, tuple[Severity, str]]] = MappingProxyType(
         "uid-reused": (_WARNING, "The same UID identifies different things of the manifest."),
         "location-missing": (_WARNING, "The series has no Retrieve Location UID."),
         "viewer-differs": (_WARNING, "The two Display URIs differ; the standard one counts."),
+        "viewer-scheme": (
+            _WARNING,
+            "The Display URI is no address of the web (http, https); it was left out.",
+        ),
         "viewer-block-unreserved": (
             _WARNING,
             "A Display URI stands in a private block that nobody reserved.",

@@ -130,7 +130,12 @@ def _viewer_url(study: Dataset, values: Values) -> str | None:
     private = _private_viewer_url(study, values)
     if standard and private and standard != private:
         values.report("viewer-differs", f"{_EVIDENCE}.{tags.name(tags.DISPLAY_URI)}")
-    return standard or private
+    url = standard or private
+    if url and not url.lower().startswith(("https://", "http://")):
+        # whoever shows it as a link would run what another scheme names
+        values.report("viewer-scheme", f"{_EVIDENCE}.{tags.name(tags.DISPLAY_URI)}")
+        return None
+    return url
 
 
 def _private_viewer_url(study: Dataset, values: Values) -> str | None:

@@ -60,6 +60,10 @@ def two_viewers(document: Dataset) -> None:
     block.add_new(0x01, "UR", "https://other.example/")
 
 
+def script_for_viewer(document: Dataset) -> None:
+    evidence(document)[0x0040E012].value = "javascript:alert(1)"
+
+
 def unreserved_viewer(document: Dataset) -> None:
     del evidence(document)[0x0040E012]
     evidence(document).add_new(0x000D4201, "UR", "https://viewer.example/?study=7")
@@ -113,6 +117,11 @@ EVIDENCE = (
         series(1, locations=()),
     ),
     Deviation("viewer-differs", by(two_viewers)),
+    Deviation(
+        "viewer-scheme",
+        by(script_for_viewer),
+        lambda read: read == replace(MANIFEST, study=replace(MANIFEST.study, viewer_url=None)),
+    ),
     Deviation("viewer-block-unreserved", by(unreserved_viewer)),
 )
 
