@@ -60,7 +60,11 @@ class ManagedPatients:
         if not found.complete:
             return _more(query)
         survivors = [await self._patients.manager.surviving(each) for each in found.patients]
-        alike = [each for each in survivors if each is not None and _is_called(each, query)]
+        alike = [
+            each
+            for each in survivors
+            if each is not None and _is_called(each, query) and not _is_numbered_otherwise(each, query)
+        ]
         matches = self._matches(alike, query)
         if len(matches) > 1:
             return _more(query)
@@ -108,6 +112,16 @@ def _is_called(patient: ManagedPatient, query: PatientQuery) -> bool:
     if not said.birth_date or said.birth_date != (query.birth_date or "")[:8]:
         return False
     return any(_same(asked, known) for asked in query.names for known in said.names)
+
+
+def _is_numbered_otherwise(patient: ManagedPatient, query: PatientQuery) -> bool:
+    """Whether an authority of the query's identifiers has numbers for the patient, and none of those: it is
+    somebody else of the same name and birth."""
+    for authority in {identifier.authority for identifier in query.identifiers}:
+        known = {each for each in patient.identifiers if each.authority == authority}
+        if known and known.isdisjoint(query.identifiers):
+            return True
+    return False
 
 
 def _same(asked: Person, known: Person) -> bool:

@@ -1,6 +1,8 @@
 """Another community looks for patients whom the patient manager here knows, by name and birth or by what it calls them
 itself (ITI-55 of the responding gateway)."""
 
+from msgspec import structs
+
 from gateway.model import Cx, Person
 from gateway.model.identity import DiscoveryStatus, PatientQuery
 from gateway.model.metadata import Address
@@ -86,3 +88,15 @@ async def test_without_the_manager_nobody_is_said_to_be_unknown(tmp_path):
         assert (found.status, found.codes) == (DiscoveryStatus.CANNOT_ANSWER, ("InternalError",))
         _, submitted = await publish(stack)
         assert identifiers(await discovery.discover(PatientQuery(identifiers=(submitted,)))) == [submitted]
+
+
+async def test_who_has_another_number_of_the_same_authority_is_somebody_else(tmp_path):
+    """One name and one birth, and two persons: the number that is asked for says which."""
+    patients = (person("anna", (DOMAIN, "A"), (WARD, "222")),)
+    async with (
+        manager_at(tmp_path / "patients", *patients) as (base, _),
+        community(tmp_path / "stack", patient_manager=settings_of(base)) as (_, discovery, _),
+    ):
+        for number, expected in ((Cx("111", WARD), []), (Cx("111", "2.999.77"), [Cx("A", DOMAIN)])):
+            asked = structs.replace(MUSTER, identifiers=(number,))
+            assert identifiers(await discovery.discover(asked)) == expected, number
