@@ -26,6 +26,11 @@ _NAMELESS: Final = Issue(
     "The patient manager knows somebody without an identifier of a domain that the settings know "
     "(terminology.assigning_authorities), who was left out.",
 )
+_AMBIGUOUS: Final = Issue(
+    "warning",
+    "multiple-matches",
+    "The patient manager knows several patients by one identifier; none of them is shown.",
+)
 
 
 class ManagedRecords:
@@ -53,14 +58,22 @@ class ManagedRecords:
         answers = await asyncio.gather(*(self._manager.search(parameters) for parameters in asked))
         issues = {_more(self._manager.name): None for answer in answers if not answer.complete}
         patients = {each.logical_id: each for answer in answers for each in answer.patients}
-        written: dict[Cx, Json] = {}
+        named: dict[Cx, list[ManagedPatient]] = {}
         for patient in patients.values():
             identifier = self._identifier(patient)
-            resource = None if identifier is None else await self._written(patient, identifier)
             if identifier is None:
                 issues[_NAMELESS] = None
-            elif resource is not None:
-                written.setdefault(identifier, resource)
+            else:
+                named.setdefault(identifier, []).append(patient)
+        written: dict[Cx, Json] = {}
+        for identifier, several in named.items():
+            meant = _meant(several)
+            if meant is None:
+                issues[_AMBIGUOUS] = None
+                continue
+            resource = await self._written(meant, identifier)
+            if resource is not None:
+                written[identifier] = resource
         return written, tuple(issues)
 
     async def known_as(self, patients: Sequence[Cx]) -> Mapping[Cx, Json]:
@@ -73,10 +86,8 @@ class ManagedRecords:
         answer = await self._manager.search([("identifier", tokens)], patient=about)
         found: dict[Cx, Json] = {}
         for wanted in patients:
-            # a server may know a patient of whom others carry an old number
-            named = [each for each in answer.patients if wanted in each.identifiers]
-            active = [each for each in named if each.active] or named
-            resource = await self._written(active[0], wanted) if len(active) == 1 else None
+            meant = _meant([each for each in answer.patients if wanted in each.identifiers])
+            resource = None if meant is None else await self._written(meant, wanted)
             if resource is not None:
                 found[wanted] = resource
         return found
@@ -126,6 +137,13 @@ class ManagedRecords:
     def _cx(self, identifier: Json) -> Cx:
         authority = self._terminology.authorities.oid_or_none(str(identifier["system"]))
         return Cx(str(identifier["value"]), authority or "")
+
+
+def _meant(named: Sequence[ManagedPatient]) -> ManagedPatient | None:
+    """The one who has an identifier; None where several do. Who was merged may carry the number of who took
+    their place."""
+    active = [each for each in named if each.active] or named
+    return active[0] if len(active) == 1 else None
 
 
 def _asked(search: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:

@@ -56,8 +56,9 @@ class PatientMatcher:
         found = await self._records.match(wanted, self._homes(parameters))
         by_id = {str(record.resource["id"]): record for record in found.records}
         graded = judged((self._graded_of(wanted, record) for record in by_id.values()), self._terminology)
-        shown = await self._shown(wanted, graded, by_id)
-        issues = self._issues(wanted, found, graded, shown)
+        seen = await self._seen(graded, by_id)
+        shown = self._shown(wanted, seen)
+        issues = self._issues(wanted, found, seen, shown)
         return write_matches([self._scored(one) for one in shown], issues)
 
     def _homes(self, parameters: Sequence[tuple[str, str]]) -> frozenset[str] | None:
@@ -74,23 +75,23 @@ class PatientMatcher:
         fit = fit_of(wanted.patient, record.resource, self._terminology, degree=record.degree)
         return Graded(record.resource, record.home, fit)
 
-    async def _shown(
-        self, wanted: MatchRequest, graded: Sequence[Graded], by_id: dict[str, Record]
-    ) -> list[Graded]:
-        # who may not be seen can still be the reason why nobody is certain
+    async def _seen(self, graded: Sequence[Graded], by_id: dict[str, Record]) -> list[Graded]:
+        """Those who may be seen; who may not can still be the reason why nobody is certain."""
         patients = [by_id[str(one.resource["id"])].patient for one in graded]
         permitted = await permitted_patients(patients)
-        shown = [one for one, patient in zip(graded, patients, strict=True) if patient in permitted]
+        return [one for one, patient in zip(graded, patients, strict=True) if patient in permitted]
+
+    def _shown(self, wanted: MatchRequest, seen: list[Graded]) -> list[Graded]:
         if wanted.only_certain or not self._graded:
             # several that are certain are one person
-            shown = [one for one in shown if one.grade is Grade.CERTAIN][:1]
-        return shown[: wanted.count]
+            seen = [one for one in seen if one.grade is Grade.CERTAIN][:1]
+        return seen[: wanted.count]
 
     def _issues(
-        self, wanted: MatchRequest, found: Records, graded: Sequence[Graded], shown: Sequence[Graded]
+        self, wanted: MatchRequest, found: Records, seen: Sequence[Graded], shown: Sequence[Graded]
     ) -> tuple[Issue, ...]:
         issues = tuple(issue for issue in dict.fromkeys(found.issues) if issue.severity == "warning")
-        if graded and not shown and not wanted.only_certain:
+        if seen and not shown and not wanted.only_certain:
             text = "Somebody is alike, and nobody is certain to be meant. Say more of the patient."
             issues = (*issues, Issue("information", "multiple-matches", text))
         return issues

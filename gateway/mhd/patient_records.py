@@ -144,16 +144,20 @@ class PatientRecords:
         if view not in ("", DOCUMENTS):
             return await self._of_community(patient, view, logical_id)
         require_patient(patient)
+        away: PeerError | None = None
         if self._managed is not None and not view:
             try:
                 found = await self._managed.known_as((patient,))
+                if patient in found:
+                    return Record(patient, found[patient])
             except PeerError as error:
                 log.warning("patient.manager_failed", error=type(error).__name__)
-                found = {}
-            if patient in found:
-                return Record(patient, found[patient])
+                away = error
         documented = await self._documented((patient,), with_time=with_time)
         record = next(iter(documented.records), None)
+        if record is None and away is not None:
+            # whom only the manager knows is not gone because it does not answer
+            raise away
         return None if record is None else self._as_view(record, view)
 
     async def _of_community(self, patient: Cx, home: str, logical_id: str) -> Record | None:
@@ -226,6 +230,9 @@ class PatientRecords:
             known: Mapping[Cx, Json] = {**await self._managed.known_as(named), **managed}
         except PeerError as error:
             return Records(documented.records, (SEEN, *documented.issues, _missing(error)))
+        bound = bound_patient()
+        # what is wrong with others is nobody's business who may not see them
+        issues = issues if bound is None else ()
         found = {p: r for p, r in managed.items() if search is None or search.matches(r)}
         records = [Record(patient, resource) for patient, resource in found.items()]
         for record in documented.records:
@@ -237,7 +244,6 @@ class PatientRecords:
             if differs or record.patient not in found:
                 records.append(self._as_view(record, DOCUMENTS))
             issues = (*issues, _DISAGREE) if differs else issues
-        bound = bound_patient()
         kept = tuple(record for record in records if bound is None or record.patient == bound)
         return Records(kept, tuple(dict.fromkeys((*documented.issues, *issues))))
 

@@ -2,6 +2,8 @@
 they disagree nothing is merged.
 """
 
+from contextlib import AsyncExitStack
+
 import pytest
 import pytest_asyncio
 
@@ -211,4 +213,41 @@ async def test_the_policy_decides_about_patients_of_whom_there_is_nothing_else(t
             assert matches((await ask("Patient?family=Manager"))[1]) == []
             assert matches((await ask("Patient?family=Beide"))[1]) != []
             assert matches((await ask("Patient/$match", body=body))[1]) == []
+            nobody = {"resourceType": "Patient", "name": [{"family": "Unbekannt"}], "birthDate": "1980-02-03"}
+            alike = {**nobody, "name": KNOWN["name"]}
+            told = [(await ask("Patient/$match", body=each))[1] for each in (nobody, alike)]
+            assert [(answer["total"], answer.get("entry", [])) for answer in told] == [(0, [])] * 2
             assert (await ask(f"Patient/{known['id']}"))[0] == 403
+
+
+async def test_who_took_over_a_number_is_shown_and_a_number_of_two_shows_nobody(tmp_path):
+    replaced = [{"other": {"reference": "Patient/b-new"}, "type": "replaced-by"}]
+    people = (
+        person("a-old", (PATIENT_AUTHORITY, "M-9"), family="Wechsel", active=False, link=replaced),
+        person("b-new", (PATIENT_AUTHORITY, "M-9"), family="Wechsel"),
+        person("c-one", (PATIENT_AUTHORITY, "M-8"), family="Doppelt"),
+        person("d-two", (PATIENT_AUTHORITY, "M-8"), family="Doppelt"),
+    )
+    async with manager_at(tmp_path / "manager", *people) as (base, _):
+        managed = {"base_url": base, "domain": PATIENT_AUTHORITY, "max_attempts": 1}
+        async with running_stack(tmp_path / "stack", patient_manager=managed) as stack:
+            (found,) = matches(await search(stack, family="Wechsel"))
+            assert found["active"] is True
+            assert "link" not in found
+            bundle = await search(stack, family="Doppelt")
+            assert matches(bundle) == []
+            (outcome,) = matches(bundle, "outcome")
+            assert "multiple-matches" in {issue["code"] for issue in outcome["issue"]}
+
+
+async def test_whom_only_the_manager_knows_is_not_gone_while_it_is_away(tmp_path):
+    managed = {"domain": PATIENT_AUTHORITY, "max_attempts": 1}
+    async with AsyncExitStack() as manager:
+        base, _ = await manager.enter_async_context(manager_at(tmp_path / "manager", KNOWN))
+        async with running_stack(tmp_path / "stack", patient_manager={"base_url": base, **managed}) as stack:
+            (found,) = matches(await search(stack, family="Manager"))
+            await manager.aclose()
+            for path in (f"Patient/{found['id']}", f"Patient?_id={found['id']}"):
+                status, outcome = await stack.get(path)
+                assert status in (502, 504), path
+                assert "patient manager" in outcome["issue"][0]["diagnostics"]
