@@ -119,9 +119,9 @@ class SharedOrDiscovered:
     async def here(self, there: Cx, member: Member, told: Iterable[Cx] | None = None) -> Cx:
         """See `PatientIdentities`."""
         known = await self._store.here(member.home, there)
-        if known is not None:
+        if known is not None and known != there:
             return known
-        own = await self._own(there) or await self._own_of_community(there, member, told)
+        own = None if known == there else await self._looked_up(there, member, told)
         if own is not None:
             await self._store.remember_alias(member.home, own, there)
             return own
@@ -131,8 +131,22 @@ class SharedOrDiscovered:
             return bound
         return there
 
-    async def _own_of_community(self, there: Cx, member: Member, told: Iterable[Cx] | None) -> Cx | None:
-        """The one identifier in the own domains that the community has for its patient, and for no other."""
+    async def _looked_up(self, there: Cx, member: Member, told: Iterable[Cx] | None) -> Cx | None:
+        """The own identifier as the manager knows it, else as the community says it. That nobody does is
+        remembered where both could be asked."""
+        certain = True
+        try:
+            own = await self._own(there)
+        except PeerError as error:
+            log.warning("identities.manager_failed", error=type(error).__name__)
+            own, certain = None, False
+        return own or await self._own_of_community(there, member, told, certain=certain)
+
+    async def _own_of_community(
+        self, there: Cx, member: Member, told: Iterable[Cx] | None, *, certain: bool
+    ) -> Cx | None:
+        """The one identifier in the own domains that the community has for its patient, and for no other.
+        That there is none is remembered where it is `certain`."""
         if member.discovery is None or not self._domains or there.authority in self._domains:
             return None
         try:
@@ -151,19 +165,17 @@ class SharedOrDiscovered:
             # who is asked about is shown under the identifier that is known
             log.warning("identities.community_failed", community=member.name, error=type(error).__name__)
             return None
-        await self._store.remember_stranger(member.home, there)
+        if certain:
+            await self._store.remember_stranger(member.home, there)
         return None
 
     async def _own(self, there: Cx) -> Cx | None:
-        """The one identifier in the own domain that the manager cross-references; None where it does not."""
+        """The one identifier in the own domain that the manager cross-references; None where it does not.
+        Raises PeerError."""
         if self._patients is None:
             return None
         source = SourceIdentifier(self._patients.uri(there.authority), there.id)
-        try:
-            found = await self._patients.resolve(source)
-        except PeerError as error:
-            log.warning("identities.manager_failed", error=type(error).__name__)
-            return None
+        found = await self._patients.resolve(source)
         return found[0] if len(found) == 1 and found[0] != there else None
 
     async def is_also(self, patient: Cx, there: Cx, member: Member) -> None:

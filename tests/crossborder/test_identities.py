@@ -1,10 +1,15 @@
 """Patients whose identifiers differ from community to community (XCPD ITI-55), in searches and in reads."""
 
+import asyncio
+import json
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 import redis
+from aiohttp import web
 
+from gateway.affinity.patient_manager import BASE, PatientManagerServer
+from gateway.affinity.patient_records import PatientRecords
 from gateway.crossborder.patients import now
 from gateway.demo.bundles import provide_bundle
 from gateway.demo.samples import SamplePatient
@@ -22,10 +27,12 @@ from gateway.model.identity import (
 )
 from gateway.soap.contract import load_contract
 from gateway.soap.server import SoapReply, SoapService
+from tests.clients.managers import person
 from tests.correlation.servers import Server
 from tests.crossborder.neighbours import OWN, home_of, neighbours, outcomes, strange
 from tests.system.documents import a_document, a_patient
 from tests.system.issuers import running_issuer
+from tests.system.stack import site
 
 HOME = f"{OWN}.1"
 
@@ -244,3 +251,40 @@ async def test_who_a_patient_is_here_is_asked_again_after_a_flush(tmp_path, told
             assert subject == (here.id if told else there.id)
         # what it says is kept, and that it says nothing too
         assert index.asked[asked:] == ([cx(there), cx(here)] if told else [cx(there)])
+
+
+async def test_that_nobody_says_who_a_patient_is_is_not_kept_of_a_manager_that_was_away(tmp_path):
+    here = a_patient()
+    there = SamplePatient("T-9", "Muster", "Eva", "1961-02-03", "female", "Oslo", "2.999.60")
+    known = person("eva", (here.authority, here.id), ("2.999.60", "T-9"))
+    away = asyncio.Event()
+
+    @web.middleware
+    async def while_there(request, handler):
+        return web.Response(status=500) if away.is_set() else await handler(request)
+
+    folder = tmp_path / "patients"
+    folder.mkdir()
+    (folder / "eva.json").write_text(json.dumps(known))
+    app = web.Application(middlewares=[while_there])
+    PatientManagerServer(PatientRecords(folder)).add_routes(app.router)
+    server = Server(tmp_path / "redis").start()
+    async with AsyncExitStack() as stack:
+        stack.callback(server.kill)
+        url = await stack.enter_async_context(site(app))
+        managed = {"base_url": f"{url}{BASE}", "domain": here.authority, "max_attempts": 1}
+        own = {"patient_manager": managed, "redis": {"url": server.url}}
+        around, index, _ = await stack.enter_async_context(two_worlds(tmp_path, **own))
+        bundle = provide_bundle([a_document()], patient=there)
+        assert (await around.by_name["1"].stack.publish(bundle))[0] == 200
+        index.known = {cx(here): [cx(there)], cx(there): [cx(there)]}
+        (found,) = await around.front.find(patient__identifier=here.token, status="current")
+        with redis.Redis.from_url(server.url) as kept:
+            kept.flushall()
+        subjects = []
+        for gone in (True, False):
+            away.set() if gone else away.clear()
+            status, read = await around.front.get(f"DocumentReference/{found['id']}")
+            assert status == 200
+            subjects.append(read["subject"]["identifier"]["value"])
+        assert subjects == [there.id, here.id]
