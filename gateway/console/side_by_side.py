@@ -10,7 +10,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from gateway.ebxml import hl7
-from gateway.model import Author, Code, DocumentEntry, Person
+from gateway.model import Author, Code, DocumentEntry, Person, codes
 from gateway.model.imaging import IssuedId, LocalTime, Manifest, Study
 
 
@@ -34,6 +34,8 @@ class _Pair(Struct, frozen=True):
     read: Callable[[Any], Iterable[str | None]]
     paths: tuple[str, ...] = ()
     technical: bool = False
+    takes: Callable[[Any], bool] = lambda element: True
+    """Which of the elements at the paths are meant."""
 
 
 # --- DocumentEntry and DocumentReference ------------------------------------------------------------------
@@ -174,9 +176,18 @@ def _of_requests(study: Study, read: Callable[[Any], IssuedId | None]) -> Iterat
         yield from _issued(read(request))
 
 
+def _is_uid(identifier: Any) -> bool:
+    return isinstance(identifier, dict) and identifier.get("system") == codes.DICOM_UID_SYSTEM
+
+
 _STUDY: Final = (
     _Pair(
-        "Study Instance UID", "(0020,000D)", lambda m: _one(m.study.study_instance_uid), ("identifier",), True
+        "Study Instance UID",
+        "(0020,000D)",
+        lambda m: _one(m.study.study_instance_uid),
+        ("identifier",),
+        True,
+        _is_uid,
     ),
     _Pair("SOP Instance UID of the manifest", "(0008,0018)", lambda m: _one(m.sop_instance_uid), (), True),
     _Pair(
@@ -202,7 +213,13 @@ _STUDY: Final = (
     ),
     _Pair("Study Date and Time", "(0008,0020)", lambda m: _time(m.study.started), ("started",)),
     _Pair("Study Description", "(0008,1030)", lambda m: _one(m.study.description), ("description",)),
-    _Pair("Study ID", "(0020,0010)", lambda m: _one(m.study.study_id)),
+    _Pair(
+        "Study ID",
+        "(0020,0010)",
+        lambda m: _one(m.study.study_id),
+        ("identifier",),
+        takes=lambda element: not _is_uid(element),
+    ),
     _Pair(
         "Accession Number",
         "(0008,0050)",
@@ -274,7 +291,7 @@ def _rows(pairs: Iterable[_Pair], source: Any, resource: Mapping[str, Any], show
     for pair in pairs:
         hidden = not (show_all or pair.technical)
         values = tuple(value for value in pair.read(source) if value)
-        fhir = tuple(text for path in pair.paths for text in values_at(resource, path))
+        fhir = tuple(text for path in pair.paths for text in values_at(resource, path, pair.takes))
         if values or fhir:
             path = ", ".join(pair.paths)
             if hidden:
@@ -282,13 +299,16 @@ def _rows(pairs: Iterable[_Pair], source: Any, resource: Mapping[str, Any], show
             yield Row(pair.name, pair.place, values, path, fhir, hidden)
 
 
-def values_at(resource: Mapping[str, Any], path: str) -> tuple[str, ...]:
-    """What an element has, as text; the elements of lists one by one, contained resources in their place."""
+def values_at(
+    resource: Mapping[str, Any], path: str, takes: Callable[[Any], bool] = lambda element: True
+) -> tuple[str, ...]:
+    """What an element has, as text; the elements of lists one by one, of which `takes` may leave some out,
+    contained resources in their place."""
     found: list[Any] = [resource]
     for name in path.split("."):
         found = [value for each in found if isinstance(each, dict) for value in _listed(each.get(name))]
     contained = {f"#{each.get('id')}": each for each in _listed(resource.get("contained"))}
-    return tuple(text for value in found if (text := _text(value, contained)))
+    return tuple(text for value in found if takes(value) and (text := _text(value, contained)))
 
 
 def _listed(value: Any) -> list[Any]:

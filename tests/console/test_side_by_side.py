@@ -8,6 +8,8 @@ from gateway.demo.content import sample_content
 from gateway.demo.ct_manifest import manifest_of
 from gateway.demo.samples import IdSource
 from gateway.fhir.document_reference import WriteContext, write_document_reference
+from gateway.fhir.imaging_study import StudyLinks, write_imaging_study
+from gateway.fhir.imaging_times import Zones
 from gateway.fhir.terminology import Terminology
 from gateway.model import Author, Code, Cx, DocumentEntry, Organization, Person, ReferenceId, codes
 from gateway.model.metadata import Address, SourcePatientInfo
@@ -138,6 +140,27 @@ def test_a_manifest_hides_whose_it_is_too():
     for series in content.images.series:
         assert series.series_instance_uid in hidden
         assert series.description not in hidden
+
+
+def test_a_study_id_is_hidden_though_the_uid_beside_it_is_not():
+    content = sample_content("side by side")
+    manifest = manifest_of(IdSource("side by side"), "1.2.3", content.images)
+    study = msgspec.structs.replace(manifest.study, study_id="SECRET-STUDY")
+    manifest = msgspec.structs.replace(manifest, study=study)
+    links = StudyLinks(
+        subject={"reference": "Patient/1"}, order=lambda number: "ServiceRequest/1", endpoint=lambda place: {}
+    )
+    resource = write_imaging_study(study, "1", Zones(), Terminology({}, {}), links)
+    assert {"use": "usual", "value": "SECRET-STUDY"} in resource["identifier"]
+    uid = (f"urn:oid:{study.study_instance_uid} · urn:dicom:uid",)
+    shown = {row.name: row for row in study_rows(manifest, resource, show_all=True)}
+    assert shown["Study Instance UID"].fhir == uid
+    assert shown["Study ID"].values == shown["Study ID"].fhir == ("SECRET-STUDY",)
+    rows = study_rows(manifest, resource, show_all=False)
+    hidden = {row.name: row for row in rows}
+    assert hidden["Study Instance UID"].fhir == uid
+    assert hidden["Study ID"].hidden
+    assert "SECRET" not in text_of(rows)
 
 
 def test_elements_are_read_through_lists_and_whatever_they_hold():
