@@ -70,7 +70,10 @@ class SignIn:
         if viewer is not None:
             await gate.sessions.end(viewer)
         response = web.Response(status=303, headers={"Location": SIGN_IN})
-        response.del_cookie(gate.cookie_name, path=PREFIX)
+        # browsers drop a cookie of the prefix __Secure- only where the answer that ends it is Secure too
+        response.del_cookie(
+            gate.cookie_name, path=PREFIX, httponly=True, secure=gate.secure, samesite="Strict"
+        )
         return response
 
     def _form(self, request: web.Request, wanted: str, error: PageError | None = None) -> web.Response:

@@ -272,6 +272,16 @@ async def test_cookies_are_for_https_alone_where_browsers_come_by_it(tmp_path):
         assert cookie.startswith("__Secure-")
         assert "; Secure" in cookie
         assert "max-age" in signed.headers["Strict-Transport-Security"]
+        # the guest itself comes by HTTP, where a jar keeps such cookies back
+        name, _, value = cookie.partition(";")[0].partition("=")
+        own = {"Cookie": f"{name}={value}"}
+        out = await guest.post("/sign-out", (await guest.get(headers=own)).form("/sign-out"), headers=own)
+        assert out.status == 303
+        [ended] = out.headers.getall("Set-Cookie")
+        assert ended.startswith(f"{name}=")
+        assert value not in ended
+        for part in ("Max-Age=0", "Path=/console", "Secure", "HttpOnly", "SameSite=Strict"):
+            assert part in ended.split("; ")[1:], "a browser would keep the cookie"
 
 
 @pytest.mark.parametrize(
