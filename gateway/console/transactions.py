@@ -17,7 +17,7 @@ SHOWN: Final = 100
 """Requests in the list."""
 _MOST_STREAMS: Final = 64
 _BEAT: Final = 15.0
-"""Seconds after which a stream that has nothing to say shows that it is there."""
+"""Seconds after which a stream is asked for its session again, and says that it is there."""
 _LONGEST_NAME: Final = 64
 _MOST_LANES: Final = 6
 _SLIMMEST: Final = 1.5
@@ -152,12 +152,17 @@ class TransactionsPage:
             await response.write(b"retry: 3000\n\n")
             for each in reversed(missed[:SHOWN]):
                 await self._tell(request, response, wanted, each)
+            loop = asyncio.get_running_loop()
+            # also where there is always something to tell: a session that ended would watch a busy gateway on
+            due = loop.time() + _BEAT
             while not stopping.is_set():
-                news = await _next(queue, stopping)
+                news = await _next(queue, stopping, due - loop.time())
+                if news is None or loop.time() >= due:
+                    if not await gate.lets_in(request):
+                        return
+                    due = loop.time() + _BEAT
                 if news is not None:
                     await self._tell(request, response, wanted, news)
-                elif not await gate.lets_in(request):
-                    return
                 else:
                     await response.write(b": still here\n\n")
 
@@ -171,11 +176,11 @@ class TransactionsPage:
         await response.write(f"id: {news.number}\nevent: request\n{lines}\n".encode())
 
 
-async def _next(queue: "asyncio.Queue[Request]", stopping: asyncio.Event) -> Request | None:
-    """The next request; None where there was none for a while, or the gateway stops."""
+async def _next(queue: "asyncio.Queue[Request]", stopping: asyncio.Event, seconds: float) -> Request | None:
+    """The next request; None where there was none for so long, or the gateway stops."""
     getting, stopped = asyncio.ensure_future(queue.get()), asyncio.ensure_future(stopping.wait())
     try:
-        await asyncio.wait({getting, stopped}, timeout=_BEAT, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({getting, stopped}, timeout=max(seconds, 0), return_when=asyncio.FIRST_COMPLETED)
         return getting.result() if getting.done() else None
     finally:
         getting.cancel()

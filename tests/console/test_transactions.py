@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, contextmanager
 
 import pytest
 import pytest_asyncio
@@ -147,6 +147,37 @@ async def test_a_stream_needs_a_session_and_ends_with_it(console, monkeypatch):
             assert (await asyncio.wait_for(answer.content.readline(), 30)).startswith(b"retry")
             await guest.post("/sign-out", (await guest.get()).form("/sign-out"))
             assert await asyncio.wait_for(answer.content.read(), 30) is not None
+            assert answer.content.at_eof()
+
+
+async def test_a_stream_ends_with_its_session_however_much_there_is_to_tell(console, monkeypatch):
+    monkeypatch.setattr("gateway.console.transactions._BEAT", 0.5)
+    watching, queues = RecentRequests.watching, []
+
+    @contextmanager
+    def watched(recent):
+        with watching(recent) as queue:
+            queues.append(queue)
+            yield queue
+
+    async def busy():
+        while True:
+            if queues[0].empty():
+                queues[0].put_nowait(a_request())
+            await asyncio.sleep(0.01)
+
+    monkeypatch.setattr(RecentRequests, "watching", watched)
+    async with visitor(console) as guest:
+        await guest.sign_in(console.token())
+        async with guest.session.get(f"{guest.url}/transactions/events") as answer:
+            assert (await asyncio.wait_for(answer.content.readline(), 30)).startswith(b"retry")
+            news = asyncio.create_task(busy())
+            try:
+                await Stream(answer).next()
+                await guest.post("/sign-out", (await guest.get()).form("/sign-out"))
+                await asyncio.wait_for(answer.content.read(), 30)
+            finally:
+                news.cancel()
             assert answer.content.at_eof()
 
 
