@@ -50,12 +50,16 @@ class Certified:
 
 
 class Authority:
-    """A root that certifies."""
+    """Who certifies: a root, or what another one has `made` an authority."""
 
-    def __init__(self, name: str = "Test authority"):
-        self._key = ec.generate_private_key(ec.SECP256R1())
+    def __init__(self, name: str = "Test authority", made: Certified | None = None):
+        self._key = ec.generate_private_key(ec.SECP256R1()) if made is None else made.key
         self._name = _name(name)
-        self.certificate = _certificate(self._name, self._key.public_key(), self._name, self._key, ca=True)
+        self.certificate = (
+            _certificate(self._name, self._key.public_key(), self._name, self._key, ca=True)
+            if made is None
+            else made.certificate
+        )
         self.pem = self.certificate.public_bytes(Encoding.PEM)
 
     def write(self, folder: Path, name: str = "ca"):
@@ -82,7 +86,12 @@ class Authority:
         made = _certificate(_name(name), key.public_key(), self._name, self._key, names, days, ca=ca)
         return Certified(key, made)
 
-    def revocations(self, *revoked: Certified, days: tuple[float, float] = (-1, 30)) -> bytes:
+    def subordinate(self, name: str):
+        """An authority that this one certifies."""
+        made = self.certify(name, ca=True)
+        return Authority(name, made)
+
+    def revocations(self, *revoked: "Certified | Authority", days: tuple[float, float] = (-1, 30)) -> bytes:
         """Its revocation list, in PEM, with these certificates on it."""
         now = datetime.datetime.now(datetime.UTC)
         builder = (

@@ -1,6 +1,6 @@
 """Whose signatures are believed: certificates by the issuer of an assertion, from PEM files."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -52,8 +52,7 @@ def signing_certificates(
         if _valid(anchor, time)
         and _strong(anchor)
         and not (trusted.names and _is_authority(anchor))
-        # what is named in the settings itself is believed without a list, and not against one
-        and not any(_lists(each, anchor) for above in anchors for each in _current(lists, above, time))
+        and not _revoked(anchor, anchors, lists, time)
     ]
     # the one that is shown is most likely the one
     found.sort(key=lambda anchor: anchor not in shown[:1])
@@ -85,11 +84,15 @@ def names_of(certificate: x509.Certificate) -> frozenset[str]:
 def _certified(
     certificate: x509.Certificate,
     between: Sequence[x509.Certificate],
-    anchors: Iterable[x509.Certificate],
+    anchors: Sequence[x509.Certificate],
     time: datetime,
     lists: Sequence[x509.CertificateRevocationList] | None,
 ) -> bool:
-    authorities = [anchor for anchor in anchors if _is_authority(anchor) and _valid(anchor, time)]
+    authorities = [
+        anchor
+        for anchor in anchors
+        if _is_authority(anchor) and _valid(anchor, time) and not _revoked(anchor, anchors, lists, time)
+    ]
     intermediate = [each for each in between if _is_authority(each) and _valid(each, time)]
     current = certificate
     for _ in range(_LONGEST_CHAIN):
@@ -122,6 +125,16 @@ def _stands(
         return True
     current = _current(lists, authority, time)
     return bool(current) and not any(_lists(each, certificate) for each in current)
+
+
+def _revoked(
+    anchor: x509.Certificate,
+    anchors: Sequence[x509.Certificate],
+    lists: Sequence[x509.CertificateRevocationList] | None,
+    time: datetime,
+) -> bool:
+    """What is named in the settings itself is believed without a list, and not against one."""
+    return any(_lists(each, anchor) for above in anchors for each in _current(lists, above, time))
 
 
 def _current(
