@@ -123,8 +123,10 @@ def _stands(
     """Whether the authority that issued a certificate still stands by it; without lists it does."""
     if lists is None:
         return True
-    current = _current(lists, authority, time)
-    return bool(current) and not any(_lists(each, certificate) for each in current)
+    published = _published(lists, authority, time)
+    return any(_current(each, time) for each in published) and not any(
+        _lists(each, certificate) for each in published
+    )
 
 
 def _revoked(
@@ -134,24 +136,24 @@ def _revoked(
     time: datetime,
 ) -> bool:
     """What is named in the settings itself is believed without a list, and not against one."""
-    return any(_lists(each, anchor) for above in anchors for each in _current(lists, above, time))
+    return any(_lists(each, anchor) for above in anchors for each in _published(lists, above, time))
 
 
-def _current(
+def _current(revocations: x509.CertificateRevocationList, time: datetime) -> bool:
+    return revocations.next_update_utc is not None and time <= revocations.next_update_utc
+
+
+def _published(
     lists: Sequence[x509.CertificateRevocationList] | None, authority: x509.Certificate, time: datetime
 ) -> list[x509.CertificateRevocationList]:
-    """Lists of an authority that hold now."""
+    """Lists of an authority up to now, those that have ended too: whom they name stays revoked."""
     key = authority.public_key()
     if not isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
         return []
     return [
         each
         for each in lists or ()
-        if each.issuer == authority.subject
-        and each.last_update_utc <= time
-        and each.next_update_utc is not None
-        and time <= each.next_update_utc
-        and each.is_signature_valid(key)
+        if each.issuer == authority.subject and each.last_update_utc <= time and each.is_signature_valid(key)
     ]
 
 
