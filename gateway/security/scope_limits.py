@@ -3,7 +3,7 @@
 
 They are joined to each search and looked at again at each read, retrieval and publish: what they leave out
 is decided document by document, as by the policy of a site, which decides besides. A query with a parameter
-that is not in `_LIMITED_BY`, or with a modifier, grants nothing.
+that is not in `_LIMITED_BY`, with a modifier or with a backslash (of an escape), grants nothing.
 """
 
 import re
@@ -18,7 +18,8 @@ from gateway.security.policy import Asked, Matter, Policy
 from gateway.security.policy_rules import Form
 
 Level = Literal["system", "patient"]
-_TOKEN = re.compile(r"(?:[^|]+\|)?[^|]+")
+# a backslash escapes what follows it: to take its comma for one between codes would make a scope wider
+_TOKEN = re.compile(r"(?:[^|\\]+\|)?[^|\\]+")
 _MOST: Final = 20
 
 

@@ -168,6 +168,9 @@ async def test_each_parameter_looks_at_its_code():
         assert not read_limit("system", "rs", f"{name}=c").fits(
             DocumentEntry(entry_uuid="urn:uuid:1", unique_id="2.999.1"), str
         )
+        # one code with a comma in it, and not c beside another
+        for escaped in ("d\\,c", "d%5C,c", "2.999.4|d\\,c", "2.999\\,3|c", "c\\", "2.999.3\\|c"):
+            assert read_limit("system", "rs", f"{name}={escaped}") is None, (name, escaped)
 
 
 @pytest.mark.asyncio(loop_scope="function")
