@@ -22,6 +22,7 @@ from gateway.mhd.audit_routes import AuditRoutes
 from gateway.mhd.auditing import IS_SOAP, Auditing
 from gateway.mhd.authorisation import client_of_token
 from gateway.mhd.bases import BASES, Bases, by_release, releases
+from gateway.mhd.hosts import plausible_host
 from gateway.mhd.middleware import bounded, name_request, observed, outcomes
 from gateway.mhd.publish import Publisher
 from gateway.mhd.round_trips import not_again
@@ -90,7 +91,7 @@ def create_app(settings: Settings, parts: Parts, base_url: str) -> tuple[web.App
     once = not_again(settings.home_community_id)
     recent = RecentRequests(settings.console.requests) if settings.console.enabled else None
     observing = observed(parts.metrics, parts.traced, recent)
-    app = web.Application(middlewares=[observing, releases, outcomes, limited, once])
+    app = web.Application(middlewares=[observing, releases, outcomes, plausible_host, limited, once])
     connections = _watched_connections(app, settings)
     auditing = _record_requests(app, settings, parts, bases, guarded=guarded is not None)
     if guarded is not None:

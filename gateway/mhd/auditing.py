@@ -8,6 +8,7 @@ from typing import Final
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
+from yarl import URL
 
 from gateway.audit.record import AuditRecord, Document, Outcome, Party, Query, Study
 from gateway.audit.trail import AuditFull, Held, Trail, record_id
@@ -42,6 +43,7 @@ class Auditing:
     def __init__(self, trail: Trail, base_url: str) -> None:
         self._trail = trail
         self._server = trail.identity.at(base_url)
+        self._origin = str(URL(base_url).origin())
 
     def recorded(self) -> Middleware:
         """Outside of what turns errors into answers."""
@@ -93,18 +95,20 @@ class Auditing:
     def _finish(
         self, request: web.Request, name: str, subjects: Subjects, status: int, headers: Mapping[str, str]
     ) -> None:
-        alerts = self._alerts(request, subjects)
         held = request.get(_HELD)
         if held is not None:
             held.settle("the client left" if status == _CLIENT_LEFT else subjects.broken)
-            self._trail.add(alerts)
+            self._trail.add(self._alerts(request, subjects))
             return
-        self._trail.add([*self._records(request, name, subjects, status, headers), *alerts])
+        records = self._records(request, name, subjects, status, headers)
+        self._trail.add([*records, *self._alerts(request, subjects)])
 
     def _alerts(self, request: web.Request, subjects: Subjects) -> list[AuditRecord]:
         address = request.remote or "unknown"
         ends = Party(address, address), self._server
-        return alerts_of(subjects, self._trail.clock(), ends, str(request.url.with_query(None)))
+        # not of the Host header, which says whatever a client likes
+        url = _told(f"{self._origin}{request.rel_url.raw_path}")
+        return alerts_of(subjects, self._trail.clock(), ends, url)
 
     def _records(
         self,
@@ -191,8 +195,13 @@ def _query(request: web.Request, subjects: Subjects) -> Query:
     if "access_token" in url.query:
         url = url.without_query_params("access_token")
     line = f"{request.method} {request.scheme}://{request.host}{url}"
-    content = line.encode() + (b"\r\n\r\n" + subjects.form if subjects.form else b"")
-    return Query(content, description=line)
+    content = _told(line).encode() + (b"\r\n\r\n" + subjects.form if subjects.form else b"")
+    return Query(content, description=_told(line))
+
+
+def _told(line: str) -> str:
+    """A line without what stands for bytes that are no text, which no record can hold."""
+    return line.encode(errors="replace").decode()
 
 
 def _documents(what: Described, subjects: Subjects) -> tuple[Document, ...]:

@@ -181,7 +181,7 @@ class SoapService:
             Exchanged(
                 transaction,
                 served=True,
-                url=str(request.url.with_query(None)),
+                url=_endpoint(request),
                 peer=request.remote or "",
                 request=turn.body,
                 reply=body,
@@ -311,6 +311,14 @@ class SoapService:
                 frames=[f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames],
             )
             raise SoapFault("Receiver", "the service failed; its log has the reason") from error
+
+
+def _endpoint(request: web.Request) -> str:
+    """The URL that was called, its path alone where the Host header makes none of it."""
+    try:
+        return str(request.url.with_query(None))
+    except ValueError:
+        return request.rel_url.raw_path.encode(errors="replace").decode()
 
 
 def _objects(body: _Element) -> int:

@@ -11,6 +11,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 import pytest_asyncio
+from yarl import URL
 
 from gateway.audit import delivery as delivering
 from gateway.demo.bundles import provide_bundle
@@ -321,6 +322,61 @@ async def test_what_was_never_given_out_raises_an_alert(gateway, content):
     status, _, events = await gateway.asked("GET", url)
     assert status == 200
     assert not any(event["type"]["code"] == "110113" for event in events)
+
+
+NO_HOSTS = [b"h:99999", b"a:b", b"h\xf6st", b"a b", b"http://h/", b"u@h", b"[::1", b"h:1:2"]
+
+
+async def sent_as_it_is(gateway, method, path, host, body=b"", **headers):
+    """A request over a socket; head and body of the answer, which ends with the connection, and the records
+    under the name of the request."""
+    named_by = str(uuid.uuid4())
+    address = URL(gateway.stack.base_url)
+    lines = [
+        f"{method} {path} HTTP/1.1".encode(),
+        b"Host: " + host,
+        f"X-Request-Id: {named_by}\r\nContent-Length: {len(body)}".encode(),
+        *(f"{name.replace('_', '-')}: {value}".encode() for name, value in headers.items()),
+    ]
+    reader, writer = await asyncio.open_connection(address.host, address.port)
+    writer.write(b"\r\n".join(lines) + b"\r\n\r\n" + body)
+    async with asyncio.timeout(30):
+        head, _, answer = (await reader.read()).partition(b"\r\n\r\n")
+    writer.close()
+    return head, answer, await gateway.events_of(named_by)
+
+
+@pytest.mark.parametrize("host", NO_HOSTS)
+async def test_a_request_to_what_is_no_host_is_refused_and_recorded_and_nothing_done(gateway, content, host):
+    await published(gateway, content)
+    query = {"patient.identifier": content.patient.token, "status": "current"}
+    _, body, _ = await gateway.asked("GET", "/DocumentReference", params=query)
+    url = json.loads(body)["entry"][0]["resource"]["content"][0]["attachment"]["url"]
+    bundle = provide_bundle([sample_content(f"other {uuid.uuid4()}").report], patient=content.patient)
+    stored_before = gateway.stack.soap_calls.copy()
+    soap = envelope("<a/>", headers="<wsa:Action>urn:nothing</wsa:Action>").encode()
+    for method, path, more in (
+        ("POST", "/fhir", {"body": json.dumps(bundle).encode(), "Content_Type": "application/fhir+json"}),
+        ("GET", URL(url).raw_path_qs, {}),
+        ("POST", "/xds/imaging", {"body": soap, "Content_Type": "application/soap+xml"}),
+    ):
+        head, answer, events = await sent_as_it_is(gateway, method, path, host, **more)
+        assert head.startswith(b"HTTP/1.1 400 "), (path, head)
+        assert b"connection: close" in head.lower()
+        outcome = json.loads(answer)
+        assert outcome["resourceType"] == "OperationOutcome"
+        assert "Host header" in outcome["issue"][0]["diagnostics"]
+        assert [event["outcome"] for event in events] == ["4"], path
+    assert gateway.stack.soap_calls == stored_before
+
+
+@pytest.mark.parametrize("host", [b"gw_1.example.org", b"h:65535", b"[::1]:8080", b"10.0.0.1", b"h:", b""])
+async def test_a_host_of_another_name_is_answered(gateway, host):
+    head, _, events = await sent_as_it_is(
+        gateway, "GET", "/fhir/DocumentReference/nothing", host, Connection="close"
+    )
+    assert head.startswith(b"HTTP/1.1 404 ")
+    assert outcomes(events) == [("read", "4")]
 
 
 def kinds(events):
