@@ -155,9 +155,10 @@ class AuditQueue:
         self._flush_soon()
 
     def settle(self, records: Sequence[AuditRecord]) -> None:
-        """The same records as they turned out."""
+        """The same records as they turned out; the queue has taken them already, however full it is."""
         self._settled += [record.id for record in records]
-        self.add(records)
+        self._added += records
+        self._flush_soon()
 
     def flush(self) -> None:
         """Write down what was taken: it outlives the process from here on."""

@@ -148,6 +148,22 @@ async def test_a_full_queue_loses_loudly_or_has_requests_refused(tmp_path):
     queue.close()
 
 
+async def test_an_answer_that_had_begun_is_recorded_though_the_queue_is_full_at_its_end(tmp_path):
+    queue = opened(tmp_path, "a", most=3)
+    trail = Trail(queue, Identity("x"))
+    held = trail.hold(begun := some(1))
+    trail.add(others := some(3))
+    assert queue.full
+    held.settle("the client left")
+    assert queue.lost == 0
+    queue.close()
+    again = opened(tmp_path, "a", most=3)
+    found = again.waiting("a", 9)
+    assert ids(found) == [record.id for record in [*others, *begun]]
+    assert found[-1][1].outcome_text == "the client left"
+    again.close()
+
+
 async def until(condition):
     async with asyncio.timeout(30):
         while not condition():
