@@ -231,22 +231,28 @@ class AuditQueue:
     def waiting(self, destination: str, limit: int) -> list[tuple[int, AuditRecord]]:
         """The next records of a destination with their places, in order."""
         self.flush()
+        while True:
+            read_as_far_as, found = self._next(destination, limit)
+            if found or read_as_far_as is None:
+                return found
+            # nothing of them can be read: go on behind them
+            self.delivered(destination, read_as_far_as)
+
+    def _next(self, destination: str, limit: int) -> tuple[int | None, list[tuple[int, AuditRecord]]]:
+        """The place of the last record that was looked at, None where there is none, and those that can be
+        read."""
         place = self._cursors[destination]
         if self._recent and self._recent[0][0] <= place + 1:
             first = place + 1 - self._recent[0][0]
-            return list(islice(self._recent, first, first + limit))
+            return None, list(islice(self._recent, first, first + limit))
         if not self._store():
-            return []
+            return None, []
         rows = self._connection.execute(
             "SELECT seq, content FROM records WHERE seq > ? ORDER BY seq LIMIT ?", (place, limit)
         ).fetchall()
         read = ((seq, self._read(content)) for seq, content in rows)
         found = [(seq, record) for seq, record in read if record is not None]
-        if rows and not found:
-            # nothing of them can be read: go on behind them
-            self.delivered(destination, rows[-1][0])
-            return self.waiting(destination, limit)
-        return found
+        return (rows[-1][0] if rows else None), found
 
     def delivered(self, destination: str, seq: int) -> None:
         """The destination has everything as far as this place."""

@@ -213,6 +213,17 @@ async def test_a_record_that_cannot_be_read_does_not_stop_the_others(tmp_path):
     queue.close()
 
 
+async def test_any_number_of_records_that_cannot_be_read_is_passed_over(tmp_path):
+    count = sys.getrecursionlimit() + 10
+    queue = AuditQueue(tmp_path, ("a",), seal=lambda content: content[::-1], unseal=sealed)
+    queue.add(some(1) * count)
+    queue.close()
+    queue = opened(tmp_path, "a")
+    assert queue.waiting("a", 1) == []
+    assert queue.length("a") == 0
+    queue.close()
+
+
 async def test_what_is_found_is_the_latest_first_within_a_time(tmp_path):
     queue = opened(tmp_path, "a")
     records = [replace(record, recorded=float(n)) for n, record in enumerate(some(5))]
