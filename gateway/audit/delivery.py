@@ -86,14 +86,20 @@ class Delivery:
                         self._queue.arrived.clear()
                     await asyncio.sleep(_GATHER)
                 pause = 0.0
-            except RepositoryAway as error:
-                self.failures += 1
-                if not self.away:
-                    log.error("audit.repository_away", destination=self.destination, reason=str(error))
-                self.away = True
+            except Exception as error:
+                self._failed(error)
                 pause = min(_LONGEST_PAUSE, max(_FIRST_PAUSE, pause * 2))
                 # replicas that lost the same repository do not come back at the same moment
                 await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311
+
+    def _failed(self, error: Exception) -> None:
+        self.failures += 1
+        if not isinstance(error, RepositoryAway):
+            # the text may quote a record; nobody else would see that the delivery has ended
+            log.critical("audit.delivery_failed", destination=self.destination, error=type(error).__name__)
+        elif not self.away:
+            log.error("audit.repository_away", destination=self.destination, reason=str(error))
+        self.away = True
 
     async def _send_some(self) -> int:
         waiting = self._queue.waiting(self.destination, self._repository.batch)

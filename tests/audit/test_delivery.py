@@ -1,18 +1,21 @@
 """Delivery (ITI-20): repositories get each record once and in order, also where they were away."""
 
 import asyncio
+import sqlite3
 import ssl
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 import trustme
 from lxml import etree
+from structlog.testing import capture_logs
 
 from gateway.audit import delivery as delivering
 from gateway.audit.delivery import Delivery
 from gateway.audit.dicom_message import write_audit_message
 from gateway.audit.fhir_event import write_audit_event
 from gateway.audit.fhir_feed import FhirRepository
+from gateway.audit.queue import AuditQueue
 from gateway.audit.syslog import SyslogRepository, write_frame
 from gateway.tls import ClientTls, Identity
 from gateway.watched_files import refresh_all
@@ -97,6 +100,35 @@ async def test_a_repository_that_is_away_gets_everything_when_it_is_back(tmp_pat
             assert await delivery.drained(30)
             assert not delivery.away
         assert archive.received == [record.id for record in records]
+
+
+@pytest.mark.parametrize("of", ["queue", "repository"])
+@pytest.mark.parametrize("error", [sqlite3.OperationalError, UnicodeError, RecursionError])
+async def test_no_error_ends_the_delivery(tmp_path, monkeypatch, error, of):
+    def failing(*_):
+        raise error("of Eva Muster")
+
+    async with fhir_archive() as archive:
+        repository = FhirRepository(archive.url, event_of)
+        broken, name = (AuditQueue, "waiting") if of == "queue" else (repository, "send")
+        async with delivering_to(tmp_path, repository) as (queue, delivery):
+            with monkeypatch.context() as trouble, capture_logs() as logs:
+                trouble.setattr(broken, name, failing)
+                queue.add(records := some(3))
+                async with asyncio.timeout(30):
+                    while delivery.failures < 2:
+                        await asyncio.sleep(0.01)
+                assert delivery.away
+            assert await delivery.drained(30)
+            assert not delivery.away
+        assert archive.received == [record.id for record in records]
+    failures = [entry for entry in logs if entry["event"] == "audit.delivery_failed"]
+    assert failures[0] == {
+        "event": "audit.delivery_failed",
+        "log_level": "critical",
+        "destination": "r",
+        "error": error.__name__,
+    }
 
 
 @pytest.mark.parametrize("batch", [1, 7])
