@@ -34,6 +34,7 @@ from gateway.audit.queue_files import (
     locked,
     opened,
     replay,
+    synchronise,
     transaction,
 )
 from gateway.audit.record import AuditRecord
@@ -101,14 +102,14 @@ class AuditQueue:
             self._path, self._lock = claimed(folder)
             self._connection = opened(self._path)
             self._journal = Journal(journal_of(self._path))
-            self._frame = replay(self._connection, self._journal)
+            self._frame = replay(self._path, self._connection, self._journal)
             self._begin_cursors(destinations)
             self._take_over(folder)
         except (OSError, sqlite3.Error, JournalError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise AuditQueueError(f"{folder}: {reason}") from None
         self._wal = os.open(f"{self._path}-wal", os.O_RDWR | os.O_CREAT)
-        self._unsynchronised = False
+        self._unsynchronised = True
         self._maintenance: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -317,7 +318,7 @@ class AuditQueue:
                 continue
             with lock:
                 other, journal = opened(path), Journal(journal_of(path))
-                replay(other, journal)
+                replay(path, other, journal)
                 journal.close()
                 self._free_held(other)
                 last = other.execute("SELECT min(seq) FROM cursors").fetchone()[0] or 0
@@ -326,6 +327,7 @@ class AuditQueue:
                 with transaction(self._connection) as execute_many:
                     execute_many("INSERT INTO records (recorded, content) VALUES (?, ?)", taken)
                 self._last += len(taken)
+                synchronise(self._path)
                 other.close()
                 for name in (f"{path.name}-wal", f"{path.name}-shm", journal_of(path).name, path.name):
                     path.with_name(name).unlink(missing_ok=True)

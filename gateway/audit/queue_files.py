@@ -1,6 +1,7 @@
 """The files of an audit queue: its database, its journal and the lock that says whose they are."""
 
 import fcntl
+import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -47,13 +48,25 @@ def insert_frames(execute_many: Callable[..., object], frames: Sequence[Frame]) 
         execute_many("UPDATE journal SET frame = ?", [(frames[-1].number,)])
 
 
-def replay(connection: sqlite3.Connection, journal: Journal) -> int:
-    """What a journal has that the database lacks; the number of its last frame. Raises OSError and
+def synchronise(path: Path) -> None:
+    """Have the log of a database on the disk, before the only other copy of what is in it goes. Raises
+    OSError."""
+    descriptor = os.open(f"{path}-wal", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        os.fdatasync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def replay(path: Path, connection: sqlite3.Connection, journal: Journal) -> int:
+    """What a journal has that the database at `path` lacks; the number of its last frame. Raises OSError and
     sqlite3.Error."""
     stored = int(connection.execute("SELECT frame FROM journal").fetchone()[0])
     frames = [frame for frame in journal.frames() if frame.number > stored]
     with transaction(connection) as execute_many:
         insert_frames(execute_many, frames)
+    if frames:
+        synchronise(path)
     journal.clear()
     return frames[-1].number if frames else stored
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import uuid
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
@@ -263,6 +264,33 @@ async def test_a_journal_that_the_database_has_taken_over_is_not_taken_twice(tmp
     again = opened(tmp_path, "a")
     assert again.length("a") == 3
     assert len(set(ids(again.waiting("a", 9)))) == 3
+    again.close()
+
+
+@pytest.mark.parametrize("other", [False, True])
+async def test_what_is_taken_over_is_on_the_disk_before_its_source_goes(tmp_path, monkeypatch, other):
+    first, left = opened(tmp_path, "a"), opened(tmp_path, "a")
+    (left if other else first).add(some(3))
+    (left if other else first).flush()
+    copied = tmp_path / "copied"
+    shutil.copytree(tmp_path, copied, ignore=shutil.ignore_patterns("copied", "*.lock"))
+    first.close()
+    left.close()
+    source = copied / ("queue-2.db" if other else "queue-1.journal")
+    synchronise, seen = os.fdatasync, []
+
+    def look(descriptor):
+        name = Path(f"/proc/self/fd/{descriptor}").readlink().name
+        database = sqlite3.connect(copied / "queue-1.db")
+        (count,) = database.execute("SELECT count(*) FROM records").fetchone()
+        database.close()
+        seen.append((name, count, source.exists() and source.stat().st_size > 0))
+        synchronise(descriptor)
+
+    monkeypatch.setattr("os.fdatasync", look)
+    again = opened(copied, "a")
+    assert ("queue-1.db-wal", 3, True) in seen
+    assert not (source.exists() and source.stat().st_size)
     again.close()
 
 
