@@ -3,12 +3,13 @@
 A write of a few kilobytes outlives the end of the process as a commit of SQLite does, at a tenth of its cost,
 which is what lets every request have one. The database takes the content over a few times a second, and the
 file is empty again then. A frame that was cut off by the end of the process belongs to a request that was
-never answered, and is left out.
+never answered, and is left out. What cannot be read otherwise is set aside: there may be records behind it.
 """
 
 import os
 import zlib
 from collections.abc import Iterator, Sequence
+from itertools import count
 from pathlib import Path
 from struct import Struct as Layout
 from typing import Final
@@ -39,14 +40,20 @@ class Frame(Struct, array_like=True):
     settled: Sequence[str] = ()
 
 
+def _opened(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+
+
 class Journal:
     """The file of one queue, of which only its process knows."""
 
     def __init__(self, path: Path) -> None:
         """Raises OSError."""
         self._path = path
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        self._descriptor = _opened(path)
         self._length = os.fstat(self._descriptor).st_size
+        self.damaged = 0
+        """Bytes from the first frame on that is damaged, and not just cut off; known after `frames`."""
         self._encode = msgspec.msgpack.Encoder().encode
 
     def append(self, frame: Frame) -> None:
@@ -69,9 +76,14 @@ class Journal:
         place = 0
         while place + _HEAD.size <= len(content):
             length, checked = _HEAD.unpack_from(content, place)
+            left = len(content) - place
             place += _HEAD.size
             part = content[place : place + length]
-            if length > _LARGEST or len(part) < length or zlib.crc32(part) != checked:
+            if length <= _LARGEST and len(part) < length:
+                return
+            # no frame is empty: a disk that lost power may give zeros
+            if not part or length > _LARGEST or zlib.crc32(part) != checked:
+                self.damaged = left
                 return
             try:
                 yield decode(part)
@@ -84,6 +96,19 @@ class Journal:
         if self._length:
             os.ftruncate(self._descriptor, 0)
             self._length = 0
+
+    def set_aside(self) -> Path:
+        """Keep the file under another name, which is returned, and go on with an empty one.
+
+        Raises OSError.
+        """
+        numbered = (self._path.with_suffix(f".damaged-{number}") for number in count(1))
+        aside = next(path for path in numbered if not path.exists())
+        self._path.rename(aside)
+        os.close(self._descriptor)
+        self._descriptor = _opened(self._path)
+        self._length = 0
+        return aside
 
     def close(self) -> None:
         """Let go of the file."""

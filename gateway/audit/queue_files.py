@@ -8,6 +8,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Final
 
+import structlog
+
 from gateway.audit.journal import Frame, HeldRow, Journal, Row
 
 _MOST_FILES: Final = 64
@@ -21,6 +23,8 @@ CREATE TABLE IF NOT EXISTS cursors (destination TEXT PRIMARY KEY, seq INTEGER NO
 CREATE TABLE IF NOT EXISTS journal (id INTEGER PRIMARY KEY CHECK (id = 1), frame INTEGER NOT NULL);
 INSERT OR IGNORE INTO journal VALUES (1, 0);
 """
+
+log = structlog.get_logger()
 
 
 @contextmanager
@@ -67,7 +71,11 @@ def replay(path: Path, connection: sqlite3.Connection, journal: Journal) -> int:
         insert_frames(execute_many, frames)
     if frames:
         synchronise(path)
-    journal.clear()
+    if journal.damaged:
+        aside = journal.set_aside()
+        log.critical("audit.journal_damaged", kept_as=aside.name, unread_bytes=journal.damaged)
+    else:
+        journal.clear()
     return frames[-1].number if frames else stored
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
+from structlog.testing import capture_logs
 
 from gateway.audit.queue import AuditQueue
 from gateway.audit.record import Outcome
@@ -314,6 +315,36 @@ async def test_what_was_cut_off_in_the_journal_is_left_out_and_nothing_else(tmp_
     again.add(cut)
     assert again.length("a") == 3, "the queue goes on behind it"
     again.close()
+
+
+@pytest.mark.parametrize("damage", [b"\xff", bytes(40)], ids=["length", "zeros"])
+@pytest.mark.parametrize("at", [0, 20])
+async def test_a_journal_that_is_damaged_in_the_middle_is_kept_and_told_of(tmp_path, damage, at):
+    queue = opened(tmp_path, "a")
+    (journal,) = tmp_path.glob("*.journal")
+    ends = []
+    for record in (records := some(3)):
+        queue.add([record])
+        queue.flush()
+        ends.append(journal.stat().st_size)
+    copied = tmp_path / "copied"
+    shutil.copytree(tmp_path, copied, ignore=shutil.ignore_patterns("copied", "*.lock"))
+    queue.close()
+    content = bytearray((copied / journal.name).read_bytes())
+    content[ends[0] + at : ends[0] + at + len(damage)] = damage
+    (copied / journal.name).write_bytes(content)
+    with capture_logs() as logs:
+        again = opened(copied, "a")
+    (told,) = logs
+    assert (told["event"], told["log_level"]) == ("audit.journal_damaged", "critical")
+    assert told["unread_bytes"] == len(content) - ends[0]
+    assert (copied / told["kept_as"]).read_bytes() == content
+    assert ids(again.waiting("a", 9)) == [records[0].id]
+    again.add(later := some(1))
+    again.close()
+    last = opened(copied, "a")
+    assert ids(last.waiting("a", 9)) == [records[0].id, later[0].id]
+    last.close()
 
 
 async def test_many_records_do_not_stay_in_the_journal(tmp_path):
