@@ -19,7 +19,6 @@ from gateway.console.state import State
 from gateway.console.transactions import TransactionsPage
 from gateway.console.viewers import Granted, Grants, Sessions
 from gateway.health import Health
-from gateway.mhd.hosts import plausible_host
 from gateway.security.policy_rules import one_form
 from gateway.settings import Settings
 from gateway.telemetry.recent import RecentRequests
@@ -65,7 +64,7 @@ def console_application(
 
 def standing_alone(console: web.Application, observing: Middleware) -> web.Application:
     """An application with nothing but the console, for a listener of its own."""
-    app = web.Application(middlewares=[observing, error_pages, plausible_host])
+    app = web.Application(middlewares=[observing, error_pages])
     app[PAGES] = console[PAGES]
     app.add_subapp(PREFIX, console)
     app.router.add_get("/", home)
