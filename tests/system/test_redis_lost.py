@@ -18,7 +18,7 @@ from tests.ports import free_port
 from tests.system.documents import a_document, a_patient
 from tests.system.stack import running_stack
 
-TIMES = {"connect_timeout": 0.25, "operation_timeout": 0.25}
+TIMES = {"connect_timeout": 2.0, "operation_timeout": 2.0}
 
 
 @pytest.fixture
